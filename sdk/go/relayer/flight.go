@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 type flight struct {
@@ -80,16 +83,66 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 		if useless {
 			payload = nil
 		}
-		if err := q.replace(ctx, f, payload); err != nil && !errors.Is(err, ErrCeiling) {
-			return false, err
-		}
-		return false, q.resend(ctx, f)
+		return false, q.improve(ctx, f, payload)
 	case !f.taken && q.unfunded && time.Since(f.sent) < q.settings.Interval:
 		return false, nil // no block brings funds more often than that
 	case !f.taken, time.Since(f.sent) >= q.settings.Resend:
 		return false, q.resend(ctx, f)
 	}
 	return false, nil
+}
+
+// improve replaces a flight's newest attempt and sends it. What the node refuses to sign gives its number up to a
+// filler. Where no other can be signed, the newest that there is goes again.
+func (q *Queue) improve(ctx context.Context, f *flight, payload []byte) error {
+	err := q.replace(ctx, f, payload)
+	if unsigned(err) && payload != nil && !q.settings.Unordered {
+		if failure := q.abandon(ctx, f); failure != nil {
+			return failure
+		}
+		q.mu.Lock()
+		item, waiting := q.items[f.record.Item]
+		q.mu.Unlock()
+		if waiting {
+			q.rest(item, err)
+		} else {
+			q.settings.Logger.Warn("a transaction that the node refuses to sign again is given up", "account",
+				q.settings.Account, "sequence", f.sequence, "reason", err)
+		}
+		err = q.replace(ctx, f, nil)
+	}
+	if errors.Is(err, ErrCeiling) {
+		err = nil
+	}
+	if err != nil && !unsigned(err) {
+		return err
+	}
+	return cmp.Or(q.resend(ctx, f), err)
+}
+
+// unsigned is whether the node refused to sign a transaction, for which it knew no reason.
+func unsigned(err error) bool { return status.Code(err) == codes.PermissionDenied }
+
+// sign has a transaction signed. That a filler is not is the account's trouble: all numbers behind it wait.
+func (q *Queue) sign(ctx context.Context, draft Draft) (Attempt, error) {
+	signed := time.Now().UTC()
+	attempt, err := q.settings.Sender.Sign(ctx, draft)
+	attempt.Signed, attempt.Fill = signed, draft.Payload == nil
+	if unsigned(err) && attempt.Fill && q.barred == "" {
+		q.barred = fmt.Sprintf("the node signs nothing that would free number %d of account %s, behind which all others "+
+			"wait: %s", draft.Sequence, q.settings.Account, status.Convert(err).Message())
+	}
+	return attempt, err
+}
+
+// abandon gives a flight's payload up: only a filler may take the number.
+func (q *Queue) abandon(ctx context.Context, f *flight) error {
+	f.record.Abandoned = true
+	if err := put(ctx, q.shelf, &f.entry); err != nil {
+		q.doubt()
+		return err
+	}
+	return nil
 }
 
 // resend sends the newest attempt. What the chain refuses for good gives its number up at the next step: a submitted
@@ -100,12 +153,7 @@ func (q *Queue) resend(ctx context.Context, f *flight) error {
 		return err
 	}
 	if f.record.Item == "" {
-		f.record.Abandoned = true
-		if failure := put(ctx, q.shelf, &f.entry); failure != nil {
-			q.doubt()
-			return failure
-		}
-		return err
+		return cmp.Or(q.abandon(ctx, f), err)
 	}
 	q.mu.Lock()
 	item, waiting := q.items[f.record.Item]
@@ -182,12 +230,10 @@ func (q *Queue) landed(f *flight, outcome Outcome) {
 
 // launch takes a number: the signed transaction is in the Store when it returns.
 func (q *Queue) launch(ctx context.Context, sequence uint64, record flightRecord, payload []byte) (*flight, error) {
-	signed := time.Now().UTC()
-	attempt, err := q.settings.Sender.Sign(ctx, Draft{Sequence: sequence, Payload: payload})
+	attempt, err := q.sign(ctx, Draft{Sequence: sequence, Payload: payload})
 	if err != nil {
 		return nil, fmt.Errorf("sign a transaction with number %d: %w", sequence, err)
 	}
-	attempt.Signed, attempt.Fill = signed, payload == nil
 	record.Attempts = []Attempt{attempt}
 	f := &flight{sequence: sequence, unsent: true,
 		entry: entry[flightRecord]{key: q.shelf.flightKey(sequence), record: record}}
@@ -202,13 +248,11 @@ func (q *Queue) launch(ctx context.Context, sequence uint64, record flightRecord
 
 // replace makes a further attempt at a flight's number and stores it.
 func (q *Queue) replace(ctx context.Context, f *flight, payload []byte) error {
-	signed := time.Now().UTC()
-	attempt, err := q.settings.Sender.Sign(ctx,
+	attempt, err := q.sign(ctx,
 		Draft{Sequence: f.sequence, Payload: payload, Attempts: slices.Clone(f.record.Attempts)})
 	if err != nil {
 		return fmt.Errorf("replace the transaction with number %d: %w", f.sequence, err)
 	}
-	attempt.Signed, attempt.Fill = signed, payload == nil
 	changed := f.entry
 	changed.record.Attempts = append(slices.Clone(f.record.Attempts), attempt)
 	changed.record.Attempts[len(changed.record.Attempts)-2].Raw = nil

@@ -21,11 +21,11 @@ type queued struct {
 
 func (item *queued) resting() bool { return time.Now().Before(item.rests) }
 
-// rest keeps an item that the chain refused from being sent for a while.
+// rest keeps an item that the chain, or the node that signs, refused from being sent for a while.
 func (q *Queue) rest(item *queued, why error) {
 	item.pause = min(max(2*item.pause, firstPause), longestPause)
 	item.rests = time.Now().Add(item.pause)
-	q.settings.Logger.Warn("the chain refuses a report, which is tried again later if it is not stale by then",
+	q.settings.Logger.Warn("a report is refused, and tried again later if it is not stale by then",
 		"account", q.settings.Account, "contract", item.item.Contract, "epoch", item.item.Epoch, "round", item.item.Round,
 		"in", item.pause, "reason", why)
 }

@@ -60,8 +60,8 @@ type QueueSettings struct {
 //     never holds two numbers of which both can be used;
 //   - what became stale before it took a number is never sent; what became stale after it took one is replaced by a
 //     filler once it lingers, or gives its number back if no node ever took it;
-//   - a report that the chain refuses holds no other report up. One that is refused for lack of funds is sent again as
-//     it is.
+//   - a report that the chain refuses, or that the node refuses to sign again, holds no other report up. One that is
+//     refused for lack of funds is sent again as it is.
 type Queue struct {
 	settings QueueSettings
 	shelf    shelf
@@ -74,12 +74,15 @@ type Queue struct {
 	flights  []*flight // by sequence; guarded by stepping
 	floor    uint64    // the largest Next that was seen; guarded by stepping
 	floorAt  time.Time
-	unfunded bool // guarded by stepping
+	unfunded bool   // guarded by stepping
+	barred   string // the trouble that this step has found; guarded by stepping
 
 	mu     sync.Mutex
 	items  map[string]*queued
 	loaded bool // false: the Store may hold what memory does not
 	epoch  int  // counts the calls of doubt, so that a load under way notices one
+	// trouble is what the last step has found that got an answer from the chain
+	trouble string
 }
 
 // The pauses of an item that the chain refused: the chain may change its mind, and each try costs a signature.
@@ -260,6 +263,7 @@ func (q *Queue) Step(ctx context.Context) error {
 	if err := q.load(ctx); err != nil {
 		return err
 	}
+	q.barred = ""
 	items := q.snapshot()
 	if len(items) == 0 && len(q.flights) == 0 {
 		q.report()
@@ -412,7 +416,18 @@ func (q *Queue) sure() bool {
 	return q.loaded
 }
 
+// Trouble says in one sentence why nothing of the account gets on although the chain would take it; empty: so it does.
+func (q *Queue) Trouble() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.trouble
+}
+
+// report tells of the queue after a step.
 func (q *Queue) report() {
+	q.mu.Lock()
+	q.trouble = q.barred
+	q.mu.Unlock()
 	if q.settings.Depth == nil {
 		return
 	}

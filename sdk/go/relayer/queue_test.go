@@ -29,6 +29,7 @@ type script struct {
 	sendErr  error
 	sendErrs map[string]error // by hash, before sendErr
 	signErr  error
+	signErrs map[string]error // by hash, before signErr
 	surveyed int
 	sent     []string
 }
@@ -56,8 +57,11 @@ func (s *script) Sign(_ context.Context, draft Draft) (Attempt, error) {
 	if draft.Payload == nil {
 		what = "filler"
 	}
-	return Attempt{Hash: fmt.Sprintf("%d %s #%d", draft.Sequence, what, len(draft.Attempts)),
-		Raw: []byte("raw")}, s.signErr
+	attempt := Attempt{Hash: fmt.Sprintf("%d %s #%d", draft.Sequence, what, len(draft.Attempts)), Raw: []byte("raw")}
+	if err, ok := s.signErrs[attempt.Hash]; ok {
+		return attempt, err
+	}
+	return attempt, s.signErr
 }
 
 func (s *script) Send(_ context.Context, attempt Attempt) error {
@@ -165,6 +169,37 @@ func TestQueueReplacesWhatIsStuck(t *testing.T) {
 	step(t, q, "<nil>")
 	if keys := store.Keys(); len(keys) != 0 {
 		t.Errorf("the store holds %v", keys)
+	}
+}
+
+// TestQueueFillsWhatIsNotSignedAgain holds that a replacement that the node refuses to sign gives its number up to a
+// filler, and that one for which no filler is signed either goes again as it is and is the account's trouble.
+func TestQueueFillsWhatIsNotSignedAgain(t *testing.T) {
+	t.Parallel()
+	refused := fmt.Errorf("sign: %w", status.Error(codes.PermissionDenied, "no reason is known"))
+	q, s, store := newScripted(t, QueueSettings{Resend: time.Hour})
+	add(t, q, item("x", 1))
+	step(t, q, "<nil>")
+	if _, err := q.Submit(t.Context(), []byte("pay")); err != nil {
+		t.Fatal(err)
+	}
+	wantSent(t, s, "0 x/1 #0", "1 pay #0")
+	s.set(func(s *script) {
+		s.outcome.Stuck = true
+		s.signErrs = map[string]error{"0 x/1 #1": refused, "1 pay #1": refused, "1 filler #1": refused}
+	})
+	step(t, q, "replace the transaction with number 1: sign: rpc error: code = PermissionDenied desc = no reason is known")
+	wantSent(t, s, "0 filler #1", "1 pay #0")
+	const trouble = "the node signs nothing that would free number 1 of account a, behind which all others wait: "
+	if got := q.Trouble(); !strings.HasPrefix(got, trouble) || !strings.HasSuffix(got, "no reason is known") {
+		t.Errorf("the trouble is %q", got)
+	}
+	q = NewQueue(QueueSettings{Account: "a", Store: store, Sender: s, Resend: time.Hour}) // it knows what was given up
+	s.set(func(s *script) { s.signErrs = nil })
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 filler #2", "1 filler #1")
+	if got := q.Trouble(); got != "" {
+		t.Errorf("the trouble is over and is %q", got)
 	}
 }
 

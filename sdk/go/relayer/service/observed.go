@@ -42,7 +42,7 @@ func (c *Chain[C, K, A, F]) watchBalance(name string, q *Queue[A]) *relayer.Poll
 // account is what is known of an account, for operators.
 func (c *Chain[C, K, A, F]) account(name string, q *Queue[A]) *relayerv1.AccountStatus {
 	status := &relayerv1.AccountStatus{
-		Account: name, Balance: wire.BigInt(q.held.Load()), Trouble: q.Account.Trouble(),
+		Account: name, Balance: wire.BigInt(q.held.Load()), Trouble: cmp.Or(q.Account.Trouble(), q.Trouble()),
 		OldestWaiting: durationpb.New(q.Age()),
 	}
 	if c.settings.Coin > 1 {
