@@ -39,8 +39,7 @@ type contract struct {
 	look    func()        // closes found
 
 	mu      sync.Mutex
-	scanned uint64    // the block up to which requests were looked for
-	doubted time.Time // when events began to differ from what was read
+	scanned uint64 // the block up to which requests were looked for
 	renewed time.Duration
 	request *request
 }
@@ -142,15 +141,7 @@ func view(calls []rpc.BatchElem, head endpoint.Head, details, transmission hexut
 // from what was read, or not for long.
 func (c *contract) due() bool {
 	viewed := c.Viewed()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return viewed.IsZero() || !viewed.After(c.doubted) || time.Since(viewed) > c.renewed
-}
-
-func (c *contract) doubt() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.doubted = time.Now()
+	return viewed.IsZero() || !c.Doubted().IsZero() || time.Since(viewed) > c.renewed
 }
 
 // note keeps a request unless a newer one is known.
@@ -208,22 +199,19 @@ func (c *contract) follows(logs []gethtypes.Log, from, reached uint64, head endp
 		c.scanned = max(c.scanned, reached)
 	}
 	c.mu.Unlock()
-	sure := true
-	c.Amend(func(v *service.View) {
+	c.Amend(func(v *service.View) bool {
 		if v.Block+1 < from {
-			sure = false // what came in between was not seen
-			return
+			return false // what came in between was not seen
 		}
+		sure := true
 		for _, log := range logs {
 			sure = c.apply(v, log, head) && sure
 		}
 		if v.Block = max(v.Block, reached); v.Block == head.Number {
 			v.Time = head.Time
 		}
+		return sure
 	})
-	if !sure {
-		c.doubt()
-	}
 }
 
 // apply changes a view by an event, if the view does not hold it yet, and tells whether that could be done. Of one
@@ -263,11 +251,7 @@ func (c *contract) apply(v *service.View, log gethtypes.Log, head endpoint.Head)
 	return true
 }
 
-func (c *contract) doubtedSince(when time.Time) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.doubted.Before(when)
-}
+func (c *contract) doubtedSince(when time.Time) bool { return !c.Doubted().Before(when) }
 
 // configSet reads the configuration that was set in a block.
 func configSet(ctx context.Context, client *endpoint.Client, address common.Address,

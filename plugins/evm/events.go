@@ -292,7 +292,7 @@ func (e *events) take(
 		id := identity{log.BlockNumber, log.BlockHash, log.TxHash, log.Index}
 		window[id] = log.Address
 		if _, known := e.window[id]; !known && log.BlockNumber > e.base && log.BlockNumber <= scanned {
-			contracts[log.Address].doubt() // a block took another's place, or the event came late
+			contracts[log.Address].Doubt() // a block took another's place, or the event came late
 		}
 	}
 	for id, address := range e.window {
@@ -301,7 +301,7 @@ func (e *events) take(
 		case id.number > reached, id.number < from && id.number+overlap > reached:
 			window[id] = address
 		case id.number >= from && !remains && c != nil:
-			c.doubt()
+			c.Doubt()
 		}
 	}
 	e.window = window

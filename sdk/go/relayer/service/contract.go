@@ -161,6 +161,7 @@ type Polled[C any] struct {
 	mu       sync.Mutex
 	latest   *View     // that was last read, with what came to be known since
 	viewed   time.Time // when the reading of it began; zero: there was none, or the last one failed
+	doubted  time.Time // when it came to be in doubt; zero: it is not
 	config   *relayerv1.ContractConfig
 	configAt uint64
 }
@@ -214,17 +215,38 @@ func (p *Polled[C]) Viewed() time.Time {
 	return p.viewed
 }
 
-// Amend changes the view by what is known of the contract without reading it, and so confirms it as of now. It does
-// nothing before a first reading.
-func (p *Polled[C]) Amend(change func(v *View)) {
+// Amend changes the view by what is known of the contract without reading it, and so confirms it as of now, unless the
+// view is in doubt, or change says that it is. It does nothing before a first reading.
+func (p *Polled[C]) Amend(change func(v *View) (sure bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.latest == nil {
 		return
 	}
 	v := *p.latest
-	change(&v)
-	p.setLocked(v)
+	if !change(&v) {
+		p.doubted = time.Now()
+	}
+	if p.doubted.IsZero() {
+		p.setLocked(v)
+	} else {
+		p.latest = &v
+	}
+}
+
+// Doubt says that the contract may have changed in a way that the view does not show: until it is read again, nothing
+// confirms the view, which callers get no longer than its time lasts.
+func (p *Polled[C]) Doubt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubted = time.Now()
+}
+
+// Doubted is when the view came to be in doubt; zero: it is not.
+func (p *Polled[C]) Doubted() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.doubted
 }
 
 // take takes what the contract answered to a reading that began at a time.
@@ -237,10 +259,15 @@ func (p *Polled[C]) take(r Reading, began time.Time) {
 	defer p.mu.Unlock()
 	if old := p.latest; old != nil && r.View.Block < old.Block && old.Block-r.View.Block <= backstep &&
 		time.Since(old.read) < p.settings.Steady {
-		p.cache.Set(*old)
+		if p.doubted.IsZero() {
+			p.cache.Set(*old)
+		}
 		return
 	}
 	p.viewed = began
+	if began.After(p.doubted) {
+		p.doubted = time.Time{}
+	}
 	p.setLocked(r.View)
 }
 
