@@ -31,28 +31,14 @@ func scanSignature(row scanner) (s Signature, err error) {
 	return s, err
 }
 
-// PutSignatures writes signatures down, in one transaction, and keeps of each account that is written of the newest,
-// so many that were signed and so many that were refused. The write is buffered: after a loss of power the last
+// PutSignatures writes signatures down, in one transaction. The write is buffered: after a loss of power the last
 // moments are missing.
-func (d *Database) PutSignatures(ctx context.Context, all []Signature, most int) error {
-	type account struct {
-		relay, name string
-		refused     bool
-	}
-	written := map[account]bool{}
+func (d *Database) PutSignatures(ctx context.Context, all []Signature) error {
 	err := d.write(ctx, buffered, func(tx *transaction) error {
 		for _, s := range all {
-			written[account{s.Relay, s.Account, s.Refused != ""}] = true
 			if _, err := tx.ExecContext(ctx,
 				"INSERT INTO signatures ("+signatureColumns+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
 				s.ID, nanosOf(s.At), s.Plugin, s.Relay, s.Chain, s.Account, s.JobID, s.What, s.Refused); err != nil {
-				return err
-			}
-		}
-		for of := range written {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM signatures WHERE relay = $1 AND account = $2 AND (refused <> '') = $3
-				AND id <= (SELECT id FROM signatures WHERE relay = $1 AND account = $2 AND (refused <> '') = $3
-				ORDER BY id DESC LIMIT 1 OFFSET $4)`, of.relay, of.name, of.refused, most); err != nil {
 				return err
 			}
 		}
@@ -60,6 +46,33 @@ func (d *Database) PutSignatures(ctx context.Context, all []Signature, most int)
 	})
 	if err != nil {
 		return fmt.Errorf("store %d signatures: %w", len(all), err)
+	}
+	return nil
+}
+
+// Signed is what is kept together: what an account of a relay had signed, or was refused.
+type Signed struct {
+	Relay, Account string
+	Refused        bool
+}
+
+// trimSignatures looks through as many entries of an index as are kept.
+const trimSignatures = `DELETE FROM signatures WHERE relay = $1 AND account = $2 AND (refused <> '') = $3
+	AND id <= (SELECT id FROM signatures WHERE relay = $1 AND account = $2 AND (refused <> '') = $3
+	ORDER BY id DESC LIMIT 1 OFFSET $4)`
+
+// TrimSignatures forgets signatures but for the newest of each.
+func (d *Database) TrimSignatures(ctx context.Context, all []Signed, most int) error {
+	err := d.write(ctx, buffered, func(tx *transaction) error {
+		for _, of := range all {
+			if _, err := tx.ExecContext(ctx, trimSignatures, of.Relay, of.Account, of.Refused, most); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget old signatures: %w", err)
 	}
 	return nil
 }

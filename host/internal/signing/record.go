@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +25,9 @@ const (
 	// mostKept is how many are kept of each account that were signed, and as many that were refused: a relayer that has
 	// much refused takes no place from what it had signed.
 	mostKept = 10_000
+	// trimEvery is after how many signatures those beyond mostKept are forgotten: it costs a look through all that are
+	// kept.
+	trimEvery = 1000
 	// mostRefusals is how many refusals of one account have lines in the log a minute, as of strangers at the door.
 	mostRefusals = 1000
 )
@@ -49,8 +54,10 @@ type Record struct {
 	pending  []database.Signature
 	refusals map[string]*door.Sparing // by account
 
-	writing sync.Mutex
-	failing bool // the last write failed, which was said
+	writing     sync.Mutex
+	failing     bool                         // the last write failed, which was said
+	untrimmed   map[database.Signed]struct{} // written since the last trimming
+	most, every int
 }
 
 // NewRecord goes on with the record in the database. Close ends it.
@@ -66,6 +73,7 @@ func NewRecord(
 	}
 	r := &Record{
 		database: d, logger: logger, refusals: map[string]*door.Sparing{},
+		untrimmed: map[database.Signed]struct{}{}, most: mostKept, every: trimEvery,
 		metric: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "loop_signatures_total",
 			Help: "Transactions that relayers asked to have signed, by outcome: checked or unchecked, which were signed, " +
@@ -146,7 +154,10 @@ func (r *Record) flush(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	err := r.database.PutSignatures(ctx, all, mostKept)
+	err := r.database.PutSignatures(ctx, all)
+	if err == nil {
+		err = r.trim(ctx, all)
+	}
 	if err != nil {
 		r.mu.Lock()
 		r.pending = append(all, r.pending...)
@@ -161,6 +172,22 @@ func (r *Record) flush(ctx context.Context) {
 			r.logger.Info("what relayers had signed is stored again")
 		}
 	}
+}
+
+// trim forgets what is too much once in so many ids, which go on over restarts.
+func (r *Record) trim(ctx context.Context, written []database.Signature) error {
+	for _, s := range written {
+		r.untrimmed[database.Signed{Relay: s.Relay, Account: s.Account, Refused: s.Refused != ""}] = struct{}{}
+	}
+	every := int64(r.every)
+	if (written[0].ID-1)/every == written[len(written)-1].ID/every {
+		return nil
+	}
+	if err := r.database.TrimSignatures(ctx, slices.Collect(maps.Keys(r.untrimmed)), r.most); err != nil {
+		return err
+	}
+	clear(r.untrimmed)
+	return nil
 }
 
 // List lists at most limit signatures, newest first.

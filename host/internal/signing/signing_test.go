@@ -217,27 +217,36 @@ func TestFloodOfRefusals(t *testing.T) {
 	}
 }
 
-// What is kept of an account is bounded, and what it is refused takes no place from what it had signed.
+// What is kept of an account is bounded, and what it is refused takes no place from what it had signed. What is too much
+// goes once in so many signatures.
 func TestRecordIsBounded(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)
-	var all []database.Signature
+	r.record.writing.Lock()
+	r.record.most, r.record.every = 3, 12
+	r.record.writing.Unlock()
 	for id := range int64(12) {
-		s := database.Signature{ID: id + 1, At: time.Now(), Relay: "acme", Account: "me", What: fmt.Sprint(id)}
+		s := database.Signature{At: time.Now(), Relay: "acme", Account: "me", What: fmt.Sprint(id)}
 		if id > 3 {
 			s.What, s.Refused = "", "no"
 		}
-		all = append(all, s)
-	}
-	if err := r.database.PutSignatures(t.Context(), all, 3); err != nil {
-		t.Fatal(err)
-	}
-	var ids []int64
-	for _, s := range r.list(t, database.SignatureFilter{}) {
-		ids = append(ids, s.ID)
-	}
-	if diff := cmp.Diff([]int64{12, 11, 10, 4, 3, 2}, ids); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		r.record.put(t.Context(), s, outcomeRefused)
+		all, err := r.record.List(t.Context(), database.SignatureFilter{}, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []int64
+		for _, s := range all {
+			ids = append(ids, s.ID)
+		}
+		switch {
+		case id < 11 && len(ids) != int(id)+1:
+			t.Errorf("behind the %dth there are %d", id+1, len(ids))
+		case id == 11:
+			if diff := cmp.Diff([]int64{12, 11, 10, 4, 3, 2}, ids); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
 	}
 	again, err := NewRecord(t.Context(), r.database, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	if err != nil {

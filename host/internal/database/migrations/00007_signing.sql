@@ -14,7 +14,7 @@ CREATE TABLE signatures (
     refused   TEXT   NOT NULL
 );
 
-CREATE INDEX signatures_account ON signatures (relay, account, id);
+CREATE INDEX signatures_account ON signatures (relay, account, (refused <> ''), id);
 
 CREATE TABLE removed_contracts (
     job          BIGINT NOT NULL PRIMARY KEY,
