@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math/big"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -243,10 +245,14 @@ type transmitter struct {
 	logger        *logger
 	feed          *feed.Recorder
 	history       *history.Job
+	answer        func(ctx context.Context, report []byte) (*big.Int, error) // reads it out of a report
 }
 
 // transmitPause is the time between two tries to hand over one report.
 const transmitPause = 50 * time.Millisecond
+
+// answerLimit is how long the answer of a report handed over may take to be read: the next one waits meanwhile.
+const answerLimit = time.Second
 
 // Transmit implements types.ContractTransmitter. libocr has deleted the pending transmission before it calls, and never
 // calls again for it: what this returns as an error is lost at this oracle. A relayer that is away or whose store does
@@ -265,6 +271,7 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 			t.feed.Handed(nil)
 			t.history.Sent(roundOf(at.ReportTimestamp), nil)
 			t.feed.Ends(at.Epoch, at.Round)
+			t.tell(ctx, at.ReportTimestamp, report)
 			return nil
 		}
 		if status.Code(err) == codes.Unavailable {
@@ -278,6 +285,23 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 		t.history.Sent(roundOf(at.ReportTimestamp), said(err))
 		return fmt.Errorf("handing the report of epoch %d, round %d to the relayer: %w", at.Epoch, at.Round, err)
 	}
+}
+
+// tell has the log's one line of a transmission of this node's own. It has no answer where the node cannot read it, as
+// of a product's report.
+func (t *transmitter) tell(ctx context.Context, at types.ReportTimestamp, report types.Report) {
+	if !t.logger.slog.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	attributes := []slog.Attr{
+		slog.String("digest", at.ConfigDigest.Hex()), slog.Any("epoch", at.Epoch), slog.Any("round", at.Round),
+	}
+	reading, cancel := within(ctx, answerLimit)
+	defer cancel()
+	if answer, err := t.answer(reading, report); err == nil {
+		attributes = append(attributes, slog.Any("answer", answer))
+	}
+	t.logger.slog.LogAttrs(ctx, slog.LevelInfo, "a report was handed to the relayer", attributes...)
 }
 
 // LatestConfigDigestAndEpoch implements types.ContractTransmitter.

@@ -34,18 +34,35 @@ func (l *logger) Trace(msg string, fields commontypes.LogFields) {
 // Debug implements commontypes.Logger.
 func (l *logger) Debug(msg string, fields commontypes.LogFields) { l.log(slog.LevelDebug, msg, fields) }
 
-// ofEachRound are what libocr says of every round of a feed that is well. A node of a hundred feeds would log little
-// else.
-var ofEachRound = map[string]bool{
-	"led round to completion": true,
+// routine are what libocr says again and again of a feed that is well: of each round, epoch and transmission, and
+// whenever it clears its database up. A node of a hundred feeds would log little else. For each report that it hands
+// over, and for each change of a feed's state, the node has a line of its own.
+var routine = map[string]bool{
+	// OCR2
+	"Running ReportGeneration":  true,
+	"ReportGeneration: exiting": true,
+	"led round to completion":   true,
 	"eventTTransmitTimeout: ReportingPlugin.ShouldTransmitAcceptedReport returned false": true,
-	"ReportingPlugin.Reports returned no reports":                                        true,
+	"eventTTransmitTimeout: Transmitting":                                                true,
+	"eventTTransmitTimeout:❗️successfully called Transmit":                               true,
+	// OCR3
+	"starting new epoch":                                          true,
+	"sending MessageEpochStartRequest to leader":                  true,
+	"broadcasting MessageEpochStart":                              true,
+	"ReportingPlugin.Reports returned no reports":                 true,
+	"ReportingPlugin.ShouldTransmitAcceptedReport returned false": true,
+	"🚀 successfully invoked ContractTransmitter.Transmit":         true,
+	// both
+	"TrackConfig: ContractConfigTracker.Notify() fired":        true,
+	"collectGarbage: going to sleep":                           true,
+	"collectGarbage: starting collection of old transmissions": true,
+	"collectGarbage: finished collection":                      true,
 }
 
 // Info implements commontypes.Logger.
 func (l *logger) Info(msg string, fields commontypes.LogFields) {
 	level := slog.LevelInfo
-	if ofEachRound[msg] {
+	if routine[msg] {
 		level = slog.LevelDebug
 	}
 	l.log(level, msg, fields)

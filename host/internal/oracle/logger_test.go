@@ -61,3 +61,44 @@ func TestLoggerKeepsLibocrsLevels(t *testing.T) {
 		})
 	}
 }
+
+// TestRoutineIsForDebugging holds that what libocr says of a feed that is well goes to the level debug, and what changes
+// stays at info.
+func TestRoutineIsForDebugging(t *testing.T) {
+	t.Parallel()
+	for when, c := range map[string]struct {
+		level    slog.Level
+		messages []string
+	}{
+		"each round": {slog.LevelDebug, []string{
+			"led round to completion",
+			"eventTTransmitTimeout: ReportingPlugin.ShouldTransmitAcceptedReport returned false",
+			"ReportingPlugin.ShouldTransmitAcceptedReport returned false",
+			"ReportingPlugin.Reports returned no reports",
+		}},
+		"each epoch": {slog.LevelDebug, []string{
+			"Running ReportGeneration", "ReportGeneration: exiting",
+			"starting new epoch", "sending MessageEpochStartRequest to leader", "broadcasting MessageEpochStart",
+		}},
+		"each transmission of one's own": {slog.LevelDebug, []string{
+			"eventTTransmitTimeout: Transmitting", "eventTTransmitTimeout:❗️successfully called Transmit",
+			"🚀 successfully invoked ContractTransmitter.Transmit",
+		}},
+		"each some minutes": {slog.LevelDebug, []string{
+			"TrackConfig: ContractConfigTracker.Notify() fired", "collectGarbage: going to sleep",
+			"collectGarbage: starting collection of old transmissions", "collectGarbage: finished collection",
+		}},
+		"each change": {slog.LevelInfo, []string{
+			"TrackConfig: returning config", "runWithContractConfig: switching between configs", "Connection established",
+		}},
+	} {
+		for _, message := range c.messages {
+			out := &logs{}
+			l := &logger{slog: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+			l.Info(message, nil)
+			if got := out.String(); !strings.Contains(got, "level="+c.level.String()+" ") {
+				t.Errorf("%s libocr says %q, want it at %s: %s", when, message, c.level, got)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -52,6 +53,18 @@ func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 		accepted.GetTimestamp().GetEpoch() == 0 {
 		t.Errorf("the contract accepted %v, %v", accepted, err)
 	}
+}
+
+// loggedAnswer holds what the log has of a transmission of a node's own.
+func loggedAnswer(t *testing.T, nodes []*testNode) {
+	t.Helper()
+	line := regexp.MustCompile(handedOver + `[0-9]+ digest=[0-9a-f]{64} epoch=[1-9][0-9]* round=[1-9][0-9]* answer=100\n`)
+	for _, n := range nodes {
+		if line.MatchString(n.logs.String()) {
+			return
+		}
+	}
+	t.Error("no node's log has the answer of a report that it handed over")
 }
 
 // told holds what an oracle knows of the contract's times, of its own, and of its clock beside those of the others.
@@ -122,6 +135,7 @@ func TestFeed(t *testing.T) {
 		t.Errorf("observations: %v", latest)
 	}
 	toldRounds(t, oracles, contract)
+	loggedAnswer(t, nodes)
 	families, err := registry.Gather()
 	if err != nil || len(families) < 3 {
 		t.Errorf("the job's registry has %d families of metrics, error %v", len(families), err)

@@ -252,7 +252,7 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "transmit")
 	p := newParts(t, nodeSettings{relayerMode: "die:" + mark, inProcess: inProcess(&fakeMedian{})})
 	transmit := &transmitter{provider: p.provider, account: "a", transmitLimit: time.Minute, readLimit: time.Minute,
-		logger: p.factory.logger, feed: feed.New(false), history: newHistory(t)}
+		logger: p.factory.logger, feed: feed.New(false), history: newHistory(t), answer: (&Oracle{}).Answer}
 	signatures := []types.AttributedOnchainSignature{{Signature: []byte{1}, Signer: 2}}
 	if err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1},
 		signatures); err != nil {
@@ -273,7 +273,7 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	refused := refusing.chain.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "a",
 		Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
 	transmit = &transmitter{provider: refused, transmitLimit: time.Minute, logger: refusing.factory.logger,
-		feed: feed.New(false), history: newHistory(t)}
+		feed: feed.New(false), history: newHistory(t), answer: (&Oracle{}).Answer}
 	begin := time.Now()
 	err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1}, signatures)
 	if status.Code(err) != codes.InvalidArgument || time.Since(begin) > 30*time.Second {
@@ -289,7 +289,7 @@ func TestTrap5SlowCallsStallTheProtocol(t *testing.T) {
 		Config: &relayerv1.ProviderConfig{ExternalJobId: "y", ContractId: "c"}})
 	const limit = time.Second
 	transmit := &transmitter{provider: slow, account: "0xA", transmitLimit: limit, readLimit: limit,
-		logger: p.factory.logger, feed: feed.New(false), history: newHistory(t)}
+		logger: p.factory.logger, feed: feed.New(false), history: newHistory(t), answer: (&Oracle{}).Answer}
 	track := &tracker{provider: slow, limit: limit, logger: p.factory.logger, feed: feed.New(false)}
 	var wait sync.WaitGroup
 	for name, call := range map[string]func(context.Context) error{

@@ -174,17 +174,17 @@ func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts
 	if !known || item.record.Done {
 		return nil
 	}
-	ending := "transmitted"
+	ending := transmitted
 	if outcome.State == RevertedForGood {
-		ending = "reverted"
+		ending = reverted
 	}
 	for _, attempt := range f.record.Attempts {
 		if attempt.Hash == outcome.Hash && attempt.Fill {
-			ending = "stale" // the filler took the place of a stale report
+			ending = stale // the filler took the place of a stale report
 		}
 	}
 	verdict := verdicts[item.key]
-	if ending == "stale" && verdict.Stale == "" {
+	if ending == stale && verdict.Stale == "" {
 		return nil // it came back to life (the chain was reorganised): it waits again once the flight has landed
 	}
 	if verdict.Stale != "" {
@@ -204,7 +204,7 @@ func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts
 		q.mu.Unlock()
 	}
 	why := verdict.Stale
-	if ending == "transmitted" {
+	if ending == transmitted {
 		why = "" // what makes it stale is this very transmission
 	}
 	q.ended(item.item, ending, why, outcome.Hash)

@@ -3,6 +3,7 @@ package relayer
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func (q *Queue) drop(ctx context.Context, items []*queued, verdicts map[string]V
 			return err
 		}
 		if !current.record.Done {
-			q.ended(current.item, "stale", verdict.Stale, "")
+			q.ended(current.item, stale, verdict.Stale, "")
 		}
 	}
 	return nil
@@ -100,9 +101,20 @@ func (q *Queue) forget(ctx context.Context, item *queued) error {
 	return nil
 }
 
+// How an item ended.
+const (
+	transmitted = "transmitted"
+	reverted    = "reverted"
+	stale       = "stale"
+)
+
 func (q *Queue) ended(item Item, ending, why, hash string) {
-	q.settings.Logger.Info("a transmission ended", "ending", ending, "contract", item.Contract, "epoch", item.Epoch,
-		"round", item.Round, "hash", hash, "reason", why)
+	level := slog.LevelInfo
+	if ending == transmitted { // the node has said that it handed the report over
+		level = slog.LevelDebug
+	}
+	q.settings.Logger.Log(context.Background(), level, "a transmission ended", "ending", ending, "contract", item.Contract,
+		"epoch", item.Epoch, "round", item.Round, "hash", hash, "reason", why)
 	if q.settings.Settled != nil {
 		q.settings.Settled(item, ending)
 	}

@@ -149,12 +149,10 @@ func (n *Node) Tale() (Tale, error) {
 }
 
 var (
-	// accepted is what libocr says when its call of the transmitter came back well: the relayer has the report in the
-	// Store. Its fields come in the order of their names. accepted3 is the same of OCR3.
+	// accepted is what the node says when the relayer has answered that it has a report in the Store. To contracts and
+	// relayers of OCR2 the number of an outcome of OCR3 is an epoch, of which there is one round.
 	accepted = regexp.MustCompile(
-		`successfully called Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?epoch=([0-9]+) (?:.* )?round=([0-9]+)\b`)
-	accepted3 = regexp.MustCompile(
-		`successfully invoked ContractTransmitter.Transmit" .*\bconfigDigest=([0-9a-f]{64}) (?:.* )?seqNr=([0-9]+)\b`)
+		`msg="a report was handed to the relayer" .*\bdigest=([0-9a-f]{64}) epoch=([0-9]+) round=([0-9]+)\b`)
 	// restored is what OCR3 says when it begins.
 	restored = regexp.MustCompile(`successfully restored cert" .*\bcertTimestamp="?\{SeqNr:([0-9]+)\b`)
 	// ended is what sdk/go/relayer says of a report that it has finished, with its fields in any order.
@@ -186,12 +184,6 @@ func (t *Tale) add(line string) error {
 		t.Accepted = append(t.Accepted, round)
 		return err
 	}
-	if parts := accepted3.FindStringSubmatch(line); parts != nil {
-		// To contracts and relayers of OCR2 the number of an outcome is an epoch, of which there is one round.
-		round, err := roundOf(parts[1], parts[2], "0", 10)
-		t.Accepted = append(t.Accepted, round)
-		return err
-	}
 	if parts := restored.FindStringSubmatch(line); parts != nil {
 		number, err := strconv.ParseUint(parts[1], 10, 64)
 		t.Restored = append(t.Restored, number)
@@ -211,8 +203,7 @@ func (t *Tale) add(line string) error {
 	return err
 }
 
-// handing is what libocr says before it hands a report to the relayer; OCR3 does in its debug lines, see
-// Settings.Debug.
+// handing is what libocr says before it hands a report to the relayer, in its debug lines: see Settings.Debug.
 var handing = []string{`msg="eventTTransmitTimeout: Transmitting"`, `msg="transmitting report"`}
 
 // logPeriod is how often a log is looked at by somebody who waits for a line.

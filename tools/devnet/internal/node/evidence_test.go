@@ -94,25 +94,24 @@ func TestUnfinishedAtTheEdges(t *testing.T) {
 func TestTale(t *testing.T) {
 	t.Parallel()
 	line := func(rest string) string {
-		return `time=2026-11-23T05:23:49.898Z level=INFO msg="eventTTransmitTimeout:❗️` + rest + "\n"
+		return `time=2026-11-23T05:23:49.898Z level=INFO msg="a report was handed to the relayer" ` + rest + "\n"
 	}
-	log := line(`successfully called Transmit" job=1 contract=0x6C86 configDigest=`+digestText+` epoch=1 oid=0 round=5`) +
-		line(`successfully called Transmit" configDigest=`+digestText+` epoch=2 round=255`) +
+	log := line(`job=1 contract=0x6C86 digest=`+digestText+` epoch=1 round=5 answer=7`) +
+		line(`job=1 digest=`+digestText+` epoch=2 round=255`) +
 		`time=2026-11-23T05:23:49.898Z level=INFO msg="eventTTransmitTimeout: Transmitting" configDigest=` + digestText +
 		" epoch=3 round=1\n" +
 		`time=2026-11-23T05:23:49.898Z level=ERROR msg="eventTTransmitTimeout: ContractTransmitter.Transmit error" configDigest=` + digestText + " error=no\n" +
 		`time=2026-11-23T05:23:50.000Z level=INFO msg="a line that a kill cut off` + // the next life goes on behind it
-		line(`successfully called Transmit" configDigest=`+digestText+` epoch=4 round=7`) +
+		line(`job=1 digest=`+digestText+` epoch=4 round=7`) +
 		strings.Repeat("x", 1<<20) + "\n" +
 		`level=INFO msg="a transmission ended" plugin=evm epoch=20 round=17 reason="the contract has a transmission of epoch 24 round 13" ending=reverted` + "\n" +
 		`level=INFO msg="a transmission ended" plugin=evm ending=stale round=9 reason="the contract has a transmission of epoch 24 round 13" epoch=10` + "\n" +
 		`level=INFO msg="a transmission ended" plugin=evm` + "\n" +
 		`level=INFO msg="restoreFromDatabase: did not find cert, starting at genesis" job=1 configDigest=` + digestText +
 		"\n" +
-		`level=INFO msg="🚀 successfully invoked ContractTransmitter.Transmit" job=1 configDigest=` + digestText +
-		` index=0 oid=1 proto=transmission seqNr=17` + "\n" +
+		line(`job=1 digest=`+digestText+` epoch=17 round=0`) +
 		`level=INFO msg="restoreFromDatabase: successfully restored cert" job=1 certTimestamp="{SeqNr:18 CommittedElsePrepared:true Epoch:2}" configDigest=` + digestText + "\n" +
-		strings.TrimSuffix(line(`successfully called Transmit" configDigest=`+digestText+` epoch=4 round=8`), "\n")
+		strings.TrimSuffix(line(`job=1 digest=`+digestText+` epoch=4 round=8`), "\n")
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "node.log"), []byte(log), 0o600); err != nil {
 		t.Fatal(err)
@@ -131,12 +130,10 @@ func TestTale(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for name, text := range map[string]string{
-		"a round of no byte": line(`successfully called Transmit" configDigest=` + digestText + ` epoch=4 round=256`),
-		"an epoch too large": line(`successfully called Transmit" configDigest=` + digestText + ` epoch=4294967296 round=1`),
+		"a round of no byte": line(`job=1 digest=` + digestText + ` epoch=4 round=256`),
+		"an epoch too large": line(`job=1 digest=` + digestText + ` epoch=4294967296 round=1`),
 		"an end of no byte":  `msg="a transmission ended" epoch=1 round=256`,
-		"a number no epoch": `successfully invoked ContractTransmitter.Transmit" configDigest=` + digestText +
-			` seqNr=4294967296`,
-		"no number at all": `successfully restored cert" certTimestamp="{SeqNr:18446744073709551616 `,
+		"no number at all":   `successfully restored cert" certTimestamp="{SeqNr:18446744073709551616 `,
 	} {
 		if _, err := tale(strings.NewReader(text)); err == nil {
 			t.Errorf("%s was taken", name)
@@ -156,7 +153,7 @@ func TestAwaitHandOver(t *testing.T) {
 		t.Error("a log that is not there told of a report")
 	}
 	for _, begun := range []string{
-		`level=INFO msg="eventTTransmitTimeout: Transmitting" epoch=1 round=2` + "\n",
+		`level=DEBUG msg="eventTTransmitTimeout: Transmitting" epoch=1 round=2` + "\n",
 		`level=DEBUG msg="transmitting report" index=0 seqNr=2` + "\n",
 	} {
 		awaitHandOver(t, n, begun)

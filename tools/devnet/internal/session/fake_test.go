@@ -273,16 +273,9 @@ func (f *fakeNode) fillStore(root string) error {
 	return err
 }
 
-// accepted says of a report what libocr does.
+// accepted says of a report what a node does.
 func (f *fakeNode) accepted(at ocrtypes.ReportTimestamp) {
-	if at.Round == 0 { // an outcome of OCR3
-		fmt.Printf("level=INFO msg=\"🚀 successfully invoked ContractTransmitter.Transmit\" job=7 configDigest=%s index=0 "+
-			"oid=0 seqNr=%d\n",
-			at.ConfigDigest.Hex(), at.Epoch)
-		return
-	}
-	fmt.Printf("level=INFO msg=\"eventTTransmitTimeout:❗️successfully called Transmit\" job=7 configDigest=%s epoch=%d "+
-		"oid=0 round=%d\n",
+	fmt.Printf("level=INFO msg=\"a report was handed to the relayer\" job=7 digest=%s epoch=%d round=%d\n",
 		at.ConfigDigest.Hex(), at.Epoch, at.Round)
 }
 

@@ -164,7 +164,7 @@ func (n *network) startNode(i int) (*member, error) {
 		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands,
 		Variables: n.config.Variables,
 		HTTPPort:  n.httpPorts[i], P2PPort: n.p2pPorts[i], Chain: n.chain, Host: n.hostOf(i),
-		Debug: n.config.Aim && n.ocr() == 3,
+		Debug: n.config.Aim,
 	})
 	if err != nil {
 		return nil, err
