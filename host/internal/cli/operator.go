@@ -189,7 +189,7 @@ func (c *command) bridges() *cobra.Command {
 		},
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List the bridges", Args: none,
+		Use: "list", Short: "List the bridges and how they do", Args: none,
 		Example: "  loop bridges list\n  loop bridges list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(),
@@ -243,10 +243,19 @@ func bridgeAndURL(cmd *cobra.Command, args []string) error {
 }
 
 func bridgeTable(w io.Writer, bridges ...*nodev1.Bridge) {
-	row(w, "NAME", "URL", "AGE")
+	row(w, "NAME", "URL", "AGE", "STATE")
 	for _, b := range bridges {
-		row(w, b.GetName(), b.GetUrl(), age(b.GetCreatedAt()))
+		h := b.GetHealth()
+		row(w, b.GetName(), b.GetUrl(), age(b.GetCreatedAt()), explained(partState(h), h.GetReason(), h.GetRemedy()))
 	}
+}
+
+// partState is where a part of the node stands; a dash if the node has not looked at it.
+func partState(h *nodev1.HealthCheck) string {
+	if h == nil {
+		return "-"
+	}
+	return strings.ToLower(strings.TrimPrefix(h.GetState().String(), "STATE_"))
 }
 
 func (c *command) plugins() *cobra.Command {
@@ -268,7 +277,7 @@ func (c *command) plugins() *cobra.Command {
 }
 
 func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
-	row(w, "NAME", "KIND", "STATE", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "STANDBY", "CONFINEMENT", "VERSION",
+	row(w, "NAME", "KIND", "STATE", "PROCESS", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "STANDBY", "CONFINEMENT", "VERSION",
 		"LAST EXIT")
 	for _, p := range plugins {
 		pid := "in-process"
@@ -281,8 +290,8 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 				open++
 			}
 		}
-		state := strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PLUGIN_STATE_"))
-		row(w, p.GetName(), p.GetKind(), state, pid, strconv.FormatUint(p.GetGeneration(), 10),
+		process := strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PLUGIN_STATE_"))
+		row(w, p.GetName(), p.GetKind(), partState(p.GetHealth()), process, pid, strconv.FormatUint(p.GetGeneration(), 10),
 			strconv.FormatUint(p.GetRestarts(), 10),
 			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), standby(p.GetStandby()),
 			dash(p.GetConfinement()),

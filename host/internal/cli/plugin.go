@@ -39,6 +39,11 @@ func (c *command) inspect() *cobra.Command {
 func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	pluginTable(w, []*nodev1.PluginStatus{p})
 	row(w)
+	if h := p.GetHealth(); h.GetReason() != "" {
+		row(w, "FOR", "STATE")
+		row(w, age(h.GetSince()), explained(partState(h), h.GetReason(), h.GetRemedy()))
+		row(w)
+	}
 	row(w, "MEMORY", "LIMIT", "TRANSPORT", "CONFINEMENT LACKS")
 	row(w, memory(p.GetMemoryBytes()), memory(p.GetMemoryLimitBytes()), dash(p.GetTransport()),
 		dash(strings.Join(p.GetConfinementLacks(), ", ")))

@@ -69,12 +69,26 @@ func (s *service) NodeStatus(ctx context.Context, _ *nodev1.NodeStatusRequest) (
 		r.PeerId = keys[0].ID()
 	}
 	for _, p := range parts {
-		r.Checks = append(r.Checks, &nodev1.HealthCheck{
-			Name: p.Name, Healthy: p.Level != health.Failed, Degraded: p.Level == health.Degraded || p.Level == health.Waiting,
-			Reason: p.Reason, Kind: string(p.Kind), State: stateOf(p.Level), Remedy: p.Remedy, Since: timestamppb.New(p.Since),
-		})
+		r.Checks = append(r.Checks, healthOf(p))
 	}
 	return r, nil
+}
+
+// healthOf is a part's health in the API.
+func healthOf(p health.Part) *nodev1.HealthCheck {
+	return &nodev1.HealthCheck{
+		Name: p.Name, Healthy: p.Level != health.Failed, Degraded: p.Level == health.Degraded || p.Level == health.Waiting,
+		Reason: p.Reason, Kind: string(p.Kind), State: stateOf(p.Level), Remedy: p.Remedy, Since: timestamppb.New(p.Since),
+	}
+}
+
+// lastHealth is that of a part that the node has looked at; nil of others. Nothing is asked: a list must not wait for a
+// relayer that hangs.
+func (s *service) lastHealth(id partID) *nodev1.HealthCheck {
+	if p, known := s.node.states.of(id); known {
+		return healthOf(p)
+	}
+	return nil
 }
 
 // stateOf is a level in the API.
@@ -123,7 +137,8 @@ func noPlugin(name string) error {
 func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 	st := p.Status()
 	out := &nodev1.PluginStatus{
-		Name: st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
+		Health: s.lastHealth(pluginPart(st.Name)),
+		Name:   st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
 		Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
 		Version: st.Version, Runtime: st.Runtime, MemoryBytes: st.Memory, MemoryLimitBytes: st.MemoryLimit, Pinned: st.Pinned,
 		Transport:   st.Transport,
@@ -344,7 +359,9 @@ func (s *service) ListBridges(ctx context.Context, _ *nodev1.ListBridgesRequest)
 	}
 	r := &nodev1.ListBridgesResponse{}
 	for _, b := range all {
-		r.Bridges = append(r.Bridges, describeBridge(b))
+		shown := describeBridge(b)
+		shown.Health = s.lastHealth(bridgePart(b.Name))
+		r.Bridges = append(r.Bridges, shown)
 	}
 	return r, nil
 }

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/host/internal/fallback"
@@ -242,6 +243,7 @@ func TestStatesOfParts(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+	healthInLists(t, client)
 	metrics := ask(t, "http://"+n.Address()+"/metrics").body
 	for _, line := range []string{
 		`loop_chain_state{chain_id="7",plugin="acme",relay="acme",state="failed"} 1`,
@@ -269,6 +271,39 @@ func TestStatesOfParts(t *testing.T) {
 		if lines := strings.Count(log.String(), what); lines == 0 || lines > most {
 			t.Errorf("%d lines of the log say %s, want at most %d:\n%s", lines, what, most, log)
 		}
+	}
+}
+
+// healthInLists holds that lists have the health of plugins and of the bridges that jobs use, once the adapter of
+// "prices" does not answer.
+func healthInLists(t *testing.T, client nodev1connect.NodeServiceClient) {
+	t.Helper()
+	if _, err := client.AddBridge(t.Context(), &nodev1.AddBridgeRequest{
+		Bridge: &nodev1.Bridge{Name: "unused", Url: "http://127.0.0.1:9"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	plugins, err := client.ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bridges, err := client.ListBridges(t.Context(), &nodev1.ListBridgesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, p := range plugins.GetPlugins() {
+		got[p.GetHealth().GetName()] = p.GetHealth().GetState().String()
+	}
+	for _, b := range bridges.GetBridges() {
+		got["bridge "+b.GetName()] = b.GetHealth().GetState().String()
+	}
+	want := map[string]string{
+		"plugin acme": "STATE_RUNNING", "plugin median": "STATE_RUNNING", "bridge prices": "STATE_FAILED",
+		"bridge unused": "STATE_UNSPECIFIED",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lists (-want +got):\n%s", diff)
 	}
 }
 

@@ -1767,7 +1767,9 @@ type PluginStatus struct {
 	// The process that stands by; absent when none is to.
 	Standby *StandbyStatus `protobuf:"bytes,21,opt,name=standby,proto3" json:"standby,omitempty"`
 	// What the start of the life that became ready last was made of, in order. One whose process had stood by took few steps.
-	Start         []*StartStep `protobuf:"bytes,22,rep,name=start,proto3" json:"start,omitempty"`
+	Start []*StartStep `protobuf:"bytes,22,rep,name=start,proto3" json:"start,omitempty"`
+	// Its health as the node saw it last; absent while it has not been looked at.
+	Health        *HealthCheck `protobuf:"bytes,23,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1952,6 +1954,13 @@ func (x *PluginStatus) GetStandby() *StandbyStatus {
 func (x *PluginStatus) GetStart() []*StartStep {
 	if x != nil {
 		return x.Start
+	}
+	return nil
+}
+
+func (x *PluginStatus) GetHealth() *HealthCheck {
+	if x != nil {
+		return x.Health
 	}
 	return nil
 }
@@ -5367,7 +5376,9 @@ type Bridge struct {
 	// user, path and query.
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
 	// When it was added.
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Its health as the node saw it last; absent when no job uses it.
+	Health        *HealthCheck `protobuf:"bytes,4,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5419,6 +5430,13 @@ func (x *Bridge) GetUrl() string {
 func (x *Bridge) GetCreatedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Bridge) GetHealth() *HealthCheck {
+	if x != nil {
+		return x.Health
 	}
 	return nil
 }
@@ -6340,7 +6358,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x14RestartPluginRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
 	"\x15RestartPluginResponse\x122\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\x9f\x06\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x1a.loop.node.v1.PluginStatusR\x06plugin\"\xd2\x06\n" +
 	"\fPluginStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12/\n" +
@@ -6368,7 +6386,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\vconfinement\x18\x13 \x01(\tR\vconfinement\x12+\n" +
 	"\x11confinement_lacks\x18\x14 \x03(\tR\x10confinementLacks\x125\n" +
 	"\astandby\x18\x15 \x01(\v2\x1b.loop.node.v1.StandbyStatusR\astandby\x12-\n" +
-	"\x05start\x18\x16 \x03(\v2\x17.loop.node.v1.StartStepR\x05start\"N\n" +
+	"\x05start\x18\x16 \x03(\v2\x17.loop.node.v1.StartStepR\x05start\x121\n" +
+	"\x06health\x18\x17 \x01(\v2\x19.loop.node.v1.HealthCheckR\x06health\"N\n" +
 	"\tStartStep\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12-\n" +
 	"\x04took\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04took\"^\n" +
@@ -6604,12 +6623,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12\x14\n" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\",\n" +
 	"\x11ExportKeyResponse\x12\x17\n" +
-	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\"n\n" +
+	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\"\xa1\x01\n" +
 	"\x06Bridge\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x15\n" +
 	"\x03url\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03url\x129\n" +
 	"\n" +
-	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"@\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x121\n" +
+	"\x06health\x18\x04 \x01(\v2\x19.loop.node.v1.HealthCheckR\x06health\"@\n" +
 	"\x10AddBridgeRequest\x12,\n" +
 	"\x06bridge\x18\x01 \x01(\v2\x14.loop.node.v1.BridgeR\x06bridge\"A\n" +
 	"\x11AddBridgeResponse\x12,\n" +
@@ -6880,146 +6900,148 @@ var file_loop_node_v1_node_proto_depIdxs = []int32{
 	32,  // 19: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
 	31,  // 20: loop.node.v1.PluginStatus.standby:type_name -> loop.node.v1.StandbyStatus
 	30,  // 21: loop.node.v1.PluginStatus.start:type_name -> loop.node.v1.StartStep
-	102, // 22: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
-	3,   // 23: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
-	101, // 24: loop.node.v1.WatchPluginLogResponse.at:type_name -> google.protobuf.Timestamp
-	43,  // 25: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
-	40,  // 26: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
-	40,  // 27: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
-	40,  // 28: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
-	43,  // 29: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	101, // 30: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
-	4,   // 31: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
-	44,  // 32: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	101, // 33: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
-	101, // 34: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	101, // 35: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
-	44,  // 36: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
-	43,  // 37: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
-	49,  // 38: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
-	66,  // 39: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
-	50,  // 40: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
-	15,  // 41: loop.node.v1.ShowJobResponse.account:type_name -> loop.node.v1.ChainAccount
-	101, // 42: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
-	104, // 43: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	103, // 44: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
-	101, // 45: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
-	57,  // 46: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
-	57,  // 47: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
-	57,  // 48: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
-	104, // 49: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	101, // 50: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	102, // 51: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
-	58,  // 52: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
-	59,  // 53: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
-	102, // 54: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
-	43,  // 55: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
-	66,  // 56: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	104, // 57: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	103, // 58: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	103, // 59: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	103, // 60: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	101, // 61: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	102, // 62: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	103, // 63: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
-	101, // 64: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
-	5,   // 65: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
-	66,  // 66: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
-	101, // 67: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
-	71,  // 68: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
-	6,   // 69: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
-	72,  // 70: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
-	75,  // 71: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
-	101, // 72: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
-	6,   // 73: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
-	71,  // 74: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
-	71,  // 75: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	101, // 76: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
-	82,  // 77: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	82,  // 78: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	82,  // 79: loop.node.v1.UpdateBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	82,  // 80: loop.node.v1.UpdateBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	82,  // 81: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	82,  // 82: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	101, // 83: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
-	7,   // 84: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	101, // 85: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
-	7,   // 86: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	94,  // 87: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	94,  // 88: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
-	8,   // 89: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
-	16,  // 90: loop.node.v1.NodeService.Diagnose:input_type -> loop.node.v1.DiagnoseRequest
-	19,  // 91: loop.node.v1.NodeService.Reload:input_type -> loop.node.v1.ReloadRequest
-	21,  // 92: loop.node.v1.NodeService.GetLogLevel:input_type -> loop.node.v1.GetLogLevelRequest
-	23,  // 93: loop.node.v1.NodeService.SetLogLevel:input_type -> loop.node.v1.SetLogLevelRequest
-	25,  // 94: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
-	11,  // 95: loop.node.v1.NodeService.ListChains:input_type -> loop.node.v1.ListChainsRequest
-	27,  // 96: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
-	34,  // 97: loop.node.v1.NodeService.WatchPluginLog:input_type -> loop.node.v1.WatchPluginLogRequest
-	36,  // 98: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
-	38,  // 99: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
-	41,  // 100: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
-	60,  // 101: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
-	62,  // 102: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
-	64,  // 103: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
-	67,  // 104: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
-	47,  // 105: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
-	51,  // 106: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
-	53,  // 107: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
-	55,  // 108: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
-	45,  // 109: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
-	69,  // 110: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
-	73,  // 111: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
-	76,  // 112: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
-	78,  // 113: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
-	80,  // 114: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	83,  // 115: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	85,  // 116: loop.node.v1.NodeService.UpdateBridge:input_type -> loop.node.v1.UpdateBridgeRequest
-	87,  // 117: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	89,  // 118: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
-	91,  // 119: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	95,  // 120: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	97,  // 121: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	99,  // 122: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	9,   // 123: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	17,  // 124: loop.node.v1.NodeService.Diagnose:output_type -> loop.node.v1.DiagnoseResponse
-	20,  // 125: loop.node.v1.NodeService.Reload:output_type -> loop.node.v1.ReloadResponse
-	22,  // 126: loop.node.v1.NodeService.GetLogLevel:output_type -> loop.node.v1.GetLogLevelResponse
-	24,  // 127: loop.node.v1.NodeService.SetLogLevel:output_type -> loop.node.v1.SetLogLevelResponse
-	26,  // 128: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	12,  // 129: loop.node.v1.NodeService.ListChains:output_type -> loop.node.v1.ListChainsResponse
-	28,  // 130: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	35,  // 131: loop.node.v1.NodeService.WatchPluginLog:output_type -> loop.node.v1.WatchPluginLogResponse
-	37,  // 132: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	39,  // 133: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	42,  // 134: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	61,  // 135: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
-	63,  // 136: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	65,  // 137: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	68,  // 138: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
-	48,  // 139: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
-	52,  // 140: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
-	54,  // 141: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
-	56,  // 142: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
-	46,  // 143: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
-	70,  // 144: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	74,  // 145: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
-	77,  // 146: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	79,  // 147: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	81,  // 148: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	84,  // 149: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	86,  // 150: loop.node.v1.NodeService.UpdateBridge:output_type -> loop.node.v1.UpdateBridgeResponse
-	88,  // 151: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	90,  // 152: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
-	92,  // 153: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	96,  // 154: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	98,  // 155: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	100, // 156: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	123, // [123:157] is the sub-list for method output_type
-	89,  // [89:123] is the sub-list for method input_type
-	89,  // [89:89] is the sub-list for extension type_name
-	89,  // [89:89] is the sub-list for extension extendee
-	0,   // [0:89] is the sub-list for field type_name
+	10,  // 22: loop.node.v1.PluginStatus.health:type_name -> loop.node.v1.HealthCheck
+	102, // 23: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
+	3,   // 24: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
+	101, // 25: loop.node.v1.WatchPluginLogResponse.at:type_name -> google.protobuf.Timestamp
+	43,  // 26: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
+	40,  // 27: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
+	40,  // 28: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
+	40,  // 29: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
+	43,  // 30: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
+	101, // 31: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	4,   // 32: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
+	44,  // 33: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
+	101, // 34: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	101, // 35: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	101, // 36: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
+	44,  // 37: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
+	43,  // 38: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
+	49,  // 39: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
+	66,  // 40: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
+	50,  // 41: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
+	15,  // 42: loop.node.v1.ShowJobResponse.account:type_name -> loop.node.v1.ChainAccount
+	101, // 43: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
+	104, // 44: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	103, // 45: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
+	101, // 46: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
+	57,  // 47: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
+	57,  // 48: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
+	57,  // 49: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
+	104, // 50: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	101, // 51: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	102, // 52: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
+	58,  // 53: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
+	59,  // 54: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
+	102, // 55: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
+	43,  // 56: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
+	66,  // 57: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
+	104, // 58: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	103, // 59: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	103, // 60: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	103, // 61: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	101, // 62: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	102, // 63: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	103, // 64: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
+	101, // 65: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
+	5,   // 66: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
+	66,  // 67: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
+	101, // 68: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
+	71,  // 69: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
+	6,   // 70: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
+	72,  // 71: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
+	75,  // 72: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
+	101, // 73: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
+	6,   // 74: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
+	71,  // 75: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
+	71,  // 76: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
+	101, // 77: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	10,  // 78: loop.node.v1.Bridge.health:type_name -> loop.node.v1.HealthCheck
+	82,  // 79: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	82,  // 80: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	82,  // 81: loop.node.v1.UpdateBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	82,  // 82: loop.node.v1.UpdateBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	82,  // 83: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	82,  // 84: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	101, // 85: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	7,   // 86: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
+	101, // 87: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	7,   // 88: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
+	94,  // 89: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	94,  // 90: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	8,   // 91: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
+	16,  // 92: loop.node.v1.NodeService.Diagnose:input_type -> loop.node.v1.DiagnoseRequest
+	19,  // 93: loop.node.v1.NodeService.Reload:input_type -> loop.node.v1.ReloadRequest
+	21,  // 94: loop.node.v1.NodeService.GetLogLevel:input_type -> loop.node.v1.GetLogLevelRequest
+	23,  // 95: loop.node.v1.NodeService.SetLogLevel:input_type -> loop.node.v1.SetLogLevelRequest
+	25,  // 96: loop.node.v1.NodeService.ListPlugins:input_type -> loop.node.v1.ListPluginsRequest
+	11,  // 97: loop.node.v1.NodeService.ListChains:input_type -> loop.node.v1.ListChainsRequest
+	27,  // 98: loop.node.v1.NodeService.RestartPlugin:input_type -> loop.node.v1.RestartPluginRequest
+	34,  // 99: loop.node.v1.NodeService.WatchPluginLog:input_type -> loop.node.v1.WatchPluginLogRequest
+	36,  // 100: loop.node.v1.NodeService.AddJob:input_type -> loop.node.v1.AddJobRequest
+	38,  // 101: loop.node.v1.NodeService.ValidateJob:input_type -> loop.node.v1.ValidateJobRequest
+	41,  // 102: loop.node.v1.NodeService.ListJobs:input_type -> loop.node.v1.ListJobsRequest
+	60,  // 103: loop.node.v1.NodeService.RevealJob:input_type -> loop.node.v1.RevealJobRequest
+	62,  // 104: loop.node.v1.NodeService.RemoveJob:input_type -> loop.node.v1.RemoveJobRequest
+	64,  // 105: loop.node.v1.NodeService.ListObservations:input_type -> loop.node.v1.ListObservationsRequest
+	67,  // 106: loop.node.v1.NodeService.WatchRounds:input_type -> loop.node.v1.WatchRoundsRequest
+	47,  // 107: loop.node.v1.NodeService.ShowJob:input_type -> loop.node.v1.ShowJobRequest
+	51,  // 108: loop.node.v1.NodeService.ListRuns:input_type -> loop.node.v1.ListRunsRequest
+	53,  // 109: loop.node.v1.NodeService.GetRun:input_type -> loop.node.v1.GetRunRequest
+	55,  // 110: loop.node.v1.NodeService.WatchRuns:input_type -> loop.node.v1.WatchRunsRequest
+	45,  // 111: loop.node.v1.NodeService.ListJobErrors:input_type -> loop.node.v1.ListJobErrorsRequest
+	69,  // 112: loop.node.v1.NodeService.ListKeys:input_type -> loop.node.v1.ListKeysRequest
+	73,  // 113: loop.node.v1.NodeService.ListSignatures:input_type -> loop.node.v1.ListSignaturesRequest
+	76,  // 114: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
+	78,  // 115: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
+	80,  // 116: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
+	83,  // 117: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	85,  // 118: loop.node.v1.NodeService.UpdateBridge:input_type -> loop.node.v1.UpdateBridgeRequest
+	87,  // 119: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	89,  // 120: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	91,  // 121: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	95,  // 122: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	97,  // 123: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	99,  // 124: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	9,   // 125: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	17,  // 126: loop.node.v1.NodeService.Diagnose:output_type -> loop.node.v1.DiagnoseResponse
+	20,  // 127: loop.node.v1.NodeService.Reload:output_type -> loop.node.v1.ReloadResponse
+	22,  // 128: loop.node.v1.NodeService.GetLogLevel:output_type -> loop.node.v1.GetLogLevelResponse
+	24,  // 129: loop.node.v1.NodeService.SetLogLevel:output_type -> loop.node.v1.SetLogLevelResponse
+	26,  // 130: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	12,  // 131: loop.node.v1.NodeService.ListChains:output_type -> loop.node.v1.ListChainsResponse
+	28,  // 132: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	35,  // 133: loop.node.v1.NodeService.WatchPluginLog:output_type -> loop.node.v1.WatchPluginLogResponse
+	37,  // 134: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	39,  // 135: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	42,  // 136: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	61,  // 137: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	63,  // 138: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	65,  // 139: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	68,  // 140: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
+	48,  // 141: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
+	52,  // 142: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
+	54,  // 143: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
+	56,  // 144: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
+	46,  // 145: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
+	70,  // 146: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	74,  // 147: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
+	77,  // 148: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	79,  // 149: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	81,  // 150: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	84,  // 151: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	86,  // 152: loop.node.v1.NodeService.UpdateBridge:output_type -> loop.node.v1.UpdateBridgeResponse
+	88,  // 153: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	90,  // 154: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	92,  // 155: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	96,  // 156: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	98,  // 157: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	100, // 158: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	125, // [125:159] is the sub-list for method output_type
+	91,  // [91:125] is the sub-list for method input_type
+	91,  // [91:91] is the sub-list for extension type_name
+	91,  // [91:91] is the sub-list for extension extendee
+	0,   // [0:91] is the sub-list for field type_name
 }
 
 func init() { file_loop_node_v1_node_proto_init() }

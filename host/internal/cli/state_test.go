@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+)
+
+// TestStatesInTables holds that lists of plugins and bridges show their health, and a dash where there is none.
+func TestStatesInTables(t *testing.T) {
+	t.Parallel()
+	ill := &nodev1.HealthCheck{
+		State: nodev1.State_STATE_FAILED, Reason: "it is quarantined", Remedy: "mend it",
+		Since: timestamppb.New(time.Now().Add(-time.Hour)),
+	}
+	plugin := &nodev1.PluginStatus{Name: "evm", State: nodev1.PluginState_PLUGIN_STATE_QUARANTINED, Health: ill}
+	for name, c := range map[string]struct {
+		table func(io.Writer)
+		want  string
+	}{
+		"plugins": {func(w io.Writer) {
+			pluginTable(w, []*nodev1.PluginStatus{plugin, {Name: "median", State: nodev1.PluginState_PLUGIN_STATE_READY,
+				Health: &nodev1.HealthCheck{State: nodev1.State_STATE_RUNNING}}})
+		}, "evm failed quarantined\nmedian running ready"},
+		"a plugin": {func(w io.Writer) { pluginDetails(w, plugin) }, "1h0m0s failed: it is quarantined; mend it"},
+		"bridges": {func(w io.Writer) {
+			bridgeTable(w, &nodev1.Bridge{Name: "prices", Url: "u", Health: ill}, &nodev1.Bridge{Name: "other", Url: "u"})
+		}, "prices u - failed: it is quarantined; mend it\nother u - -"},
+	} {
+		var out bytes.Buffer
+		if err := (&command{streams: Streams{Out: &printable{out: &out}}}).show(nil, c.table); err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for line := range strings.Lines(out.String()) {
+			lines = append(lines, strings.Join(strings.Fields(line), " "))
+		}
+		for wanted := range strings.SplitSeq(c.want, "\n") {
+			if !strings.Contains("\n"+strings.Join(lines, "\n"), "\n"+wanted) {
+				t.Errorf("%s: no line begins with %q:\n%s", name, wanted, out.String())
+			}
+		}
+	}
+}
