@@ -238,7 +238,10 @@ func (c *contract) apply(v *service.View, log gethtypes.Log, head endpoint.Head)
 		return false
 	case event.Digest != v.ConfigDigest:
 		return log.BlockNumber <= v.ConfigBlock
-	case event.Epoch < known.Epoch, event.Epoch == known.Epoch && event.Round <= known.Round:
+	case event.Epoch == known.Epoch && event.Round == known.Round:
+		v.Transmission.Transmitter = event.Transmitter.Hex() // which the contract's view does not tell
+		return true
+	case event.Epoch < known.Epoch, event.Epoch == known.Epoch && event.Round < known.Round:
 		return true
 	case at.Unix() == 0:
 		return false
@@ -246,7 +249,7 @@ func (c *contract) apply(v *service.View, log gethtypes.Log, head endpoint.Head)
 	v.Epoch = event.Epoch
 	v.Transmission = service.Transmission{
 		Round:  service.Round{Digest: event.Digest, Epoch: event.Epoch, Round: event.Round},
-		Answer: event.Answer, Time: at,
+		Answer: event.Answer, Time: at, Transmitter: event.Transmitter.Hex(),
 	}
 	return true
 }

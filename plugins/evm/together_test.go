@@ -77,6 +77,10 @@ func TestFeedsShareTheirCalls(t *testing.T) {
 	must(t, err)
 	d.mineUntil("the report is in the contract", func() bool { _, _, answer := feeds[0].latest(); return answer == 42 })
 	shows(t, providers[0], 1)
+	eventually(t, "who transmitted is known", func() bool {
+		latest, err := providers[0].LatestTransmissionDetails(t.Context(), nil)
+		return err == nil && latest.GetTransmitter() == me.Hex()
+	})
 	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
 	if n := server.Requests("eth_getTransactionReceipt"); n > 3 {
 		t.Errorf("the receipt is read %d times, want when a block has it and when it is final", n)

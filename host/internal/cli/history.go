@@ -156,8 +156,10 @@ func sender(o *nodev1.RoundObservation, accepted *nodev1.ContractAnswer) string 
 		return "the relayer did not take it: " + shorten(o.GetSendError(), resultWidth)
 	case o.GetSentAt() != nil:
 		return "this node"
-	case o.GetLanded(), accepted != nil && proto.Equal(accepted.GetTimestamp(), o.GetTimestamp()):
-		return "another node"
+	case accepted != nil && proto.Equal(accepted.GetTimestamp(), o.GetTimestamp()):
+		return explained("another node", accepted.GetTransmitter())
+	case o.GetLanded():
+		return explained("another node", o.GetTransmitter())
 	}
 	return "-"
 }

@@ -29,7 +29,7 @@ func TestDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"observations":[{"answer":"0","errors":["gas: a -\u003e b"],"gasPriceSubunits":null,"juelsPerFeeCoin":null,` +
-		`"landed":false,"observedAt":null,"sendError":"","sentAt":null,"timestamp":{"configDigest":"00ab","epoch":4,"round":0},"took":null,"value":"-256"}]}`
+		`"landed":false,"observedAt":null,"sendError":"","sentAt":null,"timestamp":{"configDigest":"00ab","epoch":4,"round":0},"took":null,"transmitter":"","value":"-256"}]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}

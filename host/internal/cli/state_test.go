@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 )
 
 // TestStatesInTables holds that lists of plugins and bridges show their health, and a dash where there is none.
@@ -45,6 +46,25 @@ func TestStatesInTables(t *testing.T) {
 			if !strings.Contains("\n"+strings.Join(lines, "\n"), "\n"+wanted) {
 				t.Errorf("%s: no line begins with %q:\n%s", name, wanted, out.String())
 			}
+		}
+	}
+}
+
+// TestSenders holds who is said to have sent a round's report.
+func TestSenders(t *testing.T) {
+	t.Parallel()
+	at := &reportingv1.ReportTimestamp{Epoch: 3, Round: 1}
+	accepted := &nodev1.ContractAnswer{Timestamp: at, Transmitter: "0xaa"}
+	for want, o := range map[string]*nodev1.RoundObservation{
+		"-":                               {},
+		"this node":                       {Timestamp: at, SentAt: timestamppb.Now(), Landed: true, Transmitter: "0xbb"},
+		"the relayer did not take it: no": {Timestamp: at, SendError: "no"},
+		"another node: 0xaa":              {Timestamp: at},
+		"another node: 0xcc":              {Landed: true, Transmitter: "0xcc"},
+		"another node":                    {Landed: true},
+	} {
+		if got := sender(o, accepted); got != want {
+			t.Errorf("%v: sent by %q, want %q", o, got, want)
 		}
 	}
 }

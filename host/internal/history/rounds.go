@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ type record struct {
 	sent      time.Time
 	sendFault string
 	landed    bool
+	by        string // the account whose transmission landed; empty: not known
 }
 
 // Happening is what happened in a round.
@@ -124,12 +126,13 @@ func (j *Job) Answered(round hostservice.Round, answer *big.Int) {
 	}
 }
 
-// Landed is called with a round whose report the contract has taken.
-func (j *Job) Landed(round hostservice.Round) {
+// Landed is called with a round whose report the contract has taken, and the account that transmitted it; empty: it is
+// not known.
+func (j *Job) Landed(round hostservice.Round, by string) {
 	j.rounds.mu.Lock()
 	defer j.rounds.mu.Unlock()
 	if r := j.rounds.rounds[round]; r != nil {
-		r.landed = true
+		r.landed, r.by = true, cmp.Or(by, r.by)
 	}
 }
 
@@ -206,6 +209,7 @@ func (r *record) observation(round hostservice.Round) *nodev1.RoundObservation {
 		GasPriceSubunits: wire.BigInt(
 			r.values[Gas],
 		), Answer: wire.BigInt(r.answer), SendError: r.sendFault, Landed: r.landed,
+		Transmitter: r.by,
 	}
 	if !r.observed.IsZero() {
 		o.ObservedAt, o.Took = timestamppb.New(r.observed), durationpb.New(r.took)

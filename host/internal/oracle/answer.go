@@ -64,7 +64,7 @@ func (o *Oracle) ContractAnswer(ctx context.Context) (*nodev1.ContractAnswer, er
 		return nil, nil
 	}
 	return &nodev1.ContractAnswer{Timestamp: r.GetTimestamp(), Answer: r.GetLatestAnswer(),
-		TransmittedAt: r.GetLatestTimestamp()}, nil
+		TransmittedAt: r.GetLatestTimestamp(), Transmitter: r.GetTransmitter()}, nil
 }
 
 // Land asks what the contract last took, and notes it: of the round that is among those of the job's history, and of
@@ -85,7 +85,8 @@ func (o *Oracle) Land(ctx context.Context) error {
 	}
 	round := uint8(at.GetRound()) // of 8 bits by the contract
 	o.feed.Landed(at.GetEpoch(), round)
-	o.settings.History.Landed(hostservice.Round{ConfigDigest: digest, Epoch: at.GetEpoch(), Round: round})
+	o.settings.History.Landed(hostservice.Round{ConfigDigest: digest, Epoch: at.GetEpoch(), Round: round},
+		latest.GetTransmitter())
 	if own := o.Observed().GetValue(); own != nil && latest.GetAnswer() != nil {
 		o.feed.Compared(wire.Int(own), wire.Int(latest.GetAnswer()))
 	}

@@ -377,8 +377,12 @@ func (p *fakeProvider) LatestTransmissionDetails(context.Context,
 	*medianv1.LatestTransmissionDetailsRequest) (*medianv1.LatestTransmissionDetailsResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return &medianv1.LatestTransmissionDetailsResponse{Timestamp: ocr2.TimestampTo(p.latest),
-		LatestAnswer: wire.BigInt(p.answer), LatestTimestamp: timestamppb.New(p.at)}, nil
+	r := &medianv1.LatestTransmissionDetailsResponse{Timestamp: ocr2.TimestampTo(p.latest),
+		LatestAnswer: wire.BigInt(p.answer), LatestTimestamp: timestamppb.New(p.at)}
+	if n := len(p.transmissions); n > 0 {
+		r.Transmitter = p.transmissions[n-1].by
+	}
+	return r, nil
 }
 
 func (p *fakeProvider) LatestRoundRequested(context.Context,

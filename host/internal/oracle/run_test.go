@@ -50,7 +50,7 @@ func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 	}
 	accepted, err := oracles[0].ContractAnswer(t.Context())
 	if err != nil || accepted == nil || wire.Int(accepted.GetAnswer()).Int64() != 100 ||
-		accepted.GetTimestamp().GetEpoch() == 0 {
+		accepted.GetTimestamp().GetEpoch() == 0 || accepted.GetTransmitter() == "" {
 		t.Errorf("the contract accepted %v, %v", accepted, err)
 	}
 }

@@ -26,6 +26,8 @@ type NewTransmission struct {
 	Epoch  uint32
 	Round  uint8
 	Answer *big.Int
+	// Transmitter is the account that sent it.
+	Transmitter common.Address
 }
 
 // RoundRequested is the event by which somebody asks for a round.
@@ -51,7 +53,10 @@ func ParseNewTransmission(log gethtypes.Log) (NewTransmission, error) {
 		return NewTransmission{}, fmt.Errorf("the event NewTransmission of block %d cannot be read: %w", log.BlockNumber, err)
 	}
 	at := event.EpochAndRound.Uint64() // 32 bits and 8
-	return NewTransmission{Digest: event.ConfigDigest, Epoch: uint32(at >> 8), Round: uint8(at), Answer: event.Answer}, nil
+	return NewTransmission{
+		Digest: event.ConfigDigest, Epoch: uint32(at >> 8), Round: uint8(at), Answer: event.Answer,
+		Transmitter: event.Transmitter,
+	}, nil
 }
 
 // ParseRoundRequested reads the event by which somebody asks for a round.

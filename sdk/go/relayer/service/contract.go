@@ -33,6 +33,8 @@ type Transmission struct {
 	Round
 	Answer *big.Int
 	Time   time.Time
+	// Transmitter is the account that sent it; empty: the contract does not tell, as in most views.
+	Transmitter string
 }
 
 // State is a contract's configuration and how far it has come under it.
@@ -267,6 +269,10 @@ func (p *Polled[C]) take(r Reading, began time.Time) {
 	p.viewed = began
 	if began.After(p.doubted) {
 		p.doubted = time.Time{}
+	}
+	if old := p.latest; old != nil && r.View.Transmission.Transmitter == "" &&
+		r.View.Transmission.Round == old.Transmission.Round {
+		r.View.Transmission.Transmitter = old.Transmission.Transmitter // an event told
 	}
 	p.setLocked(r.View)
 }

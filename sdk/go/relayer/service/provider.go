@@ -263,6 +263,7 @@ func (p *MedianProvider) LatestTransmissionDetails(ctx context.Context,
 	}
 	return &medianv1.LatestTransmissionDetailsResponse{
 		Timestamp: latest.message(), LatestAnswer: wire.BigInt(latest.Answer), LatestTimestamp: timestamppb.New(latest.Time),
+		Transmitter: latest.Transmitter,
 	}, nil
 }
 

@@ -402,6 +402,19 @@ func TestPolled(t *testing.T) {
 				t.Errorf("the node is at block %d, and the contract's view at %d, want %d", step.block, got, step.want)
 			}
 		}
+		contract.Amend(func(v *service.View) { v.Transmission.Transmitter = "me" }) // by an event
+		for _, step := range []struct {
+			epoch uint32
+			want  string
+		}{{0, "me"}, {1, ""}} {
+			n.shows(func(v *service.View) { v.Transmission.Epoch = step.epoch })
+			time.Sleep(time.Second)
+			contract.Trigger()
+			synctest.Wait()
+			if got, err := contract.Latest(t.Context()); err != nil || got.Epoch != step.epoch || got.Transmitter != step.want {
+				t.Errorf("once the view has epoch %d: %+v, %v", step.epoch, got, err)
+			}
+		}
 		request := &relayerv1.LatestConfigRequest{ChangedInBlock: 9}
 		if _, err := p.LatestConfig(t.Context(), request); status.Code(err) != codes.NotFound {
 			t.Errorf("no configuration: %v", err)

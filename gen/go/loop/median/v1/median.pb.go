@@ -283,8 +283,10 @@ type LatestTransmissionDetailsResponse struct {
 	LatestAnswer *v1.BigInt `protobuf:"bytes,2,opt,name=latest_answer,json=latestAnswer,proto3" json:"latest_answer,omitempty"`
 	// The chain's time of the transmission.
 	LatestTimestamp *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=latest_timestamp,json=latestTimestamp,proto3" json:"latest_timestamp,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The account that transmitted it, as the contract's configuration has it; empty when the relayer does not know.
+	Transmitter   string `protobuf:"bytes,4,opt,name=transmitter,proto3" json:"transmitter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LatestTransmissionDetailsResponse) Reset() {
@@ -336,6 +338,13 @@ func (x *LatestTransmissionDetailsResponse) GetLatestTimestamp() *timestamppb.Ti
 		return x.LatestTimestamp
 	}
 	return nil
+}
+
+func (x *LatestTransmissionDetailsResponse) GetTransmitter() string {
+	if x != nil {
+		return x.Transmitter
+	}
+	return ""
 }
 
 // LatestRoundRequestedRequest bounds the search.
@@ -1059,11 +1068,12 @@ const file_loop_median_v1_median_proto_rawDesc = "" +
 	"multiplier\x18\x03 \x01(\v2\x16.loop.plugin.v1.BigIntB\a\xe2\xf3\x18\x030\x80\x02R\n" +
 	"multiplier\"\x1d\n" +
 	"\x1bCreateMedianFactoryResponse\"\"\n" +
-	" LatestTransmissionDetailsRequest\"\x84\x02\n" +
+	" LatestTransmissionDetailsRequest\"\xaf\x02\n" +
 	"!LatestTransmissionDetailsResponse\x12H\n" +
 	"\ttimestamp\x18\x01 \x01(\v2\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\b\x01R\ttimestamp\x12F\n" +
 	"\rlatest_answer\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\b\x010\x80\x02R\flatestAnswer\x12M\n" +
-	"\x10latest_timestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe2\xf3\x18\x02\b\x01R\x0flatestTimestamp\"^\n" +
+	"\x10latest_timestamp\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xe2\xf3\x18\x02\b\x01R\x0flatestTimestamp\x12)\n" +
+	"\vtransmitter\x18\x04 \x01(\tB\a\xe2\xf3\x18\x03\x18\x80\x02R\vtransmitter\"^\n" +
 	"\x1bLatestRoundRequestedRequest\x12?\n" +
 	"\blookback\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\b\xe2\xf3\x18\x04\b\x018\x01R\blookback\"h\n" +
 	"\x1cLatestRoundRequestedResponse\x12H\n" +

@@ -3335,6 +3335,8 @@ type ContractAnswer struct {
 	Answer *v1.BigInt `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
 	// The chain's time of the transmission.
 	TransmittedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=transmitted_at,json=transmittedAt,proto3" json:"transmitted_at,omitempty"`
+	// The account that transmitted it; empty when the relayer does not know.
+	Transmitter   string `protobuf:"bytes,4,opt,name=transmitter,proto3" json:"transmitter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3388,6 +3390,13 @@ func (x *ContractAnswer) GetTransmittedAt() *timestamppb.Timestamp {
 		return x.TransmittedAt
 	}
 	return nil
+}
+
+func (x *ContractAnswer) GetTransmitter() string {
+	if x != nil {
+		return x.Transmitter
+	}
+	return ""
 }
 
 // ListRunsRequest names a job.
@@ -4330,7 +4339,9 @@ type RoundObservation struct {
 	// Why the relayer did not take it.
 	SendError string `protobuf:"bytes,10,opt,name=send_error,json=sendError,proto3" json:"send_error,omitempty"`
 	// Whether this node has seen that the contract took the round's report, from whichever node.
-	Landed        bool `protobuf:"varint,11,opt,name=landed,proto3" json:"landed,omitempty"`
+	Landed bool `protobuf:"varint,11,opt,name=landed,proto3" json:"landed,omitempty"`
+	// The account whose transmission that was; empty when it is not known.
+	Transmitter   string `protobuf:"bytes,12,opt,name=transmitter,proto3" json:"transmitter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4440,6 +4451,13 @@ func (x *RoundObservation) GetLanded() bool {
 		return x.Landed
 	}
 	return false
+}
+
+func (x *RoundObservation) GetTransmitter() string {
+	if x != nil {
+		return x.Transmitter
+	}
+	return ""
 }
 
 // WatchRoundsRequest names a job.
@@ -6484,11 +6502,12 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x04Peer\x12!\n" +
 	"\foracle_index\x18\x01 \x01(\rR\voracleIndex\x125\n" +
 	"\bheard_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aheardAt\x12\x14\n" +
-	"\x05heard\x18\x03 \x01(\bR\x05heard\"\xc5\x01\n" +
+	"\x05heard\x18\x03 \x01(\bR\x05heard\"\xe7\x01\n" +
 	"\x0eContractAnswer\x12@\n" +
 	"\ttimestamp\x18\x01 \x01(\v2\".loop.reporting.v1.ReportTimestampR\ttimestamp\x12.\n" +
 	"\x06answer\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntR\x06answer\x12A\n" +
-	"\x0etransmitted_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rtransmittedAt\"|\n" +
+	"\x0etransmitted_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rtransmittedAt\x12 \n" +
+	"\vtransmitter\x18\x04 \x01(\tR\vtransmitter\"|\n" +
 	"\x0fListRunsRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
@@ -6549,7 +6568,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"^\n" +
 	"\x18ListObservationsResponse\x12B\n" +
-	"\fobservations\x18\x01 \x03(\v2\x1e.loop.node.v1.RoundObservationR\fobservations\"\xad\x04\n" +
+	"\fobservations\x18\x01 \x03(\v2\x1e.loop.node.v1.RoundObservationR\fobservations\"\xcf\x04\n" +
 	"\x10RoundObservation\x12@\n" +
 	"\ttimestamp\x18\x01 \x01(\v2\".loop.reporting.v1.ReportTimestampR\ttimestamp\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.loop.plugin.v1.BigIntR\x05value\x12C\n" +
@@ -6564,7 +6583,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\n" +
 	"send_error\x18\n" +
 	" \x01(\tR\tsendError\x12\x16\n" +
-	"\x06landed\x18\v \x01(\bR\x06landed\"+\n" +
+	"\x06landed\x18\v \x01(\bR\x06landed\x12 \n" +
+	"\vtransmitter\x18\f \x01(\tR\vtransmitter\"+\n" +
 	"\x12WatchRoundsRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\x03R\x05jobId\"\xf1\x01\n" +
 	"\x13WatchRoundsResponse\x12\x15\n" +

@@ -29,7 +29,7 @@ from loop_contract.plugin.v1 import options_pb2 as loop__contract_dot_plugin_dot
 from loop_contract.reporting.v1 import reporting_pb2 as loop__contract_dot_reporting_dot_v1_dot_reporting__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$loop_contract/median/v1/median.proto\x12\x0eloop.median.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$loop_contract/plugin/v1/bigint.proto\x1a%loop_contract/plugin/v1/options.proto\x1a*loop_contract/reporting/v1/reporting.proto\"\xaa\x06\n\x1a\x43reateMedianFactoryRequest\x12R\n\x04name\x18\x01 \x01(\tB>\xca\xf3\x18\x31\n/loop.reporting.v1.ReportingPluginFactoryService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x04name\x12\x9d\x01\n\x08provider\x18\x02 \x01(\tB\x80\x01\xd2\xf3\x18s\n$loop.median.v1.MedianContractService\n!loop.median.v1.ReportCodecService\n(loop.median.v1.OnchainConfigCodecService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x08provider\x12W\n\x0cvalue_source\x18\x03 \x01(\tB4\xd2\xf3\x18\'\n%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x0bvalueSource\x12n\n\x19juels_per_fee_coin_source\x18\x04 \x01(\tB4\xd2\xf3\x18\'\n%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x15juelsPerFeeCoinSource\x12o\n\x19gas_price_subunits_source\x18\x05 \x01(\tB4\xd2\xf3\x18\'\n%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x16gasPriceSubunitsSource\x12O\n\terror_log\x18\x06 \x01(\tB2\xd2\xf3\x18%\n#loop.hostservice.v1.ErrorLogService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x08\x65rrorLog\x12;\n\x1ainclude_gas_price_subunits\x18\x07 \x01(\x08R\x17includeGasPriceSubunits\x12P\n\x12\x64\x65viation_function\x18\x08 \x01(\x0b\x32!.loop.median.v1.DeviationFunctionR\x11\x64\x65viationFunction\"\xad\x01\n\x11\x44\x65viationFunction\x12\x1c\n\x04type\x18\x01 \x01(\tB\x08\xe2\xf3\x18\x04\x08\x01\x18@R\x04type\x12\x39\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12?\n\nmultiplier\x18\x03 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\x07\xe2\xf3\x18\x03\x30\x80\x02R\nmultiplier\"\x1d\n\x1b\x43reateMedianFactoryResponse\"\"\n LatestTransmissionDetailsRequest\"\x84\x02\n!LatestTransmissionDetailsResponse\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x46\n\rlatest_answer\x18\x02 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\x80\x02R\x0clatestAnswer\x12M\n\x10latest_timestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xe2\xf3\x18\x02\x08\x01R\x0flatestTimestamp\"^\n\x1bLatestRoundRequestedRequest\x12?\n\x08lookback\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xe2\xf3\x18\x04\x08\x01\x38\x01R\x08lookback\"h\n\x1cLatestRoundRequestedResponse\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\"\xe0\x02\n\x1bParsedAttributedObservation\x12\x42\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xe2\xf3\x18\x04\x08\x01\x38\x01R\ttimestamp\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\xc0\x01R\x05value\x12N\n\x12juels_per_fee_coin\x18\x03 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\xc0\x01R\x0fjuelsPerFeeCoin\x12O\n\x12gas_price_subunits\x18\x04 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\xc0\x01R\x10gasPriceSubunits\x12#\n\x08observer\x18\x05 \x01(\rB\x07\xe2\xf3\x18\x03 \xfe\x01R\x08observer\"p\n\x12\x42uildReportRequest\x12Z\n\x0cobservations\x18\x01 \x03(\x0b\x32+.loop.median.v1.ParsedAttributedObservationB\t\xe2\xf3\x18\x05\x08\x01\x18\xff\x01R\x0cobservations\"-\n\x13\x42uildReportResponse\x12\x16\n\x06report\x18\x01 \x01(\x0cR\x06report\"1\n\x17MedianFromReportRequest\x12\x16\n\x06report\x18\x01 \x01(\x0cR\x06report\"U\n\x18MedianFromReportResponse\x12\x39\n\x06median\x18\x01 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\x80\x02R\x06median\"1\n\x16MaxReportLengthRequest\x12\x17\n\x01n\x18\x01 \x01(\rB\t\xe2\xf3\x18\x05 \xff\x01(\x01R\x01n\"M\n\x17MaxReportLengthResponse\x12\x32\n\x11max_report_length\x18\x01 \x01(\rB\x06\xe2\xf3\x18\x02(\x01R\x0fmaxReportLength\"y\n\rOnchainConfig\x12\x33\n\x03min\x18\x01 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\x80\x02R\x03min\x12\x33\n\x03max\x18\x02 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\x80\x02R\x03max\"[\n\x1a\x45ncodeOnchainConfigRequest\x12=\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1d.loop.median.v1.OnchainConfigB\x06\xe2\xf3\x18\x02\x08\x01R\x06\x63onfig\"7\n\x1b\x45ncodeOnchainConfigResponse\x12\x18\n\x07\x65ncoded\x18\x01 \x01(\x0cR\x07\x65ncoded\"6\n\x1a\x44\x65\x63odeOnchainConfigRequest\x12\x18\n\x07\x65ncoded\x18\x01 \x01(\x0cR\x07\x65ncoded\"\\\n\x1b\x44\x65\x63odeOnchainConfigResponse\x12=\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1d.loop.median.v1.OnchainConfigB\x06\xe2\xf3\x18\x02\x08\x01R\x06\x63onfig2\xa9\x01\n\rMedianService\x12{\n\x13\x43reateMedianFactory\x12*.loop.median.v1.CreateMedianFactoryRequest\x1a+.loop.median.v1.CreateMedianFactoryResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\n\x1a\x1b\xca\xf3\x18\x17\n\x06median\x10\x01\x1a\x0bloop-median2\xad\x02\n\x15MedianContractService\x12\x8d\x01\n\x19LatestTransmissionDetails\x12\x30.loop.median.v1.LatestTransmissionDetailsRequest\x1a\x31.loop.median.v1.LatestTransmissionDetailsResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12~\n\x14LatestRoundRequested\x12+.loop.median.v1.LatestRoundRequestedRequest\x1a,.loop.median.v1.LatestRoundRequestedResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xd2\xf3\x18\x00\x32\xe4\x02\n\x12ReportCodecService\x12\x63\n\x0b\x42uildReport\x12\".loop.median.v1.BuildReportRequest\x1a#.loop.median.v1.BuildReportResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12r\n\x10MedianFromReport\x12\'.loop.median.v1.MedianFromReportRequest\x1a(.loop.median.v1.MedianFromReportResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12o\n\x0fMaxReportLength\x12&.loop.median.v1.MaxReportLengthRequest\x1a\'.loop.median.v1.MaxReportLengthResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xd2\xf3\x18\x00\x32\x9b\x02\n\x19OnchainConfigCodecService\x12{\n\x13\x45ncodeOnchainConfig\x12*.loop.median.v1.EncodeOnchainConfigRequest\x1a+.loop.median.v1.EncodeOnchainConfigResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12{\n\x13\x44\x65\x63odeOnchainConfig\x12*.loop.median.v1.DecodeOnchainConfigRequest\x1a+.loop.median.v1.DecodeOnchainConfigResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xd2\xf3\x18\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$loop_contract/median/v1/median.proto\x12\x0eloop.median.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$loop_contract/plugin/v1/bigint.proto\x1a%loop_contract/plugin/v1/options.proto\x1a*loop_contract/reporting/v1/reporting.proto\"\xaa\x06\n\x1a\x43reateMedianFactoryRequest\x12R\n\x04name\x18\x01 \x01(\tB>\xca\xf3\x18\x31\n/loop.reporting.v1.ReportingPluginFactoryService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x04name\x12\x9d\x01\n\x08provider\x18\x02 \x01(\tB\x80\x01\xd2\xf3\x18s\n$loop.median.v1.MedianContractService\n!loop.median.v1.ReportCodecService\n(loop.median.v1.OnchainConfigCodecService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x08provider\x12W\n\x0cvalue_source\x18\x03 \x01(\tB4\xd2\xf3\x18\'\n%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x0bvalueSource\x12n\n\x19juels_per_fee_coin_source\x18\x04 \x01(\tB4\xd2\xf3\x18\'\n%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x15juelsPerFeeCoinSource\x12o\n\x19gas_price_subunits_source\x18\x05 \x01(\tB4\xd2\xf3\x18\'\n%loop.hostservice.v1.DataSourceService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x16gasPriceSubunitsSource\x12O\n\terror_log\x18\x06 \x01(\tB2\xd2\xf3\x18%\n#loop.hostservice.v1.ErrorLogService\xe2\xf3\x18\x05\x08\x01\x18\x80\x02R\x08\x65rrorLog\x12;\n\x1ainclude_gas_price_subunits\x18\x07 \x01(\x08R\x17includeGasPriceSubunits\x12P\n\x12\x64\x65viation_function\x18\x08 \x01(\x0b\x32!.loop.median.v1.DeviationFunctionR\x11\x64\x65viationFunction\"\xad\x01\n\x11\x44\x65viationFunction\x12\x1c\n\x04type\x18\x01 \x01(\tB\x08\xe2\xf3\x18\x04\x08\x01\x18@R\x04type\x12\x39\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\x12?\n\nmultiplier\x18\x03 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\x07\xe2\xf3\x18\x03\x30\x80\x02R\nmultiplier\"\x1d\n\x1b\x43reateMedianFactoryResponse\"\"\n LatestTransmissionDetailsRequest\"\xaf\x02\n!LatestTransmissionDetailsResponse\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\x12\x46\n\rlatest_answer\x18\x02 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\x80\x02R\x0clatestAnswer\x12M\n\x10latest_timestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xe2\xf3\x18\x02\x08\x01R\x0flatestTimestamp\x12)\n\x0btransmitter\x18\x04 \x01(\tB\x07\xe2\xf3\x18\x03\x18\x80\x02R\x0btransmitter\"^\n\x1bLatestRoundRequestedRequest\x12?\n\x08lookback\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\xe2\xf3\x18\x04\x08\x01\x38\x01R\x08lookback\"h\n\x1cLatestRoundRequestedResponse\x12H\n\ttimestamp\x18\x01 \x01(\x0b\x32\".loop.reporting.v1.ReportTimestampB\x06\xe2\xf3\x18\x02\x08\x01R\ttimestamp\"\xe0\x02\n\x1bParsedAttributedObservation\x12\x42\n\ttimestamp\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xe2\xf3\x18\x04\x08\x01\x38\x01R\ttimestamp\x12\x37\n\x05value\x18\x02 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\xc0\x01R\x05value\x12N\n\x12juels_per_fee_coin\x18\x03 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\xc0\x01R\x0fjuelsPerFeeCoin\x12O\n\x12gas_price_subunits\x18\x04 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\xc0\x01R\x10gasPriceSubunits\x12#\n\x08observer\x18\x05 \x01(\rB\x07\xe2\xf3\x18\x03 \xfe\x01R\x08observer\"p\n\x12\x42uildReportRequest\x12Z\n\x0cobservations\x18\x01 \x03(\x0b\x32+.loop.median.v1.ParsedAttributedObservationB\t\xe2\xf3\x18\x05\x08\x01\x18\xff\x01R\x0cobservations\"-\n\x13\x42uildReportResponse\x12\x16\n\x06report\x18\x01 \x01(\x0cR\x06report\"1\n\x17MedianFromReportRequest\x12\x16\n\x06report\x18\x01 \x01(\x0cR\x06report\"U\n\x18MedianFromReportResponse\x12\x39\n\x06median\x18\x01 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\x80\x02R\x06median\"1\n\x16MaxReportLengthRequest\x12\x17\n\x01n\x18\x01 \x01(\rB\t\xe2\xf3\x18\x05 \xff\x01(\x01R\x01n\"M\n\x17MaxReportLengthResponse\x12\x32\n\x11max_report_length\x18\x01 \x01(\rB\x06\xe2\xf3\x18\x02(\x01R\x0fmaxReportLength\"y\n\rOnchainConfig\x12\x33\n\x03min\x18\x01 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\x80\x02R\x03min\x12\x33\n\x03max\x18\x02 \x01(\x0b\x32\x16.loop.plugin.v1.BigIntB\t\xe2\xf3\x18\x05\x08\x01\x30\x80\x02R\x03max\"[\n\x1a\x45ncodeOnchainConfigRequest\x12=\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1d.loop.median.v1.OnchainConfigB\x06\xe2\xf3\x18\x02\x08\x01R\x06\x63onfig\"7\n\x1b\x45ncodeOnchainConfigResponse\x12\x18\n\x07\x65ncoded\x18\x01 \x01(\x0cR\x07\x65ncoded\"6\n\x1a\x44\x65\x63odeOnchainConfigRequest\x12\x18\n\x07\x65ncoded\x18\x01 \x01(\x0cR\x07\x65ncoded\"\\\n\x1b\x44\x65\x63odeOnchainConfigResponse\x12=\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1d.loop.median.v1.OnchainConfigB\x06\xe2\xf3\x18\x02\x08\x01R\x06\x63onfig2\xa9\x01\n\rMedianService\x12{\n\x13\x43reateMedianFactory\x12*.loop.median.v1.CreateMedianFactoryRequest\x1a+.loop.median.v1.CreateMedianFactoryResponse\"\x0b\x90\x02\x02\xca\xf3\x18\x04\n\x02\x08\n\x1a\x1b\xca\xf3\x18\x17\n\x06median\x10\x01\x1a\x0bloop-median2\xad\x02\n\x15MedianContractService\x12\x8d\x01\n\x19LatestTransmissionDetails\x12\x30.loop.median.v1.LatestTransmissionDetailsRequest\x1a\x31.loop.median.v1.LatestTransmissionDetailsResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12~\n\x14LatestRoundRequested\x12+.loop.median.v1.LatestRoundRequestedRequest\x1a,.loop.median.v1.LatestRoundRequestedResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xd2\xf3\x18\x00\x32\xe4\x02\n\x12ReportCodecService\x12\x63\n\x0b\x42uildReport\x12\".loop.median.v1.BuildReportRequest\x1a#.loop.median.v1.BuildReportResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12r\n\x10MedianFromReport\x12\'.loop.median.v1.MedianFromReportRequest\x1a(.loop.median.v1.MedianFromReportResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12o\n\x0fMaxReportLength\x12&.loop.median.v1.MaxReportLengthRequest\x1a\'.loop.median.v1.MaxReportLengthResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xd2\xf3\x18\x00\x32\x9b\x02\n\x19OnchainConfigCodecService\x12{\n\x13\x45ncodeOnchainConfig\x12*.loop.median.v1.EncodeOnchainConfigRequest\x1a+.loop.median.v1.EncodeOnchainConfigResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x12{\n\x13\x44\x65\x63odeOnchainConfig\x12*.loop.median.v1.DecodeOnchainConfigRequest\x1a+.loop.median.v1.DecodeOnchainConfigResponse\"\x0b\x90\x02\x01\xca\xf3\x18\x04\n\x02\x08\x05\x1a\x04\xd2\xf3\x18\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +58,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LATESTTRANSMISSIONDETAILSRESPONSE'].fields_by_name['latest_answer']._serialized_options = b'\342\363\030\005\010\0010\200\002'
   _globals['_LATESTTRANSMISSIONDETAILSRESPONSE'].fields_by_name['latest_timestamp']._loaded_options = None
   _globals['_LATESTTRANSMISSIONDETAILSRESPONSE'].fields_by_name['latest_timestamp']._serialized_options = b'\342\363\030\002\010\001'
+  _globals['_LATESTTRANSMISSIONDETAILSRESPONSE'].fields_by_name['transmitter']._loaded_options = None
+  _globals['_LATESTTRANSMISSIONDETAILSRESPONSE'].fields_by_name['transmitter']._serialized_options = b'\342\363\030\003\030\200\002'
   _globals['_LATESTROUNDREQUESTEDREQUEST'].fields_by_name['lookback']._loaded_options = None
   _globals['_LATESTROUNDREQUESTEDREQUEST'].fields_by_name['lookback']._serialized_options = b'\342\363\030\004\010\0018\001'
   _globals['_LATESTROUNDREQUESTEDRESPONSE'].fields_by_name['timestamp']._loaded_options = None
@@ -121,41 +123,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LATESTTRANSMISSIONDETAILSREQUEST']._serialized_start=1262
   _globals['_LATESTTRANSMISSIONDETAILSREQUEST']._serialized_end=1296
   _globals['_LATESTTRANSMISSIONDETAILSRESPONSE']._serialized_start=1299
-  _globals['_LATESTTRANSMISSIONDETAILSRESPONSE']._serialized_end=1559
-  _globals['_LATESTROUNDREQUESTEDREQUEST']._serialized_start=1561
-  _globals['_LATESTROUNDREQUESTEDREQUEST']._serialized_end=1655
-  _globals['_LATESTROUNDREQUESTEDRESPONSE']._serialized_start=1657
-  _globals['_LATESTROUNDREQUESTEDRESPONSE']._serialized_end=1761
-  _globals['_PARSEDATTRIBUTEDOBSERVATION']._serialized_start=1764
-  _globals['_PARSEDATTRIBUTEDOBSERVATION']._serialized_end=2116
-  _globals['_BUILDREPORTREQUEST']._serialized_start=2118
-  _globals['_BUILDREPORTREQUEST']._serialized_end=2230
-  _globals['_BUILDREPORTRESPONSE']._serialized_start=2232
-  _globals['_BUILDREPORTRESPONSE']._serialized_end=2277
-  _globals['_MEDIANFROMREPORTREQUEST']._serialized_start=2279
-  _globals['_MEDIANFROMREPORTREQUEST']._serialized_end=2328
-  _globals['_MEDIANFROMREPORTRESPONSE']._serialized_start=2330
-  _globals['_MEDIANFROMREPORTRESPONSE']._serialized_end=2415
-  _globals['_MAXREPORTLENGTHREQUEST']._serialized_start=2417
-  _globals['_MAXREPORTLENGTHREQUEST']._serialized_end=2466
-  _globals['_MAXREPORTLENGTHRESPONSE']._serialized_start=2468
-  _globals['_MAXREPORTLENGTHRESPONSE']._serialized_end=2545
-  _globals['_ONCHAINCONFIG']._serialized_start=2547
-  _globals['_ONCHAINCONFIG']._serialized_end=2668
-  _globals['_ENCODEONCHAINCONFIGREQUEST']._serialized_start=2670
-  _globals['_ENCODEONCHAINCONFIGREQUEST']._serialized_end=2761
-  _globals['_ENCODEONCHAINCONFIGRESPONSE']._serialized_start=2763
-  _globals['_ENCODEONCHAINCONFIGRESPONSE']._serialized_end=2818
-  _globals['_DECODEONCHAINCONFIGREQUEST']._serialized_start=2820
-  _globals['_DECODEONCHAINCONFIGREQUEST']._serialized_end=2874
-  _globals['_DECODEONCHAINCONFIGRESPONSE']._serialized_start=2876
-  _globals['_DECODEONCHAINCONFIGRESPONSE']._serialized_end=2968
-  _globals['_MEDIANSERVICE']._serialized_start=2971
-  _globals['_MEDIANSERVICE']._serialized_end=3140
-  _globals['_MEDIANCONTRACTSERVICE']._serialized_start=3143
-  _globals['_MEDIANCONTRACTSERVICE']._serialized_end=3444
-  _globals['_REPORTCODECSERVICE']._serialized_start=3447
-  _globals['_REPORTCODECSERVICE']._serialized_end=3803
-  _globals['_ONCHAINCONFIGCODECSERVICE']._serialized_start=3806
-  _globals['_ONCHAINCONFIGCODECSERVICE']._serialized_end=4089
+  _globals['_LATESTTRANSMISSIONDETAILSRESPONSE']._serialized_end=1602
+  _globals['_LATESTROUNDREQUESTEDREQUEST']._serialized_start=1604
+  _globals['_LATESTROUNDREQUESTEDREQUEST']._serialized_end=1698
+  _globals['_LATESTROUNDREQUESTEDRESPONSE']._serialized_start=1700
+  _globals['_LATESTROUNDREQUESTEDRESPONSE']._serialized_end=1804
+  _globals['_PARSEDATTRIBUTEDOBSERVATION']._serialized_start=1807
+  _globals['_PARSEDATTRIBUTEDOBSERVATION']._serialized_end=2159
+  _globals['_BUILDREPORTREQUEST']._serialized_start=2161
+  _globals['_BUILDREPORTREQUEST']._serialized_end=2273
+  _globals['_BUILDREPORTRESPONSE']._serialized_start=2275
+  _globals['_BUILDREPORTRESPONSE']._serialized_end=2320
+  _globals['_MEDIANFROMREPORTREQUEST']._serialized_start=2322
+  _globals['_MEDIANFROMREPORTREQUEST']._serialized_end=2371
+  _globals['_MEDIANFROMREPORTRESPONSE']._serialized_start=2373
+  _globals['_MEDIANFROMREPORTRESPONSE']._serialized_end=2458
+  _globals['_MAXREPORTLENGTHREQUEST']._serialized_start=2460
+  _globals['_MAXREPORTLENGTHREQUEST']._serialized_end=2509
+  _globals['_MAXREPORTLENGTHRESPONSE']._serialized_start=2511
+  _globals['_MAXREPORTLENGTHRESPONSE']._serialized_end=2588
+  _globals['_ONCHAINCONFIG']._serialized_start=2590
+  _globals['_ONCHAINCONFIG']._serialized_end=2711
+  _globals['_ENCODEONCHAINCONFIGREQUEST']._serialized_start=2713
+  _globals['_ENCODEONCHAINCONFIGREQUEST']._serialized_end=2804
+  _globals['_ENCODEONCHAINCONFIGRESPONSE']._serialized_start=2806
+  _globals['_ENCODEONCHAINCONFIGRESPONSE']._serialized_end=2861
+  _globals['_DECODEONCHAINCONFIGREQUEST']._serialized_start=2863
+  _globals['_DECODEONCHAINCONFIGREQUEST']._serialized_end=2917
+  _globals['_DECODEONCHAINCONFIGRESPONSE']._serialized_start=2919
+  _globals['_DECODEONCHAINCONFIGRESPONSE']._serialized_end=3011
+  _globals['_MEDIANSERVICE']._serialized_start=3014
+  _globals['_MEDIANSERVICE']._serialized_end=3183
+  _globals['_MEDIANCONTRACTSERVICE']._serialized_start=3186
+  _globals['_MEDIANCONTRACTSERVICE']._serialized_end=3487
+  _globals['_REPORTCODECSERVICE']._serialized_start=3490
+  _globals['_REPORTCODECSERVICE']._serialized_end=3846
+  _globals['_ONCHAINCONFIGCODECSERVICE']._serialized_start=3849
+  _globals['_ONCHAINCONFIGCODECSERVICE']._serialized_end=4132
 # @@protoc_insertion_point(module_scope)

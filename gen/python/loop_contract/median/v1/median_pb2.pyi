@@ -52,14 +52,16 @@ class LatestTransmissionDetailsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class LatestTransmissionDetailsResponse(_message.Message):
-    __slots__ = ("timestamp", "latest_answer", "latest_timestamp")
+    __slots__ = ("timestamp", "latest_answer", "latest_timestamp", "transmitter")
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     LATEST_ANSWER_FIELD_NUMBER: _ClassVar[int]
     LATEST_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    TRANSMITTER_FIELD_NUMBER: _ClassVar[int]
     timestamp: _reporting_pb2.ReportTimestamp
     latest_answer: _bigint_pb2.BigInt
     latest_timestamp: _timestamp_pb2.Timestamp
-    def __init__(self, timestamp: _Optional[_Union[_reporting_pb2.ReportTimestamp, _Mapping]] = ..., latest_answer: _Optional[_Union[_bigint_pb2.BigInt, _Mapping]] = ..., latest_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    transmitter: str
+    def __init__(self, timestamp: _Optional[_Union[_reporting_pb2.ReportTimestamp, _Mapping]] = ..., latest_answer: _Optional[_Union[_bigint_pb2.BigInt, _Mapping]] = ..., latest_timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., transmitter: _Optional[str] = ...) -> None: ...
 
 class LatestRoundRequestedRequest(_message.Message):
     __slots__ = ("lookback",)
