@@ -277,7 +277,8 @@ func (c *command) plugins() *cobra.Command {
 }
 
 func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
-	row(w, "NAME", "KIND", "STATE", "PROCESS", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "STANDBY", "CONFINEMENT", "VERSION",
+	row(w, "NAME", "KIND", "STATE", "PROCESS", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "STANDBY", "CONFINEMENT",
+		"VERSION",
 		"LAST EXIT")
 	for _, p := range plugins {
 		pid := "in-process"

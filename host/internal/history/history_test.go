@@ -300,7 +300,8 @@ func TestRounds(t *testing.T) {
 		j.Landed(round, "0xaa")
 		j.Landed(round, "") // by a relayer that has started again
 		got := j.Observations(10)
-		if len(got) != 1 || got[0].GetSentAt() == nil || !got[0].GetLanded() || got[0].GetTransmitter() != "0xaa" || got[0].GetSendError() != "" ||
+		if len(got) != 1 || got[0].GetSentAt() == nil || !got[0].GetLanded() || got[0].GetTransmitter() != "0xaa" ||
+			got[0].GetSendError() != "" ||
 			got[0].GetAnswer().GetMagnitude()[0] != 99 {
 			t.Errorf("observations %v", got)
 		}

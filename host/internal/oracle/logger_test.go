@@ -62,8 +62,8 @@ func TestLoggerKeepsLibocrsLevels(t *testing.T) {
 	}
 }
 
-// TestRoutineIsForDebugging holds that what libocr says of a feed that is well goes to the level debug, and what changes
-// stays at info.
+// TestRoutineIsForDebugging holds that what libocr says of a feed that is well goes to the level debug, and what
+// changes stays at info.
 func TestRoutineIsForDebugging(t *testing.T) {
 	t.Parallel()
 	for when, c := range map[string]struct {

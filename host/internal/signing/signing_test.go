@@ -217,8 +217,8 @@ func TestFloodOfRefusals(t *testing.T) {
 	}
 }
 
-// What is kept of an account is bounded, and what it is refused takes no place from what it had signed. What is too much
-// goes once in so many signatures.
+// What is kept of an account is bounded, and what it is refused takes no place from what it had signed. What is too
+// much goes once in so many signatures.
 func TestRecordIsBounded(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)

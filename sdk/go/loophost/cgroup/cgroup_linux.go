@@ -54,8 +54,8 @@ func Delegated() (*Tree, error) {
 	return t, nil
 }
 
-// try starts a process in a group, which takes a system call of its own (clone3): filters of system calls refuse it, and
-// kernels before Linux 5.7 do not start processes so. The process finds no program and ends.
+// try starts a process in a group, which takes a system call of its own (clone3): filters of system calls refuse it,
+// and kernels before Linux 5.7 do not start processes so. The process finds no program and ends.
 func (t *Tree) try() error {
 	g, err := t.New("try", Limits{})
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// TestDoubt holds that what is known of a contract confirms its view, but none that is in doubt: callers have that until
-// its time is over, or the contract is read again.
+// TestDoubt holds that what is known of a contract confirms its view, but none that is in doubt: callers have that
+// until its time is over, or the contract is read again.
 func TestDoubt(t *testing.T) {
 	t.Parallel()
 	for name, doubt := range map[string]func(*Polled[int]){

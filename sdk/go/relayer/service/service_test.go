@@ -402,7 +402,10 @@ func TestPolled(t *testing.T) {
 				t.Errorf("the node is at block %d, and the contract's view at %d, want %d", step.block, got, step.want)
 			}
 		}
-		contract.Amend(func(v *service.View) { v.Transmission.Transmitter = "me" }) // by an event
+		contract.Amend(func(v *service.View) bool { // by an event
+			v.Transmission.Transmitter = "me"
+			return true
+		})
 		for _, step := range []struct {
 			epoch uint32
 			want  string
