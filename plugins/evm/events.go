@@ -22,13 +22,12 @@ const (
 	// pages is how many calls read events in one turn: where a server allows few blocks in one, the way back is long,
 	// and other calls want to be made too.
 	pages = 10
-	// overlap is how many blocks are read again in each turn, because a reorganisation may have put other events there, or
-	// a node may not have had all of them yet.
-	overlap = 10
 	// gather is how long an event that a node pushes waits for others of its block, and for the block itself.
 	gather = 20 * time.Millisecond
 	// pardon is how long events are not read after they could not be, and longestPardon how long when that goes on.
 	pardon, longestPardon = 5 * time.Second, time.Minute
+	// mostAwaited is how many pushed events may wait for their blocks to be read.
+	mostAwaited = 1000
 )
 
 // events reads the events of all contracts of a chain, which tell what is new of each, so that the contracts themselves
@@ -43,15 +42,17 @@ type events struct {
 	last    time.Time               // when events were read last
 	live    outage
 	old     outage    // of the events of before the start
-	base    uint64    // the block at which reading began
 	behind  time.Time // since when no node has the blocks to go on from; zero: that is not so
-	window  map[identity]common.Address
+	overlap overlap
 
 	mu       sync.Mutex
-	scanned  uint64 // the block up to which the events of all contracts were read
-	pushed   uint64 // the newest block of a pushed event
-	pressing bool   // one was pushed that is not read yet
-	waiting  bool   // for others of its block
+	base     uint64                      // the block at which reading began
+	scanned  uint64                      // the block up to which the events of all contracts were read
+	window   map[identity]common.Address // the events of the newest of these blocks
+	pushed   uint64                      // the newest block of a pushed event
+	awaited  map[identity]common.Address // pushed events of blocks that are not read yet
+	pressing bool                        // one was pushed that is not read yet
+	waiting  bool                        // for others of its block
 }
 
 // identity tells events apart, those of blocks that took one another's place too.
@@ -59,6 +60,10 @@ type identity struct {
 	number   uint64
 	hash, tx common.Hash
 	index    uint
+}
+
+func identityOf(log gethtypes.Log) identity {
+	return identity{log.BlockNumber, log.BlockHash, log.TxHash, log.Index}
 }
 
 // outage is a time in which something cannot be read.
@@ -83,12 +88,42 @@ func (o *outage) begin() bool {
 	return is
 }
 
-// logged hears of an event of a contract that a node has pushed.
+// logged hears of an event of a contract that a node has pushed. One that the node lacked which was asked for its block
+// leaves its contract in doubt.
 func (e *events) logged(log gethtypes.Log) {
+	if e.hear(log) {
+		return
+	}
+	if c := e.contracts()[log.Address]; c != nil {
+		c.Doubt()
+		e.chain.reader.Trigger()
+	}
+}
+
+// hear takes a pushed event, and tells whether it was read, or is yet to be.
+func (e *events) hear(log gethtypes.Log) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.pushed = max(e.pushed, log.BlockNumber)
-	if log.BlockNumber <= e.scanned || e.waiting {
+	id := identityOf(log)
+	e.pushed = max(e.pushed, id.number)
+	if id.number <= e.scanned {
+		_, read := e.window[id]
+		return read || id.number <= e.base
+	}
+	if len(e.awaited) >= mostAwaited {
+		return false
+	}
+	if e.awaited == nil {
+		e.awaited = map[identity]common.Address{}
+	}
+	e.awaited[id] = log.Address
+	e.await()
+	return true
+}
+
+// await has blocks read of which events were pushed, once the others of the newest one have come too.
+func (e *events) await() {
+	if e.waiting {
 		return
 	}
 	e.waiting = true
@@ -202,7 +237,7 @@ func (e *events) follow(ctx context.Context, contracts map[common.Address]*contr
 	if scanned == 0 {
 		return true, nil
 	}
-	from := scanned + 1 - min(scanned, overlap)
+	from := scanned + 1 - min(scanned, e.overlap.blocks())
 	for page := 0; from <= head; page++ {
 		if page == pages {
 			e.chain.reader.Nudge()
@@ -252,11 +287,13 @@ func (e *events) scan(
 			return err
 		}
 		logs, next = found, reached+1
+		e.overlap.answered(to-from+1, next-from)
 		return date(ctx, client, logs)
 	})
 	if err != nil || next == from {
 		return from, err
 	}
+	e.overlap.measure(head)
 	e.take(contracts, logs, from, next-1, head)
 	return next, nil
 }
@@ -282,32 +319,53 @@ func (e *events) take(
 	contracts map[common.Address]*contract, logs []gethtypes.Log, from, reached uint64, head endpoint.Head,
 ) {
 	e.mu.Lock()
-	scanned := e.scanned
-	e.scanned = max(scanned, reached)
+	known, scanned, base := e.window, e.scanned, e.base
 	e.mu.Unlock()
 	of := map[common.Address][]gethtypes.Log{}
 	window := map[identity]common.Address{}
 	for _, log := range logs {
 		of[log.Address] = append(of[log.Address], log)
-		id := identity{log.BlockNumber, log.BlockHash, log.TxHash, log.Index}
+		id := identityOf(log)
 		window[id] = log.Address
-		if _, known := e.window[id]; !known && log.BlockNumber > e.base && log.BlockNumber <= scanned {
+		if _, had := known[id]; !had && id.number > base && id.number <= scanned {
 			contracts[log.Address].Doubt() // a block took another's place, or the event came late
 		}
 	}
-	for id, address := range e.window {
+	for id, address := range known {
 		_, remains := window[id]
 		switch c := contracts[address]; {
-		case id.number > reached, id.number < from && id.number+overlap > reached:
+		case id.number > reached, id.number < from && id.number+mostOverlap > reached:
 			window[id] = address
 		case id.number >= from && !remains && c != nil:
 			c.Doubt()
 		}
 	}
-	e.window = window
+	for _, address := range e.reach(window, reached) {
+		if c := contracts[address]; c != nil {
+			c.Doubt()
+		}
+	}
 	for address, c := range contracts {
 		c.follows(of[address], from, reached, head)
 	}
+}
+
+// reach keeps up to which block events were read, with those of the newest ones, and returns the contracts of pushed
+// ones that are not among them.
+func (e *events) reach(window map[identity]common.Address, reached uint64) (missed []common.Address) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.scanned, e.window = max(e.scanned, reached), window
+	for id, address := range e.awaited {
+		if id.number > e.scanned {
+			continue
+		}
+		delete(e.awaited, id)
+		if _, read := window[id]; !read && id.number > e.base {
+			missed = append(missed, address)
+		}
+	}
+	return missed
 }
 
 // fill looks for requests in blocks of before the contracts were followed.

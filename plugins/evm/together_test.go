@@ -129,6 +129,33 @@ func TestEventsThatVanish(t *testing.T) {
 	shows(t, p, 1)
 }
 
+// TestPushedEventsThatAreNotRead holds that an event which a node pushes, and which the node does not have that is
+// asked for its block, has its contract read.
+func TestPushedEventsThatAreNotRead(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	me := address(o.transmitters[0])
+	d := newDevchain(t, me)
+	f := newFeed(d, o)
+	digest := f.configure("a")
+	server := relayertest.NewServer(t, d.url)
+	server.Answer("eth_getLogs", func(json.RawMessage) (any, error) { return []any{}, nil })
+	x := newFixture(t, o.transmitters[0])
+	push := strings.Replace(d.url, "http", "ws", 1)
+	chain, _ := x.chain(settings("", [2]string{push, server.HTTPURL}))
+	p, _ := x.provider(chain, "p", f.address, me)
+	shows(t, p, 0)
+	for epoch := range uint32(2) {
+		_, err := p.Transmit(t.Context(), f.report(digest, epoch+1, 1, int64(epoch)+42))
+		must(t, err)
+		d.mineUntil("the report is in the contract", func() bool {
+			_, _, answer := f.latest()
+			return answer == int64(epoch)+42
+		})
+		shows(t, p, epoch+1)
+	}
+}
+
 // TestOneFeedOfManyIsUnreadable holds that a contract which makes a node fail keeps no other from being read, and no
 // other's report from being sent.
 func TestOneFeedOfManyIsUnreadable(t *testing.T) {
