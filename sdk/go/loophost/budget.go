@@ -2,14 +2,20 @@ package loophost
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 
 	"github.com/loop-plugins/loop/sdk/go/loophost/cgroup"
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
+	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // bounds are those of its processes' control groups.
@@ -21,35 +27,63 @@ func (p *Plugin) bounds() cgroup.Limits {
 	return bounds
 }
 
-// maxUndecoded is how many bytes of requests over gRPC a process may have sent that are not decoded yet: one request of
-// the longest, and some more. Frames bound theirs themselves.
-const maxUndecoded = 20 << 20
+// The limits of the bytes of a process's requests over gRPC, which bounds streams alone. Frames bound theirs themselves.
+const (
+	// maxBuffered is how many gRPC may have, those of requests that are on their way and of those that are forwarded. One
+	// request of the longest comes at a time, and others wait with what fits the window of a stream: that is more than an
+	// SDK sends at once, and who sends more is ended.
+	maxBuffered = 48 << 20
+	// window is how much of a request comes that nobody reads yet, the least that gRPC takes. By itself gRPC would raise it
+	// to as much as a message has.
+	window = 64 << 10
+	// maxUnanswered is how many the requests may have that are being served. As by frames small ones have some for
+	// themselves: what a handler needs to answer a long request must not be refused for it.
+	maxUnanswered = 24 << 20
+	forSmall      = 2 << 20
+	smallRequest  = 32 << 10
+)
 
-// budget is the buffers for what a process sends over gRPC, which bounds streams and not their bytes: who has more than
-// its due is ended.
+// budget bounds what a process sends over gRPC. It has the buffers for it.
 //
 // gRPC gives buffers back only if it likes: small ones never, and none of a request that broke off. So small ones do
 // not count, and whenever no request is on its way, nothing does.
 type budget struct {
 	mem.BufferPool
-	held, coming atomic.Int64 // bytes, and requests that have begun and have not come
-	over         func()
+	over func()
+	turn chan struct{} // of the one whose request comes
+
+	mu         sync.Mutex
+	held       int // bytes of buffers
+	coming     int // requests that have begun and have not come
+	unanswered int // bytes of the requests that are being served
 }
 
-var _ stats.Handler = (*budget)(nil)
+var (
+	_ stats.Handler         = (*budget)(nil)
+	_ grpc.ServiceRegistrar = budgeted{}
+)
 
 func (l *life) newBudget() *budget {
-	return &budget{BufferPool: mem.DefaultBufferPool(), over: sync.OnceFunc(func() {
+	return newBudget(func() {
 		l.plugin.logger.Error("the plugin sends more at once over gRPC than it may and is killed",
-			"generation", l.generation, "pid", l.pid(), "limit", maxUndecoded)
+			"generation", l.generation, "pid", l.pid(), "limit", maxBuffered)
 		l.kill()
-	})}
+	})
+}
+
+func newBudget(over func()) *budget {
+	return &budget{BufferPool: mem.DefaultBufferPool(), over: sync.OnceFunc(over), turn: make(chan struct{}, 1)}
+}
+
+// options are those of the server whose requests it bounds.
+func (b *budget) options() []grpc.ServerOption {
+	return []grpc.ServerOption{experimental.BufferPool(b), grpc.StatsHandler(b), grpc.StaticStreamWindowSize(window)}
 }
 
 // Get implements mem.BufferPool.
 func (b *budget) Get(length int) *[]byte {
 	buffer := b.BufferPool.Get(length)
-	if size := cap(*buffer); !mem.IsBelowBufferPoolingThreshold(size) && b.held.Add(int64(size)) > maxUndecoded {
+	if b.hold(cap(*buffer), 1) > maxBuffered {
 		b.over()
 	}
 	return buffer
@@ -57,28 +91,54 @@ func (b *budget) Get(length int) *[]byte {
 
 // Put implements mem.BufferPool.
 func (b *budget) Put(buffer *[]byte) {
-	if size := cap(*buffer); !mem.IsBelowBufferPoolingThreshold(size) {
-		b.held.Add(-int64(size))
-	}
+	b.hold(cap(*buffer), -1)
 	b.BufferPool.Put(buffer)
 }
 
-// came is whether the first request of a call has come, or the call has ended.
-type came struct{}
+func (b *budget) hold(size, sign int) (held int) {
+	if mem.IsBelowBufferPoolingThreshold(size) {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held = max(b.held+sign*size, 0) // a request that has come does not count, and its buffers come back later
+	return b.held
+}
+
+// arrival is the first request of a call.
+type arrival struct {
+	come atomic.Bool // or the call has ended
+	size int
+}
+
+type arrivalKey struct{}
 
 // TagRPC implements stats.Handler.
 func (*budget) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, came{}, new(atomic.Bool))
+	return context.WithValue(ctx, arrivalKey{}, &arrival{})
 }
 
 // HandleRPC implements stats.Handler.
 func (b *budget) HandleRPC(ctx context.Context, s stats.RPCStats) {
-	switch s.(type) {
+	size := 0
+	switch s := s.(type) {
 	case *stats.Begin:
-		b.coming.Add(1)
-	case *stats.InPayload, *stats.End:
-		if before, ok := ctx.Value(came{}).(*atomic.Bool); ok && !before.Swap(true) && b.coming.Add(-1) == 0 {
-			b.held.Store(0)
+		b.mu.Lock()
+		b.coming++
+		b.mu.Unlock()
+		return
+	case *stats.InPayload:
+		size = s.Length
+	case *stats.End:
+	default:
+		return
+	}
+	if a, ok := ctx.Value(arrivalKey{}).(*arrival); ok && !a.come.Swap(true) {
+		a.size = size
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.coming--; b.coming == 0 {
+			b.held = 0
 		}
 	}
 }
@@ -88,3 +148,106 @@ func (*budget) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Contex
 
 // HandleConn implements stats.Handler.
 func (*budget) HandleConn(context.Context, stats.ConnStats) {}
+
+// budgeted registers methods with a server so that their requests come one at a time and are counted until they are
+// answered.
+type budgeted struct {
+	*grpc.Server
+	*budget
+}
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r budgeted) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	bounded := *desc
+	bounded.Methods, bounded.Streams = slices.Clone(desc.Methods), slices.Clone(desc.Streams)
+	for i, m := range desc.Methods {
+		bounded.Methods[i].Handler = func(impl any, ctx context.Context, receive func(any) error,
+			in grpc.UnaryServerInterceptor) (any, error) {
+			q := request{budget: r.budget, ctx: ctx}
+			defer q.answered()
+			return m.Handler(impl, ctx, func(v any) error { return q.take(v, receive) }, in)
+		}
+	}
+	for i, s := range desc.Streams {
+		bounded.Streams[i].Handler = func(impl any, stream grpc.ServerStream) error {
+			q := request{budget: r.budget, ctx: stream.Context()}
+			defer q.answered()
+			return s.Handler(impl, &budgetedStream{ServerStream: stream, first: &q})
+		}
+	}
+	r.Server.RegisterService(&bounded, impl)
+}
+
+// budgetedStream is a stream to its caller: there are no others in the contract.
+type budgetedStream struct {
+	grpc.ServerStream
+	first *request // nil: it has come
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (s *budgetedStream) RecvMsg(v any) error {
+	if q := s.first; q != nil {
+		s.first = nil
+		return q.take(v, s.ServerStream.RecvMsg)
+	}
+	return s.ServerStream.RecvMsg(v)
+}
+
+// request is one that is being served.
+type request struct {
+	*budget
+	ctx context.Context
+
+	// The budget's lock guards what follows.
+	size  int // that is counted
+	ended bool
+}
+
+// take receives it in its turn, and counts its bytes until it is answered.
+func (q *request) take(v any, receive func(any) error) error {
+	select {
+	case q.turn <- struct{}{}:
+	case <-q.ctx.Done():
+		return status.FromContextError(q.ctx.Err()).Err()
+	}
+	err := receive(v)
+	<-q.turn
+	a, ok := q.ctx.Value(arrivalKey{}).(*arrival)
+	if err != nil || !ok {
+		return err
+	}
+	if !q.count(a.size) {
+		if f, forwarded := v.(*wire.Frame); forwarded {
+			f.Data.Free()
+		}
+		return status.Errorf(codes.ResourceExhausted, "the requests of the plugin's calls over gRPC that are not answered may "+
+			"have %d bytes, and this one of %d is too much beside the others; wait for their answers", maxUnanswered, a.size)
+	}
+	return nil
+}
+
+// count is whether there is room for it.
+func (q *request) count(size int) bool {
+	limit := maxUnanswered
+	if size > smallRequest {
+		limit -= forSmall
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.unanswered+size > limit {
+		return false
+	}
+	if !q.ended {
+		q.size = size
+		q.unanswered += size
+	}
+	return true
+}
+
+// answered ends it, if it has come or not.
+func (q *request) answered() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.unanswered -= q.size
+}

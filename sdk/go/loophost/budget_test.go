@@ -2,25 +2,38 @@ package loophost
 
 import (
 	"context"
+	"net"
+	"runtime"
+	"sync"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // Buffers that gRPC never gives back count against nobody but who has that many requests on their way at once.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	ended := 0
-	b := &budget{BufferPool: mem.DefaultBufferPool(), over: func() { ended++ }}
-	call := func(bytes int) {
+	b := newBudget(func() { ended++ })
+	call := func(bytes int) (buffers []*[]byte) {
 		ctx := b.TagRPC(context.Background(), nil)
 		b.HandleRPC(ctx, &stats.Begin{})
 		for ; bytes > 0; bytes -= 16 << 10 {
-			b.Get(min(bytes, 16<<10)) // and it is not given back
+			buffers = append(buffers, b.Get(min(bytes, 16<<10))) // and it is not given back
 		}
 		b.HandleRPC(ctx, &stats.InPayload{})
 		b.HandleRPC(ctx, &stats.End{})
+		return buffers
 	}
 	for range 100 {
 		call(16 << 20)
@@ -28,18 +41,161 @@ func TestBudget(t *testing.T) {
 	for range 300_000 {
 		b.Get(100)
 	}
+	late := call(16 << 20)
+	for _, buffer := range late {
+		b.Put(buffer)
+	}
 	waiting := b.TagRPC(context.Background(), nil)
 	b.HandleRPC(waiting, &stats.Begin{})
 	if ended != 0 {
 		t.Fatal("it is over its budget with one request after another")
 	}
-	call(16 << 20)
-	call(3 << 20)
+	call(40 << 20)
+	call(7 << 20)
 	if ended != 0 {
 		t.Error("it is over its budget with less than that")
 	}
 	call(2 << 20)
 	if ended == 0 {
 		t.Error("it is not over its budget with more than that")
+	}
+}
+
+// hold is a method whose calls of more than a byte are held until they are let go, as a forwarded call may be that waits
+// for its plugin.
+const hold = "/loop.test.v1.Held/Hold"
+
+// held serves hold over gRPC, to one connection.
+func held(t *testing.T, forwarded bool) (cc *grpc.ClientConn, b *budget, served chan struct{}, let chan struct{}) {
+	t.Helper()
+	served, let = make(chan struct{}, 1000), make(chan struct{})
+	b = newBudget(func() { t.Error("the plugin is killed") })
+	s := grpc.NewServer(append(append(limits(), b.options()...), grpc.ForceServerCodecV2(wire.Codec()),
+		grpc.WaitForHandlers(true))...)
+	budgeted{s, b}.RegisterService(&grpc.ServiceDesc{ServiceName: "loop.test.v1.Held", HandlerType: (*any)(nil),
+		Methods: []grpc.MethodDesc{{MethodName: "Hold", Handler: func(_ any, ctx context.Context, dec func(any) error,
+			_ grpc.UnaryServerInterceptor) (any, error) {
+			in := &wire.Frame{}
+			if err := dec(in); err != nil {
+				return nil, err
+			}
+			long := in.Data.Len() > 1
+			if forwarded {
+				defer in.Data.Free()
+			} else {
+				in.Data.Free()
+			}
+			if long {
+				served <- struct{}{}
+				select {
+				case <-let:
+				case <-ctx.Done():
+				}
+			}
+			return &emptypb.Empty{}, nil
+		}}}}, struct{}{})
+	listener := bufconn.Listen(1 << 20)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Serve(listener); err != nil {
+			t.Error(err)
+		}
+	}()
+	cc, err := grpc.NewClient("passthrough:", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cc.Close()
+		s.Stop()
+		<-done
+	})
+	return cc, b, served, let
+}
+
+// An honest plugin that sends much at once over gRPC waits, and is not killed; what is not answered is bounded.
+func TestBudgetOfManyRequests(t *testing.T) {
+	t.Parallel()
+	for name, forwarded := range map[string]bool{"forwarded": true, "decoded": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cc, b, served, let := held(t, forwarded)
+			call := func(size int) error {
+				in := &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer(make([]byte, size))}}
+				return cc.Invoke(t.Context(), hold, in, &emptypb.Empty{})
+			}
+			var all sync.WaitGroup
+			for range 2 {
+				all.Go(func() {
+					if err := call(11 << 20); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			for range 2 {
+				<-served
+			}
+			var refused sync.WaitGroup
+			for range 6 {
+				refused.Go(func() {
+					if err := call(wire.MaxMessageBytes); status.Code(err) != codes.ResourceExhausted {
+						t.Errorf("a long request beside 22 MiB that are not answered: %v; want RESOURCE_EXHAUSTED", err)
+					}
+				})
+			}
+			refused.Wait()
+			for range forSmall / smallRequest {
+				all.Go(func() {
+					if err := call(smallRequest); err != nil {
+						t.Error(err)
+					}
+				})
+				<-served
+			}
+			if err := call(2); status.Code(err) != codes.ResourceExhausted {
+				t.Errorf("a small request beside 24 MiB that are not answered: %v; want RESOURCE_EXHAUSTED", err)
+			}
+			close(let)
+			all.Wait()
+			for range 3 {
+				if err := call(wire.MaxMessageBytes); err != nil {
+					t.Errorf("when all are answered: %v", err)
+				}
+			}
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.unanswered != 0 || b.coming != 0 || b.held != 0 {
+				t.Errorf("%d bytes of requests that are not answered, %d requests and %d bytes of buffers are left", b.unanswered,
+					b.coming, b.held)
+			}
+		})
+	}
+}
+
+// Who waits for the turn of another's request that does not come leaves with its caller.
+func TestBudgetOfARequestThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	cc, b, _, _ := held(t, true)
+	slow, err := cc.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, hold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(b.turn) == 0 { // the server learns of it by itself
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	in := &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer{0}}}
+	if err := cc.Invoke(ctx, hold, in, &emptypb.Empty{}); status.Code(err) != codes.Canceled {
+		t.Errorf("a request behind one that does not come: %v; want CANCELLED", err)
+	}
+	if err := slow.CloseSend(); err != nil {
+		t.Error(err)
+	}
+	if err := cc.Invoke(t.Context(), hold, in, &emptypb.Empty{}); err != nil {
+		t.Errorf("a request behind one that has ended: %v", err)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -428,9 +427,9 @@ func newCallbacks(l *life) (*callbacks, error) {
 		creds = credentials.NewTLS(config)
 	}
 	due := l.newBudget()
-	cb.server = grpc.NewServer(append(limits(), grpc.Creds(admitting{creds}), grpc.ForceServerCodecV2(wire.Codec()),
-		grpc.WaitForHandlers(true), experimental.BufferPool(due), grpc.StatsHandler(due))...)
-	cb.register(cb.framed.Beside(cb.server))
+	cb.server = grpc.NewServer(append(append(limits(), due.options()...), grpc.Creds(admitting{creds}),
+		grpc.ForceServerCodecV2(wire.Codec()), grpc.WaitForHandlers(true))...)
+	cb.register(cb.framed.Beside(budgeted{cb.server, due}))
 	cb.init = &pluginv1.InitRequest{
 		HostAddress:          "unix:" + path,
 		HostCertificatePem:   string(r.pair.CertificatePEM),
