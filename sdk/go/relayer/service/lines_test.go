@@ -36,7 +36,8 @@ var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 	{
 		"`PolledSettings`, `Payload`",
 		"what a contract holds at a node, the digest of its configuration, and the call that hands a report in",
-		"relayer/contract.go", "contract.go events.go aggregator", "contract.go ledger.go ocr2", "contract.go aggregator",
+		"relayer/contract.go", "contract.go events.go overlap.go aggregator", "contract.go ledger.go ocr2",
+		"contract.go aggregator",
 	},
 	{
 		"`Codec`", "how the contract writes reports and on-chain configurations",
