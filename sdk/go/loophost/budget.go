@@ -27,14 +27,15 @@ func (p *Plugin) bounds() cgroup.Limits {
 	return bounds
 }
 
-// The limits of the bytes of a process's requests over gRPC, which bounds streams alone. Frames bound theirs themselves.
+// The limits of the bytes of a process's requests over gRPC, which bounds streams alone. Frames bound theirs
+// themselves.
 const (
 	// maxBuffered is how many gRPC may have, those of requests that are on their way and of those that are forwarded. One
 	// request of the longest comes at a time, and others wait with what fits the window of a stream: that is more than an
 	// SDK sends at once, and who sends more is ended.
 	maxBuffered = 48 << 20
-	// window is how much of a request comes that nobody reads yet, the least that gRPC takes. By itself gRPC would raise it
-	// to as much as a message has.
+	// window is how much of a request comes that nobody reads yet, the least that gRPC takes. By itself gRPC would raise
+	// it to as much as a message has.
 	window = 64 << 10
 	// maxUnanswered is how many the requests may have that are being served. As by frames small ones have some for
 	// themselves: what a handler needs to answer a long request must not be refused for it.
@@ -220,8 +221,9 @@ func (q *request) take(v any, receive func(any) error) error {
 		if f, forwarded := v.(*wire.Frame); forwarded {
 			f.Data.Free()
 		}
-		return status.Errorf(codes.ResourceExhausted, "the requests of the plugin's calls over gRPC that are not answered may "+
-			"have %d bytes, and this one of %d is too much beside the others; wait for their answers", maxUnanswered, a.size)
+		return status.Errorf(codes.ResourceExhausted,
+			"the requests of the plugin's calls over gRPC that are not answered may "+
+				"have %d bytes, and this one of %d is too much beside the others; wait for their answers", maxUnanswered, a.size)
 	}
 	return nil
 }

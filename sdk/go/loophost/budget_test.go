@@ -61,8 +61,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// hold is a method whose calls of more than a byte are held until they are let go, as a forwarded call may be that waits
-// for its plugin.
+// hold is a method whose calls of more than a byte are held until they are let go, as a forwarded call may be that
+// waits for its plugin.
 const hold = "/loop.test.v1.Held/Hold"
 
 // held serves hold over gRPC, to one connection.
