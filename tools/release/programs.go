@@ -88,7 +88,7 @@ func (r *release) install(ctx context.Context, system, machine string) (string, 
 		return "", err
 	}
 	env = append(env, "GOOS="+system, "GOARCH="+machine)
-	linked := fmt.Sprintf("-ldflags=-s -w -X %s/host/internal/cli.commit=%s", project, r.commit)
+	linked := fmt.Sprintf("-ldflags=-s -w -X %s/host/internal/build.commit=%s", project, r.commit)
 	for _, program := range programs {
 		if _, err := output(ctx, r.work, env, "go", "install", "-tags=timetzdata", linked,
 			project+"/"+program+"@"+r.version); err != nil {
