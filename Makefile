@@ -357,7 +357,7 @@ test-release: ## Make a release for this platform and build a new plugin against
 	@rm -rf .bin/released && git clone --quiet . .bin/released
 	$(MAKE) -C .bin/released release VERSION=v0.0.1-rc.1 TARGETS=$$(go env GOOS)/$$(go env GOARCH)
 	@cd .bin/released/dist && sha256sum --check --quiet SHA256SUMS && tar -xzf loop_*.tar.gz --strip-components=1 && ls man/loop.1 completions/loop.bash > /dev/null
-	cd .bin/released/dist && export GOWORK=off GONOSUMDB=github.com/loop-plugins/loop GOPROXY=file://$$PWD/proxy,$$(go env GOPROXY) \
+	cd .bin/released/dist && export GOWORK=off GONOSUMDB=github.com/loop-plugins/loop GOPROXY=file://$$PWD/proxy,file://$$(go env GOMODCACHE)/cache/download,$$(go env GOPROXY) \
 		GOMODCACHE=$$PWD/mod GOFLAGS='-trimpath -modcacherw -mod=mod' && \
 		bin/loop version && bin/loop new plugin mine && cd loop-mine && go build . && ./loop-mine --version
 	@rm -rf .bin/released
