@@ -134,6 +134,9 @@ func (p *Plugin) buried(l *life) {
 	}
 	if l.wasAsked() && l.err == nil {
 		p.lastErr = errors.New("it was asked to end")
+		if l.exit.Reason != "exit status 0" { // it did not do so by itself
+			p.lastErr = errors.New("it was asked to end: " + l.exit.Reason)
+		}
 	} else {
 		p.deaths++
 	}
