@@ -126,7 +126,8 @@ func (c *Conn) read() {
 	for {
 		select {
 		case <-c.lead.own:
-		case <-c.done:
+		case <-c.done: // by a write that failed, say: calls that nobody reads for end as well
+			c.end(errClosed)
 			return
 		}
 		for leads := true; leads; {
