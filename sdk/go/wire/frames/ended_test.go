@@ -9,7 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A connection may end by a failed write before its goroutine has read anything: a call that waits is told all the same.
+// A connection may end by a failed write before its goroutine has read anything: a call that waits is told all the
+// same.
 func TestACallIsToldOfAnEndThatNobodyRead(t *testing.T) {
 	t.Parallel()
 	for range 100 {
