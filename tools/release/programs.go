@@ -27,7 +27,7 @@ var programs = []string{
 func (r *release) programs(ctx context.Context, targets []string) error {
 	native := ""
 	// The platform of this machine comes first: its programs write the documents of all archives.
-	slices.SortStableFunc(targets, func(a, b string) int { return strings.Compare(other(a), other(b)) })
+	slices.SortStableFunc(targets, func(a, b string) int { return strings.Compare(abroad(a), abroad(b)) })
 	for _, target := range targets {
 		system, machine, ok := strings.Cut(target, "/")
 		if !ok {
@@ -55,7 +55,8 @@ func (r *release) programs(ctx context.Context, targets []string) error {
 	return r.materials(ctx, native)
 }
 
-func other(target string) string {
+// abroad is a platform that is not that of this machine; empty: it is.
+func abroad(target string) string {
 	if target == here() {
 		return ""
 	}
@@ -76,7 +77,7 @@ func (r *release) environment(ctx context.Context) ([]string, error) {
 	return []string{
 		"GOPROXY=file://" + filepath.Join(r.out, "proxy") + ",file://" + filepath.Join(cache, "cache", "download") + "," +
 			proxy,
-		"GONOSUMDB=" + project, "GONOSUMCHECK=1", "GOWORK=off", "GOFLAGS=-trimpath -modcacherw -mod=mod", "GOBIN=",
+		"GONOSUMDB=" + project, "GOWORK=off", "GOFLAGS=-trimpath -modcacherw -mod=mod", "GOBIN=",
 		"GOPATH=" + filepath.Join(r.work, "go"), "GOMODCACHE=" + filepath.Join(r.work, "go", "pkg", "mod"), "CGO_ENABLED=0",
 	}, nil
 }
