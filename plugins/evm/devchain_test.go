@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,6 +41,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/plugins/evm"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
@@ -99,10 +99,10 @@ func startGeth(t *testing.T, balance *big.Int, rich []common.Address) (backend, 
 	for _, a := range rich {
 		alloc[a] = types.Account{Balance: balance}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, release, err := ports.Claim(1)
 	must(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
-	must(t, l.Close())
+	t.Cleanup(release)
+	port := free[0]
 	backend := simulated.NewBackend(alloc, func(n *node.Config, _ *ethconfig.Config) {
 		n.HTTPHost, n.HTTPPort, n.HTTPModules = "127.0.0.1", port, []string{"eth", "txpool"}
 		n.WSHost, n.WSPort, n.WSModules = "127.0.0.1", port, []string{"eth"}

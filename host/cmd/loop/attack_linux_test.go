@@ -441,16 +441,6 @@ func (b battle) median(t *testing.T, bin string) string {
 	return b.python + " " + script
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // loop runs the command line of the node's user.
 func (n *besieged) loop(t *testing.T, arguments ...string) []byte {
 	t.Helper()

@@ -29,6 +29,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -210,14 +211,19 @@ func adapter(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// freeAddress is host:port where nobody listens now.
+// freeAddress is host:port where nobody listens, and which no other test gets.
 func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	free, release, err := ports.Claim(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(release)
+	return free[0]
 }
 
 // exits CODE PROGRAM ARGS...: the program ends with that exit code.

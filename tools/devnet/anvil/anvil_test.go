@@ -7,15 +7,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
 // program is the path of anvil.
@@ -168,11 +170,10 @@ func TestGettingStarted(t *testing.T) {
 // free returns a port that nobody listens on.
 func free(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	free, release, err := ports.Claim(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
+	t.Cleanup(release)
+	return strconv.Itoa(free[0])
 }

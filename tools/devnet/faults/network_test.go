@@ -23,8 +23,8 @@ import (
 	ragetypes "github.com/smartcontractkit/libocr/ragep2p/types"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
-	ports "github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
 )
 
@@ -227,10 +227,11 @@ func (n *network) answer(w http.ResponseWriter, who string) {
 // freeAddress is one of this machine on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	free, err := ports.FreePorts(1)
+	free, release, err := ports.Claim(1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(free[0]))
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -28,6 +29,7 @@ import (
 	"golang.org/x/crypto/curve25519"
 
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
 // member is a node of a network without the node: libocr's oracle over its own peer-to-peer network, a product in a
@@ -163,6 +165,11 @@ func newNetwork(t *testing.T) *network {
 	t.Helper()
 	n := &network{t: t, transmitted: map[uint64]map[string]bool{}}
 	var identities []confighelper.OracleIdentityExtra
+	free, release, err := ports.Claim(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
 	for id := range 4 {
 		m := &member{id: id, network: n, path: filepath.Join(t.TempDir(), "loop.db"), parts: newParts(t, "process ")}
 		var err error
@@ -172,12 +179,10 @@ func newNetwork(t *testing.T) *network {
 		if err == nil {
 			_, err = rand.Read(m.secret[:])
 		}
-		l, listenErr := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil || listenErr != nil {
-			t.Fatal(err, listenErr)
+		if err != nil {
+			t.Fatal(err)
 		}
-		m.address = l.Addr().String()
-		_ = l.Close()
+		m.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(free[id]))
 		peerID, err := ragetypes.PeerIDFromPrivateKey(m.peer)
 		if err != nil {
 			t.Fatal(err)

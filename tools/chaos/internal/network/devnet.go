@@ -5,9 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +19,7 @@ import (
 	"time"
 
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/tools/chaos/internal/machine"
 )
 
@@ -58,11 +57,11 @@ var (
 // start starts a devnet that ends by itself after a time, with the programs of a folder, and returns when its chain is
 // there.
 func start(ctx context.Context, program, bin string, lasts time.Duration, more ...string) (*devnet, error) {
-	d := &devnet{ended: make(chan struct{}), feed: make(chan struct{})}
-	var err error
-	if d.port, err = freePorts(nodes); err != nil {
+	port, release, err := ports.ClaimRow(nodes)
+	if err != nil {
 		return nil, err
 	}
+	d := &devnet{port: port, ended: make(chan struct{}), feed: make(chan struct{})}
 	args := append([]string{"--json", "--seed", "7", "--nodes", strconv.Itoa(nodes), "--bin-dir", bin, "--http-port",
 		strconv.Itoa(d.port), "--timeout", lasts.String()}, more...)
 	d.cmd = exec.CommandContext(ctx, program, args...)
@@ -70,14 +69,16 @@ func start(ctx context.Context, program, bin string, lasts time.Duration, more .
 	d.cmd.Cancel = func() error { return d.cmd.Process.Signal(syscall.SIGTERM) }
 	d.cmd.WaitDelay = 20 * time.Second
 	lines, err := d.cmd.StderrPipe()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = d.cmd.Start()
 	}
-	if err := d.cmd.Start(); err != nil {
+	if err != nil {
+		release()
 		return nil, fmt.Errorf("starting a devnet: %w; run make build", err)
 	}
 	go func() {
 		defer close(d.ended)
+		defer release()
 		for s := bufio.NewScanner(lines); s.Scan(); {
 			d.take(s.Text())
 		}
@@ -190,32 +191,6 @@ func (d *devnet) socket(i int) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the devnet has no process of %s", name)
-}
-
-// lowestPort and highestPort bound where ports are looked for: above what people run, and below what Linux gives to
-// outgoing connections, of which one could have a node's port when that is started again.
-const lowestPort, highestPort = 10_000, 32_000
-
-// freePorts finds n free ports in a row. Nothing keeps others from taking them meanwhile.
-func freePorts(n int) (int, error) {
-	for range 100 {
-		port := lowestPort + rand.IntN(highestPort-lowestPort-n)
-		var held []net.Listener
-		for i := range n {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
-			if err != nil {
-				break
-			}
-			held = append(held, l)
-		}
-		for _, l := range held {
-			_ = l.Close()
-		}
-		if len(held) == n {
-			return port, nil
-		}
-	}
-	return 0, errors.New("there are no free ports in a row")
 }
 
 // program is devnet's own.

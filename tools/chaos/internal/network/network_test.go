@@ -114,14 +114,6 @@ func TestTake(t *testing.T) {
 	}
 }
 
-func TestFreePorts(t *testing.T) {
-	t.Parallel()
-	port, err := freePorts(4)
-	if err != nil || port < lowestPort || port+3 >= highestPort {
-		t.Errorf("port %d: %v", port, err)
-	}
-}
-
 func TestMissed(t *testing.T) {
 	t.Parallel()
 	all := []sent{{position: at(1, 1), landed: true}, {position: at(1, 2)}, {position: at(1, 5), landed: true},

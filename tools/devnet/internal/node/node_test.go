@@ -191,20 +191,6 @@ func TestWord(t *testing.T) {
 
 func TestPorts(t *testing.T) {
 	t.Parallel()
-	free, err := FreePorts(8)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[int]bool{}
-	for _, port := range free {
-		if seen[port] || port == 0 {
-			t.Errorf("port %d comes twice or is none", port)
-		}
-		if port >= lowestOutgoing() {
-			t.Errorf("port %d may be given to an outgoing connection while a killed node is away", port)
-		}
-		seen[port] = true
-	}
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -47,6 +47,7 @@ type network struct {
 	exact *big.Int
 
 	httpPorts, p2pPorts []int
+	releasePorts        func()
 
 	events []*happening
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
@@ -180,7 +181,9 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 		config: config, display: display,
 		complete: make(chan struct{}), enough: make(chan struct{}), spared: make(chan struct{}),
 		begun: make(chan struct{}), rested: make(chan struct{}),
+		releasePorts: func() {},
 	}
+	defer func() { n.releasePorts() }()
 	n.result = Result{
 		Chain: config.Chain, Nodes: config.Nodes, Rounds: config.Rounds, InProcess: config.InProcess, Seed: config.Seed,
 		Answers: []string{},
@@ -307,22 +310,25 @@ func (n *network) checkPrices(ctx context.Context) (err error) {
 	return nil
 }
 
+// choosePorts claims the nodes' ports until the session has ended.
 func (n *network) choosePorts() error {
-	var err error
-	switch {
-	case n.config.HTTPPort == 0:
-		n.httpPorts, err = node.FreePorts(n.config.Nodes)
-	default:
-		n.httpPorts, err = node.PortsFrom(n.config.HTTPPort, n.config.Nodes)
-		if err != nil && n.config.FallBack {
-			n.httpPorts, err = node.FreePorts(n.config.Nodes)
-		}
-	}
+	free, release, err := ports.Claim(2 * n.config.Nodes)
 	if err != nil {
 		return err
 	}
-	n.p2pPorts, err = node.FreePorts(n.config.Nodes)
-	return err
+	n.releasePorts = release
+	n.httpPorts, n.p2pPorts = free[:n.config.Nodes], free[n.config.Nodes:]
+	if n.config.HTTPPort == 0 {
+		return nil
+	}
+	chosen, err := node.PortsFrom(n.config.HTTPPort, n.config.Nodes)
+	switch {
+	case err == nil:
+		n.httpPorts = chosen
+	case !n.config.FallBack:
+		return err
+	}
+	return nil
 }
 
 // binaries are the programs of a network.

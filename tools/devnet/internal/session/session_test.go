@@ -22,9 +22,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
-	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
 )
 
@@ -427,13 +427,12 @@ func TestRunNeverReady(t *testing.T) {
 // TestRunLosesAPort has another node take a port that was free a moment before: it is not taken for the session's own.
 func TestRunLosesAPort(t *testing.T) {
 	config, folders := fakes(t, "slow")
-	for ports := []int(nil); ports == nil; ports, _ = node.PortsFrom(config.HTTPPort, config.Nodes) {
-		free, err := node.FreePorts(1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.HTTPPort = free[0]
+	first, release, err := ports.ClaimRow(config.Nodes)
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(release)
+	config.HTTPPort = first
 	display := newRecorder(t)
 	display.onStep = func(text string) {
 		if !strings.HasPrefix(text, "Chain") { // after it the nodes are started
@@ -450,7 +449,7 @@ func TestRunLosesAPort(t *testing.T) {
 		other.Start()
 		t.Cleanup(other.Close)
 	}
-	_, err := Run(t.Context(), config, display)
+	_, err = Run(t.Context(), config, display)
 	if err == nil || !strings.Contains(err.Error(), "node-2 ended by itself") ||
 		!strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got error %v, want one that says that node-2 found its port in use", err)

@@ -1,0 +1,98 @@
+// Package ports finds TCP ports for the nodes that tests and development networks start: a node must be told its port
+// before it listens there, and have it again when it comes back after a crash.
+package ports
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+)
+
+// lowest is where claims begin: what people run stands below.
+const lowest = 10_000
+
+// Claim finds n TCP ports of 127.0.0.1 on which nobody listens. They are the caller's until release is called or the
+// process ends: no other claim on this machine gets them meanwhile, whether or not anybody listens there yet.
+//
+// They are none of those that the kernel gives to outgoing connections: while a killed node is away, any connection of
+// the machine could get its port, and the node could not start again.
+func Claim(n int) (ports []int, release func(), err error) {
+	var held claims
+	for range 100 * (n + 1) {
+		if len(ports) == n {
+			return ports, sync.OnceFunc(held.release), nil
+		}
+		port := lowest + rand.IntN(lowestOutgoing()-lowest)
+		if claim := take(port); claim != nil {
+			held, ports = append(held, claim), append(ports, port)
+		}
+	}
+	held.release()
+	return nil, nil, errTaken(n, "")
+}
+
+// ClaimRow claims n ports as [Claim] does, each the one after the other, and returns the first.
+func ClaimRow(n int) (first int, release func(), err error) {
+	for range 100 {
+		first = lowest + rand.IntN(lowestOutgoing()-lowest-n)
+		var held claims
+		for len(held) < n {
+			claim := take(first + len(held))
+			if claim == nil {
+				break
+			}
+			held = append(held, claim)
+		}
+		if len(held) == n {
+			return first, sync.OnceFunc(held.release), nil
+		}
+		held.release()
+	}
+	return 0, nil, errTaken(n, " in a row")
+}
+
+func errTaken(n int, row string) error {
+	return fmt.Errorf("find %d free ports%s among %d to %d of 127.0.0.1: nearly all are taken", n, row, lowest,
+		lowestOutgoing()-1)
+}
+
+type claims []net.PacketConn
+
+func (c claims) release() {
+	for _, claim := range c {
+		_ = claim.Close()
+	}
+}
+
+// take claims a port, and returns nil when it is taken. The claim is the UDP port of the same number: it stands beside
+// whoever listens by TCP, holds among all processes that share these ports, and ends with its own.
+func take(port int) net.PacketConn {
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	claim, err := net.ListenPacket("udp4", address)
+	if err != nil {
+		return nil
+	}
+	listener, err := net.Listen("tcp4", address)
+	if err != nil {
+		_ = claim.Close()
+		return nil
+	}
+	_ = listener.Close()
+	return claim
+}
+
+// lowestOutgoing is the lowest port that the kernel gives to outgoing connections.
+var lowestOutgoing = sync.OnceValue(func() int {
+	const usual = 32_768 // Linux's default, and below that of others
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return usual
+	}
+	var port int
+	if _, err := fmt.Sscan(string(text), &port); err != nil || port <= lowest {
+		return usual // a machine that gives nearly all of them away: some risk is left
+	}
+	return port
+})
