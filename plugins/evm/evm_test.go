@@ -213,7 +213,7 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 		t.Fatalf("the store holds %d entries, want 6 reports", n)
 	}
 
-	// A new life, to which no job gives a provider.
+	// A new generation, to which no job gives a provider.
 	_, stop = x.chain(settings("", [2]string{"", d.url}))
 	d.mineUntil("both contracts have the newest report", func() bool {
 		a, _, _ := first.latest()

@@ -33,7 +33,7 @@ func TestProcess(t *testing.T) {
 		must(t, err)
 		must(t, syscall.Kill(process.Plugin.Status().PID, syscall.SIGKILL))
 		d.mineUntil("the report is in the contract", func() bool { e, _, _ := f.latest(); return e == epoch })
-		eventually(t, "the provider in the next life answers", func() bool {
+		eventually(t, "the provider in the next generation answers", func() bool {
 			r, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 			return err == nil && r.GetEpoch() == epoch
 		})

@@ -263,7 +263,7 @@ func (h fakeHost) Resolve(_, object string) (wire.Target, error) {
 	return wire.Target{Impl: impl}, nil
 }
 
-// process is one life of the plugin, in this process.
+// process is one generation of the plugin, in this process.
 type process struct {
 	t         testing.TB
 	plugin    *median.Plugin
@@ -272,7 +272,7 @@ type process struct {
 	root      medianv1.MedianServiceClient
 }
 
-// start begins a life of the plugin whose lent objects are those of w.
+// start begins a generation of the plugin whose lent objects are those of w.
 func start(t testing.TB, w *fakeWorld) process {
 	t.Helper()
 	down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})

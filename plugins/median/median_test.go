@@ -279,13 +279,14 @@ func acceptRequest(t testing.TB, w *fakeWorld, epoch uint32) *reportingv1.Should
 func TestRestartForgetsWhatWasAccepted(t *testing.T) {
 	t.Parallel()
 	w := newFakeWorld()
-	for life := range 2 {
+	for generation := range 2 {
 		p := start(t, w)
 		i := p.instance(factoryRequest(), pluginConfig(t))
 		for repeat, want := range []bool{true, false} {
 			a, err := i.ShouldAcceptFinalizedReport(t.Context(), acceptRequest(t, w, 1))
 			if err != nil || a.GetShouldAccept() != want {
-				t.Errorf("life %d, call %d: accepted is %t, %v; want %t", life+1, repeat+1, a.GetShouldAccept(), err, want)
+				t.Errorf("generation %d, call %d: accepted is %t, %v; want %t", generation+1, repeat+1, a.GetShouldAccept(), err,
+					want)
 			}
 		}
 	}

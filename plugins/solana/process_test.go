@@ -30,7 +30,7 @@ func TestProcess(t *testing.T) {
 		}
 		must(t, syscall.Kill(process.Plugin.Status().PID, syscall.SIGKILL))
 		eventually(t, "the report is in the feed", func() bool { e, _, _ := d.latest(0); return e == epoch })
-		eventually(t, "the provider in the next life answers", func() bool {
+		eventually(t, "the provider in the next generation answers", func() bool {
 			r, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 			return err == nil && r.GetEpoch() == epoch
 		})

@@ -228,7 +228,7 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 		t.Fatalf("the store holds %d entries, want 6 reports", n)
 	}
 
-	// A new life, to which no job gives a provider.
+	// A new generation, to which no job gives a provider.
 	_, stop = x.chain(settings("", d.Nodes...))
 	eventually(t, "both feeds have the newest report, and all is settled", func() bool {
 		a, _, _ := d.latest(0)
@@ -242,8 +242,8 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 	stop()
 }
 
-// TestRestartBetweenSendAndConfirm ends the relayer while a transaction is signed and in no block: the next life must
-// not sign another before the first is dead.
+// TestRestartBetweenSendAndConfirm ends the relayer while a transaction is signed and in no block: the next generation
+// must not sign another before the first is dead.
 func TestRestartBetweenSendAndConfirm(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)

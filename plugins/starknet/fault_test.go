@@ -241,7 +241,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 				}
 			}
 		}, 1},
-		"a new life takes over what is in the mempool": {"", func(s *scene) {
+		"a new generation takes over what is in the mempool": {"", func(s *scene) {
 			s.set(func() { s.hold = true })
 			transmit(s, 1, 1)
 			held(s, 1)
@@ -256,7 +256,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 				s.t.Error("that the node has the transaction already is taken for a failure")
 			}
 		}, 2},
-		"a new life without jobs fills what is stale": {"", func(s *scene) {
+		"a new generation without jobs fills what is stale": {"", func(s *scene) {
 			s.set(func() { s.hold = true })
 			transmit(s, 1, 1)
 			held(s, 1)

@@ -49,7 +49,7 @@ func TestProcess(t *testing.T) {
 		d.set(func() { d.hold = false })
 		d.mineUntil("the report is in the contract", func() bool { e, _, _ := f.latest(); return e == epoch })
 		d.mine()
-		eventually(t, "the provider in the next life answers", func() bool {
+		eventually(t, "the provider in the next generation answers", func() bool {
 			r, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 			return err == nil && r.GetEpoch() == epoch
 		})
@@ -95,7 +95,7 @@ func TestDevchainProcess(t *testing.T) {
 		}
 		must(t, syscall.Kill(process.Plugin.Status().PID, syscall.SIGKILL))
 		d.admin(nil, "loop_hold", false)
-		eventually(t, "the report is in the contract, and the provider in the next life shows it", func() bool {
+		eventually(t, "the report is in the contract, and the provider in the next generation shows it", func() bool {
 			r, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 			return err == nil && r.GetEpoch() == epoch
 		})

@@ -216,7 +216,7 @@ func testRestartBetweenAcceptAndSend(t *testing.T, version string) {
 	}
 	stop()
 
-	// A new life, to which no job gives a provider.
+	// A new generation, to which no job gives a provider.
 	_, stop = x.chain(settings("", d.url))
 	d.mineUntil("both contracts have the newest report", func() bool {
 		a, _, _ := first.latest()

@@ -233,7 +233,7 @@ def created_by(names: Names, method: descriptor_pb2.MethodDescriptorProto) -> tu
                 [
                     "@dataclass(frozen=True)",
                     f"class {loan}:",
-                    f'    """The objects that the host lends to a new {name} for its life."""',
+                    f'    """The objects that the host lends to a new {name} for its lifetime."""',
                     "",
                     *fields,
                     "",

@@ -51,7 +51,7 @@ With --json the last line of the output is a JSON object:
   first_transmission_ms  from the start of the first node's process to the first transmission
   plugin_processes       the most plugin processes that the nodes reported at one time
   in_process             whether the plugins ran inside the nodes
-  kills, restarts        processes that devnet killed, and lives of plugins after their first
+  kills, restarts        processes that devnet killed, and generations of plugins after their first
   node_restarts          of the kills, those of nodes, which were started again; a node that ends by itself ends the run
   reports                with --kill-every or --rpc: what became of the reports that nodes handed to their relayers (accepted): landed,
                          stale because a newer one landed (on EVM, unsent are those of them that nobody sent, and

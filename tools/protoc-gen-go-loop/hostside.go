@@ -67,7 +67,7 @@ func launch(g *protogen.GeneratedFile, s *service) {
 	g.P(s.proto.GoName)
 	g.P("}")
 	g.P()
-	g.P("// Launch", n, " starts a plugin of kind ", s.pluginKind, " and waits until its first life is ready.")
+	g.P("// Launch", n, " starts a plugin of kind ", s.pluginKind, " and waits until its first generation is ready.")
 	g.P("func Launch", n, "(ctx ", contextPackage.Ident("Context"), ", r *", loophostPackage.Ident("Runtime"), ", s ",
 		loophostPackage.Ident("PluginSettings"), ") (*", n, ", error) {")
 	g.P("p, err := r.Launch(ctx, ", gluePackage(s.file, "loop").Ident(n+"Kind"), "(), s)")
@@ -99,7 +99,7 @@ func child(g *protogen.GeneratedFile, s *service, k *constructor) {
 	g.P("return ", loophostPackage.Ident("Created"), "[*", out, "](ctx, o.Object)")
 	g.P("}")
 	g.P()
-	loansStruct(g, k, "are lent to the new "+k.object+" for its life.", func(*loan) string {
+	loansStruct(g, k, "are lent to the new "+k.object+" for its lifetime.", func(*loan) string {
 		return g.QualifiedGoIdent(loophostPackage.Ident("Lendable"))
 	})
 	comment(g, k.method.Comments)

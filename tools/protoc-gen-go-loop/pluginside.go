@@ -64,7 +64,7 @@ func pluginSide(p *protogen.Plugin, f *protogen.File, c *contract) {
 		for _, m := range s.proto.Methods {
 			if k := s.constructors[m]; k != nil {
 				childInterface(g, k)
-				loansStruct(g, k, "are the objects that the host lends to a new "+k.object+" for its life.",
+				loansStruct(g, k, "are the objects that the host lends to a new "+k.object+" for its lifetime.",
 					func(l *loan) string { return loanType(g, k, l) })
 				for _, l := range k.loans {
 					if len(l.services) > 1 {

@@ -17,7 +17,7 @@ func (c *command) pluginLogs() *cobra.Command {
 		Args: one("a plugin's name"),
 		Long: "logs shows the lines of the node's log about a plugin that the node keeps in memory: 1,000, and 256 KiB " +
 			"at most, over\n" +
-			"all lives of its process.",
+			"all generations of its process.",
 		Example:           "  loop plugins logs median\n  loop plugins logs median -n 20 -f",
 		ValidArgsFunction: c.complete(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -15,7 +15,8 @@ import (
 
 func (c *command) inspect() *cobra.Command {
 	return &cobra.Command{
-		Use: "inspect NAME", Short: "Show a plugin, its objects and how its last life ended", Args: one("a plugin's name"),
+		Use: "inspect NAME", Short: "Show a plugin, its objects and how its last generation ended",
+		Args:              one("a plugin's name"),
 		Example:           "  loop plugins inspect median",
 		ValidArgsFunction: c.complete(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -75,7 +76,7 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	}
 	if len(p.GetLastStderr()) > 0 {
 		row(w)
-		row(w, "The last life's last words (stderr):")
+		row(w, "The last generation's last words (stderr):")
 		for _, line := range p.GetLastStderr() {
 			row(w, "  "+strconv.QuoteToGraphic(line))
 		}

@@ -96,7 +96,9 @@ func TestChecks(t *testing.T) {
 		"plugin quarantined": {with(func(p *PluginFacts) { p.State, p.LastExit = supervise.Quarantined, "exit status 2" }),
 			worst{failed, Plugin, "it failed again and again and is quarantined: exit status 2",
 				"mend what ends it, see loop plugins logs evm, then start it by loop plugins restart evm"}},
-		"plugin between lives": {with(func(p *PluginFacts) { p.State, p.LastExit = supervise.Restarting, "signal: killed" }),
+		"plugin between generations": {with(func(p *PluginFacts) {
+			p.State, p.LastExit = supervise.Restarting, "signal: killed"
+		}),
 			worst{warning, Plugin, "it is restarting: signal: killed",
 				"nothing, if it comes back; else see loop plugins logs evm"}},
 		"parked object": {with(func(p *PluginFacts) {

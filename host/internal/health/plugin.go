@@ -12,11 +12,11 @@ type Phase int
 
 // The phases.
 const (
-	// Starting is a first life that does not serve yet.
+	// Starting is a first generation that does not serve yet.
 	Starting Phase = iota
-	// Serving is a life that does.
+	// Serving is a generation that does.
 	Serving
-	// Restarting is a life that has ended, before the next one serves.
+	// Restarting is a generation that has ended, before the next one serves.
 	Restarting
 	// Quarantined is a plugin that failed again and again and is seldom tried.
 	Quarantined
@@ -26,18 +26,18 @@ const (
 type Plugin struct {
 	Name  string
 	Phase Phase
-	// Exit is how its last life ended, or why it did not begin; empty before the first end.
+	// Exit is how its last generation ended, or why it did not begin; empty before the first end.
 	Exit string
 	// Since is when it came into its phase.
 	Since time.Time
-	// Ends is how many lives have ended by themselves in the last Window.
+	// Ends is how many generations have ended by themselves in the last Window.
 	Ends int
 	// Parked are the objects that it could not make, each with why.
 	Parked []string
 }
 
 const (
-	// Window is how far back the ends of a plugin's lives count.
+	// Window is how far back the ends of a plugin's generations count.
 	Window = 10 * time.Minute
 	// oftenEnds is how many ends in a Window need a person: one may be the machine's, such as a lack of memory.
 	oftenEnds = 3

@@ -80,7 +80,7 @@ func TestDataSourceRepeatJoins(t *testing.T) {
 				return nil, ctx.Err()
 			}
 		}, nil, slog.New(slog.DiscardHandler))
-		// The first caller is a plugin that dies half way; the repeat comes from its next life.
+		// The first caller is a plugin that dies half way; the repeat comes from its next generation.
 		first, die := context.WithTimeout(t.Context(), 10*time.Second)
 		go func() {
 			time.Sleep(500 * time.Millisecond)

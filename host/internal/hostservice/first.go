@@ -25,8 +25,9 @@ const (
 
 // first gives whoever asks by one key the first answer: a repeat is given what is remembered, and one that comes while
 // the first is under way waits for it. What is under way outlives the caller that began it, up to that caller's
-// deadline: when a plugin dies in the middle, the repeat in its next life must find the same answer. An error is no
-// answer, and is not remembered: a repeat may still be given one. All errors are statuses, those of what is asked too.
+// deadline: when a plugin dies in the middle, the repeat in its next generation must find the same answer. An error is
+// no answer, and is not remembered: a repeat may still be given one. All errors are statuses, those of what is asked
+// too.
 type first[K comparable, V any] struct {
 	what    string // asks, in words
 	logger  *slog.Logger

@@ -46,8 +46,8 @@ func TestRunIDStandsForOneRun(t *testing.T) {
 			}),
 			"other": func(context.Context) []*hostservicev1.TaskResult { return one("6") },
 		}, slog.New(slog.DiscardHandler))
-		// The first caller is a plugin that dies half way: its next life is told the same, as long as the first would have
-		// waited.
+		// The first caller is a plugin that dies half way: its next generation is told the same, as long as the first would
+		// have waited.
 		first, die := context.WithTimeout(t.Context(), 10*time.Second)
 		time.AfterFunc(500*time.Millisecond, die)
 		_, err := p.Run(first, &hostservicev1.RunRequest{RunId: "1"})

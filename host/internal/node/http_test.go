@@ -232,9 +232,9 @@ func TestPluginThatEatsMemory(t *testing.T) {
 		_, _ = chain.LatestHead(t.Context(), &relayerv1.LatestHeadRequest{}) // ends with the process that it fattens
 		return status().GetGeneration() > 1
 	})
-	eventually(t, "another life", func() bool { return n.runtime.Plugin("acme").Status().State == supervise.Ready })
+	eventually(t, "another generation", func() bool { return n.runtime.Plugin("acme").Status().State == supervise.Ready })
 	if p := status(); !strings.Contains(p.GetLastExit(), " MiB of memory; its limit is 384 MiB") {
-		t.Errorf("the last life ended: %s", p.GetLastExit())
+		t.Errorf("the last generation ended: %s", p.GetLastExit())
 	}
 }
 

@@ -74,7 +74,7 @@ type queueChain struct {
 	held map[string]*os.File
 }
 
-// use takes an account's lock for the rest of the process's life and writes down who has it, with the number of its
+// use takes an account's lock for the rest of the process's lifetime and writes down who has it, with the number of its
 // entries.
 func (c *queueChain) use(account string) {
 	c.mu.Lock()
@@ -297,11 +297,11 @@ func TestIsolatedJobIsAloneWithItsAccount(t *testing.T) {
 		t.Errorf("the shared process is in generation %d", g)
 	}
 
-	// Whoever dies, its next life has the same accounts.
+	// Whoever dies, its next generation has the same accounts.
 	for _, plugin := range []string{"acme", name} {
 		generation := f.node.runtime.Plugin(plugin).Status().Generation
 		signal(t, f.node, plugin, syscall.SIGKILL)
-		eventually(t, "the next life of "+plugin, func() bool {
+		eventually(t, "the next generation of "+plugin, func() bool {
 			st := f.node.runtime.Plugin(plugin).Status()
 			return st.Generation > generation && st.State.String() == "ready"
 		})

@@ -171,11 +171,11 @@ func TestPrometheusTellsProcessesApart(t *testing.T) {
 	})
 
 	signal(t, n, "evm", syscall.SIGKILL)
-	s.holds("another life in the series of the one that was killed",
+	s.holds("another generation in the series of the one that was killed",
 		`changes(process_start_time_seconds{plugin="evm"}[1h]) == 1`)
 	restart("evm")
 	s.holds("a third, of an upgrade", `changes(process_start_time_seconds{plugin="evm"}[1h]) == 2`)
-	s.holds("lives of others", `changes(process_start_time_seconds{plugin="evm-`+id+`"}[1h]) == 0`)
+	s.holds("generations of others", `changes(process_start_time_seconds{plugin="evm-`+id+`"}[1h]) == 0`)
 
 	signal(t, n, "evm", syscall.SIGSTOP)
 	s.sees("a plugin that stands still", map[labels]string{node: "1", evm: "0", median: "1", ownEVM: "1", ownMedian: "1"})

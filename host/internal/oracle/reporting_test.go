@@ -81,7 +81,7 @@ func TestAcceptanceAsksANewInstanceOnce(t *testing.T) {
 		t.Errorf("answer %t, error %v; the instance made again has accepted nothing and says yes", yes, err)
 	}
 	if got := p.median.Status().Generation; got != 2 {
-		t.Errorf("the median is in life %d; want 2", got)
+		t.Errorf("the median is in generation %d; want 2", got)
 	}
 	if stored, err := p.database.Accepted(t.Context(), p.factory.jobID, at(1)); !stored || err != nil {
 		t.Errorf("stored %t, error %v", stored, err)

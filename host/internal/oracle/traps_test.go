@@ -264,7 +264,7 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 		}
 	}
 	if got := p.relayer.Status().Generation; got != 2 {
-		t.Errorf("the relayer is in life %d; want 2", got)
+		t.Errorf("the relayer is in generation %d; want 2", got)
 	}
 
 	// What the relayer refuses is not asked again.

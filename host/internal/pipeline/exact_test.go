@@ -39,8 +39,8 @@ var steps = map[string]string{
 	"values":     `AA [type=http method=POST url="URL" requestData=<{"k": [$(IN)]}>] BB [type=jsonparse path=k] OUT [type=sum values="$(BB)"] AA -> BB`,
 }
 
-// bury puts an integer somewhere into a document, among numbers that nothing may read, and returns where it is.
-func bury(t *rapid.T, integer string) (document, path string) {
+// hide puts an integer somewhere into a document, among numbers that nothing may read, and returns where it is.
+func hide(t *rapid.T, integer string) (document, path string) {
 	document = integer
 	for range rapid.IntRange(0, 4).Draw(t, "depth") {
 		if rapid.Bool().Draw(t, "list") {
@@ -69,7 +69,7 @@ func TestIntegersKeepTheirDigits(t *testing.T) {
 		}
 		want := rapid.SampledFrom([]string{"", "-"}).Draw(t, "sign") + string(text)
 		integer, _ := new(big.Int).SetString(want, 10)
-		document, path := bury(t, want)
+		document, path := hide(t, want)
 		quoted, err := json.Marshal(document)
 		if err != nil {
 			t.Fatal(err)

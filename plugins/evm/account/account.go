@@ -64,7 +64,7 @@ type Account struct {
 	proposed *big.Int
 }
 
-// standing is what nodes have said of an attempt in this life.
+// standing is what nodes have said of an attempt in this generation.
 type standing struct {
 	// held tells that a node has the attempt. passed tells that a survey has found it in no block since, and height is the
 	// newest block of the first that did.

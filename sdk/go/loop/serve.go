@@ -179,14 +179,14 @@ func bind(p Plugin, host *Host, registrar grpc.ServiceRegistrar,
 	dial func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error)) {
 	calls := wire.NewDispatcher(wire.DispatcherSettings{Resolver: initialised{host}, Logger: host.logger,
 		Observe: observer(host.registry)})
-	life := &lifecycle{host: host, dispatcher: calls, version: version(), dial: dial}
+	service := &lifecycle{host: host, dispatcher: calls, version: version(), dial: dial}
 	host.objects.root[p.Root.ServiceName] = p.New(host)
 	calls.Register(registrar, p.Root)
 	for _, d := range p.Objects {
 		calls.Register(registrar, d)
 	}
 	// Lifecycle calls have a dispatcher of their own: they are served before Init and while the plugin drains.
-	wire.NewDispatcher(wire.DispatcherSettings{Resolver: always{life}, Logger: host.logger}).Register(registrar,
+	wire.NewDispatcher(wire.DispatcherSettings{Resolver: always{service}, Logger: host.logger}).Register(registrar,
 		&pluginv1.LifecycleService_ServiceDesc)
 }
 

@@ -63,9 +63,9 @@ type table struct {
 	mu      sync.Mutex
 	root    map[string]any // services of the plugin itself
 	objects map[string]*object
-	// buried holds the names that were released: a create that arrives after its release must not bring them back.
+	// released holds the names of what was released: a create that arrives after its release must not bring them back.
 	// It is emptied when another host comes, and never else; a name takes some 100 bytes.
-	buried map[string]struct{}
+	released map[string]struct{}
 }
 
 // object is one entry: under construction until done is closed, then either made or failed and gone.
@@ -94,7 +94,7 @@ type object struct {
 func (o *object) unused() bool { return o.released && o.calls == 0 && o.open == 0 && isDone(o) }
 
 func newTable(logger *slog.Logger) *table {
-	return &table{logger: logger, root: map[string]any{}, objects: map[string]*object{}, buried: map[string]struct{}{}}
+	return &table{logger: logger, root: map[string]any{}, objects: map[string]*object{}, released: map[string]struct{}{}}
 }
 
 func (t *table) create(ctx context.Context, method, name string, request proto.Message,
@@ -106,7 +106,7 @@ func (t *table) create(ctx context.Context, method, name string, request proto.M
 	encoded = append([]byte(method), encoded...)
 	parent := wire.ObjectOf(ctx)
 	t.mu.Lock()
-	if _, dead := t.buried[name]; dead {
+	if _, dead := t.released[name]; dead {
 		t.mu.Unlock()
 		return nil, status.Errorf(codes.FailedPrecondition, "object %s was released", name)
 	}
@@ -191,12 +191,12 @@ func (t *table) forget(o *object) {
 	o.release()
 }
 
-// releaseAll buries names and ends their objects, children before parents.
+// releaseAll releases names and ends their objects, children before parents.
 func (t *table) releaseAll(names []string) {
 	var ended []*object
 	t.mu.Lock()
 	for _, n := range names {
-		ended = t.bury(n, ended)
+		ended = t.releaseLocked(n, ended)
 	}
 	t.mu.Unlock()
 	for _, o := range ended {
@@ -204,16 +204,16 @@ func (t *table) releaseAll(names []string) {
 	}
 }
 
-// bury marks a name and its children as released and appends those that nobody uses any more. Their parents follow when
-// they are closed. The lock is held.
-func (t *table) bury(name string, ended []*object) []*object {
-	t.buried[name] = struct{}{}
+// releaseLocked marks a name and its children as released and appends those that nobody uses any more. Their parents
+// follow when they are closed. The lock is held.
+func (t *table) releaseLocked(name string, ended []*object) []*object {
+	t.released[name] = struct{}{}
 	o := t.objects[name]
 	if o == nil || o.released {
 		return ended
 	}
 	for child := range o.children {
-		ended = t.bury(child, ended)
+		ended = t.releaseLocked(child, ended)
 	}
 	o.released = true
 	t.forget(o)
@@ -301,12 +301,12 @@ func (t *table) leave(o *object) {
 	}
 }
 
-// restart ends every object and buries none of their names: the host that comes may make them again by these.
+// restart ends every object and releases none of their names: the host that comes may make them again by these.
 func (t *table) restart() {
 	t.closeAll()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.buried = map[string]struct{}{}
+	t.released = map[string]struct{}{}
 }
 
 // closeAll ends every object: the process is about to.

@@ -50,10 +50,10 @@ func newTestTable() *table { return newTable(slog.New(slog.DiscardHandler)) }
 
 // model is what a table must hold, in plain terms.
 type model struct {
-	alive  map[string]*modelObject
-	buried map[string]bool
-	all    []*modelObject
-	order  []*modelObject // as they were closed
+	alive    map[string]*modelObject
+	released map[string]bool
+	all      []*modelObject
+	order    []*modelObject // as they were closed
 }
 
 type modelObject struct {
@@ -82,15 +82,15 @@ func (o *modelObject) mayClose() bool {
 	return true
 }
 
-func (m *model) bury(name string) {
-	m.buried[name] = true
+func (m *model) release(name string) {
+	m.released[name] = true
 	o := m.alive[name]
 	if o == nil {
 		return
 	}
 	for _, c := range o.children {
 		if m.alive[c.name] == c {
-			m.bury(c.name)
+			m.release(c.name)
 		}
 	}
 	o.released = true
@@ -105,7 +105,7 @@ func TestTableIsItsModel(t *testing.T) {
 		// rapid asks a *testing.T for its deadline, which a bubble refuses; it asks nobody else.
 		rapid.Check(struct{ *testing.T }{t}, func(r *rapid.T) {
 			table := newTestTable()
-			m := &model{alive: map[string]*modelObject{}, buried: map[string]bool{}}
+			m := &model{alive: map[string]*modelObject{}, released: map[string]bool{}}
 			names := []string{"a", "b", "c", "d", "e", "f"}
 			var mu sync.Mutex // of m.order
 
@@ -215,7 +215,7 @@ func TestTableIsItsModel(t *testing.T) {
 					existing := m.alive[name]
 					want := codes.OK
 					switch {
-					case m.buried[name]:
+					case m.released[name]:
 						want = codes.FailedPrecondition
 					case parent != "" && (m.alive[parent] == nil || !m.alive[parent].made):
 						want = codes.NotFound
@@ -227,7 +227,7 @@ func TestTableIsItsModel(t *testing.T) {
 					case how == "panics":
 						want = codes.Internal
 					}
-					isNew := existing == nil && !m.buried[name] && want != codes.NotFound
+					isNew := existing == nil && !m.released[name] && want != codes.NotFound
 					if isNew {
 						o.parent = m.alive[parent]
 						if how == "blocks" {
@@ -277,7 +277,7 @@ func TestTableIsItsModel(t *testing.T) {
 				"release": func(r *rapid.T) {
 					released := rapid.SliceOfN(rapid.SampledFrom(names), 1, 2).Draw(r, "names")
 					for _, n := range released {
-						m.bury(n)
+						m.release(n)
 					}
 					table.releaseAll(released)
 				},
@@ -322,7 +322,7 @@ func TestTableIsItsModel(t *testing.T) {
 						r.Skip("not yet")
 					}
 					for _, n := range slices.Collect(maps.Keys(m.alive)) {
-						m.bury(n)
+						m.release(n)
 					}
 					table.closeAll()
 				},

@@ -64,10 +64,10 @@ var (
 	_ grpc.ServiceRegistrar = budgeted{}
 )
 
-func (l *life) newBudget() *budget {
+func (l *generation) newBudget() *budget {
 	return newBudget(func() {
 		l.plugin.logger.Error("the plugin sends more at once over gRPC than it may and is killed",
-			"generation", l.generation, "pid", l.pid(), "limit", maxBuffered)
+			"generation", l.number, "pid", l.pid(), "limit", maxBuffered)
 		l.kill()
 	})
 }

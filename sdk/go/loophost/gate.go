@@ -19,10 +19,10 @@ type gate struct{ now atomic.Pointer[stand] }
 
 // stand is how a gate stands, until it changes: open, blocked or shut.
 type stand struct {
-	life    *life // open in this life
-	blocked error // fails callers at once
-	final   bool  // blocked for as long as the life lasts
-	changed chan struct{}
+	generation *generation // open in this generation
+	blocked    error       // fails callers at once
+	final      bool        // blocked for as long as the generation lasts
+	changed    chan struct{}
 }
 
 func newGate() *gate {
@@ -31,12 +31,12 @@ func newGate() *gate {
 	return g
 }
 
-func (g *gate) set(l *life, blocked error, final bool) {
-	close(g.now.Swap(&stand{life: l, blocked: blocked, final: final, changed: make(chan struct{})}).changed)
+func (g *gate) set(l *generation, blocked error, final bool) {
+	close(g.now.Swap(&stand{generation: l, blocked: blocked, final: final, changed: make(chan struct{})}).changed)
 }
 
-// open is whether callers are let through. A gate of a life that is ending is as good as shut.
-func (s *stand) open() bool { return s.life != nil && !s.life.dying() }
+// open is whether callers are let through. A gate of a generation that is ending is as good as shut.
+func (s *stand) open() bool { return s.generation != nil && !s.generation.dying() }
 
 // wait returns how the gate stands as soon as it is open.
 func (g *gate) wait(ctx context.Context, what string) (*stand, error) {
@@ -75,8 +75,8 @@ func (g *gate) settled(end, otherEnd <-chan struct{}) bool {
 	}
 }
 
-// gated is the connection behind a gate: it waits, calls in the life that it finds, and calls once more in the next
-// life what may be called again.
+// gated is the connection behind a gate: it waits, calls in the generation that it finds, and calls once more in the
+// next generation what may be called again.
 type gated struct {
 	plugin *Plugin
 	what   string
@@ -93,7 +93,7 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 		if err != nil {
 			return err
 		}
-		l := s.life
+		l := s.generation
 		// Counted before the gate is looked at once more: whoever shuts it and then waits for the count misses no call.
 		l.calls.Add(1)
 		if c.gate.now.Load() != s {
@@ -132,18 +132,18 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 	}
 }
 
-// NewStream implements grpc.ClientConnInterface. Streams are not resumed: they end UNAVAILABLE with their life.
+// NewStream implements grpc.ClientConnInterface. Streams are not resumed: they end UNAVAILABLE with their generation.
 func (c *gated) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
 	opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s, err := c.gate.wait(ctx, c.what)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := s.life.conn.NewStream(ctx, desc, method, opts...)
+	stream, err := s.generation.conn.NewStream(ctx, desc, method, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &lifeStream{ClientStream: stream, conn: c, ctx: ctx, life: s.life, method: method}, nil
+	return &generationStream{ClientStream: stream, conn: c, ctx: ctx, generation: s.generation, method: method}, nil
 }
 
 func (c *gated) unknown(method, how string) error {
@@ -151,8 +151,8 @@ func (c *gated) unknown(method, how string) error {
 		method, how)
 }
 
-// ending is how an attempt in a life has failed.
-func ending(ctx context.Context, err error, trailer metadata.MD, l *life) journal.Ending {
+// ending is how an attempt in a generation has failed.
+func ending(ctx context.Context, err error, trailer metadata.MD, l *generation) journal.Ending {
 	return journal.Attempt{
 		Code:       status.Code(err),
 		Generation: len(trailer.Get(wire.GenerationKey)) > 0,
@@ -162,18 +162,18 @@ func ending(ctx context.Context, err error, trailer metadata.MD, l *life) journa
 	}.Ending()
 }
 
-type lifeStream struct {
+type generationStream struct {
 	grpc.ClientStream
-	conn   *gated
-	ctx    context.Context
-	life   *life
-	method string
+	conn       *gated
+	ctx        context.Context
+	generation *generation
+	method     string
 }
 
 // RecvMsg implements grpc.ClientStream.
-func (s *lifeStream) RecvMsg(m any) error {
+func (s *generationStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
-	if err != nil && ending(s.ctx, err, s.Trailer(), s.life) == journal.Lost {
+	if err != nil && ending(s.ctx, err, s.Trailer(), s.generation) == journal.Lost {
 		return status.Errorf(codes.Unavailable, "plugin %s ended during the stream %s", s.conn.plugin.name, s.method)
 	}
 	return err

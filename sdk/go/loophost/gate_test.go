@@ -19,7 +19,7 @@ func BenchmarkGate(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	g := newGate()
-	g.set(&life{ctx: ctx, conn: answering{}}, nil, false)
+	g.set(&generation{ctx: ctx, conn: answering{}}, nil, false)
 	c := &gated{gate: g}
 	b.ReportAllocs()
 	for b.Loop() {

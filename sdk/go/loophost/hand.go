@@ -16,9 +16,9 @@ func (p *Plugin) tell(e journal.Event) {
 // step takes an event into the journal and carries its effects out. The lock is held, and nothing waits for anything:
 // what takes time is begun, and tells the journal when it has ended.
 func (p *Plugin) step(e journal.Event) []journal.Effect {
-	if l := p.life; l != nil && l.ready && l.dying() {
+	if l := p.generation; l != nil && l.ready && l.dying() {
 		// It ends for the journal when that is noticed, and not only when nothing of it is left.
-		p.carry(p.journal.Step(journal.Event{What: journal.Ended, Life: l.generation}))
+		p.carry(p.journal.Step(journal.Event{What: journal.Ended, Generation: l.number}))
 	}
 	effects := p.journal.Step(e)
 	p.carry(effects)
@@ -26,7 +26,7 @@ func (p *Plugin) step(e journal.Event) []journal.Effect {
 }
 
 func (p *Plugin) carry(effects []journal.Effect) {
-	l := p.life
+	l := p.generation
 	for _, e := range effects {
 		o, g := p.objects[e.Object], p.gate
 		if o != nil {
@@ -43,14 +43,14 @@ func (p *Plugin) carry(effects []journal.Effect) {
 			go o.make(l)
 		case journal.Pause:
 			p.logger.Warn("an object is parked; it will be tried again", "object", e.Object, "pause", e.For, "error", e.Reason)
-			time.AfterFunc(e.For, func() { p.tell(journal.Event{What: journal.Due, Object: e.Object, Life: l.generation}) })
+			time.AfterFunc(e.For, func() { p.tell(journal.Event{What: journal.Due, Object: e.Object, Generation: l.number}) })
 		case journal.OpenGate:
 			g.set(l, nil, false)
 		case journal.ShutGate:
 			g.set(nil, nil, false)
 		case journal.BlockGate:
 			g.set(nil, e.Reason, e.Final)
-		case journal.Bury:
+		case journal.End:
 			g.set(nil, e.Reason, e.Final)
 			close(o.released)
 			for _, loan := range o.spec.Loans {

@@ -114,7 +114,7 @@ func TestMedianRestartsWhileItsRelayerIsDown(t *testing.T) {
 }
 
 // TestOwnerDiesInMidForward ends a relayer at the very call that a median forwards to it: the call is made again in the
-// relayer's next life, and the median does not notice.
+// relayer's next generation, and the median does not notice.
 func TestOwnerDiesInMidForward(t *testing.T) {
 	t.Parallel()
 	processes(t, func(t *testing.T, m mode) {

@@ -123,7 +123,7 @@ func TestLifetimes(t *testing.T) {
 					check(rt, m)
 				}
 				if kills > 0 {
-					// An operator's restart clears the count of short lives, which would end in quarantine.
+					// An operator's restart clears the count of short generations, which would end in quarantine.
 					if err := p.Restart(t.Context()); err != nil {
 						rt.Fatal(err)
 					}

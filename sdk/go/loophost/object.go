@@ -39,7 +39,7 @@ type Constructor struct {
 	Response func() proto.Message
 	// Services are what the object serves.
 	Services []string
-	// Loans are what is lent for the object's life.
+	// Loans are what is lent for as long as the object is there.
 	Loans []Loan
 }
 
@@ -74,9 +74,9 @@ const (
 	Released = journal.Released
 )
 
-// Object is the host's handle of an object in a plugin. The runtime makes the object, makes it again in each new life
-// of its process, and holds callers back while there is none. It implements grpc.ClientConnInterface: generated clients
-// call through it.
+// Object is the host's handle of an object in a plugin. The runtime makes the object, makes it again in each new
+// generation of its process, and holds callers back while there is none. It implements grpc.ClientConnInterface:
+// generated clients call through it.
 type Object struct {
 	plugin   *Plugin
 	parent   string // empty: the plugin itself
@@ -156,8 +156,9 @@ func Created[R proto.Message](ctx context.Context, o *Object) (R, error) {
 	}
 }
 
-// make calls the constructor in a life, on its own deadline, whoever asked for the object. Nothing is held meanwhile.
-func (o *Object) make(l *life) {
+// make calls the constructor in a generation, on its own deadline, whoever asked for the object. Nothing is held
+// meanwhile.
+func (o *Object) make(l *generation) {
 	ctx, cancel := wire.Deadline(l.ctx, o.spec.Method)
 	defer cancel()
 	response := o.spec.Response()
@@ -172,23 +173,23 @@ func (o *Object) make(l *life) {
 	o.plugin.mu.Lock()
 	defer o.plugin.mu.Unlock()
 	if err != nil {
-		o.plugin.step(journal.Event{What: journal.Failed, Object: o.spec.Name, Life: l.generation, Reason: err})
+		o.plugin.step(journal.Event{What: journal.Failed, Object: o.spec.Name, Generation: l.number, Reason: err})
 		return
 	}
-	o.plugin.step(journal.Event{What: journal.Made, Object: o.spec.Name, Life: l.generation})
-	if o.gate.now.Load().life == l {
+	o.plugin.step(journal.Event{What: journal.Made, Object: o.spec.Name, Generation: l.number})
+	if o.gate.now.Load().generation == l {
 		o.response = response
 	}
 }
 
 // awaitLoans waits until what the object borrows is settled. What the host lends always is.
-func (o *Object) awaitLoans(l *life) {
+func (o *Object) awaitLoans(l *generation) {
 	for _, loan := range o.spec.Loans {
 		if g := loan.Lent.ready(); g != nil && !g.settled(l.ended(), o.released) {
 			return
 		}
 	}
-	o.plugin.tell(journal.Event{What: journal.Settled, Object: o.spec.Name, Life: l.generation})
+	o.plugin.tell(journal.Event{What: journal.Settled, Object: o.spec.Name, Generation: l.number})
 }
 
 // Release ends the object and its children on both sides. It returns when the plugin has let go of them, or at once
@@ -198,11 +199,11 @@ func (o *Object) Release(ctx context.Context) error {
 	p.mu.Lock()
 	var names []string
 	for _, e := range p.step(journal.Event{What: journal.Release, Object: o.spec.Name}) {
-		if e.Do == journal.Bury && e.Tell {
+		if e.Do == journal.End && e.Tell {
 			names = append(names, e.Object)
 		}
 	}
-	l := p.life
+	l := p.generation
 	p.mu.Unlock()
 	if len(names) == 0 {
 		return nil

@@ -50,18 +50,19 @@ type PluginSettings struct {
 	// takes it for hung. When it ends the host attaches to the next one that writes the file. Checksums, limits and
 	// confinement do not hold for it.
 	Attach string
-	// Standby keeps one process more, which has shaken hands and is not initialised: the next life takes it, so that a
-	// death costs Init and the objects alone, in any language. It is for commands.
+	// Standby keeps one process more, which has shaken hands and is not initialised: the next generation takes it, so that
+	// a death costs Init and the objects alone, in any language. It is for commands.
 	Standby bool
-	// Patient goes on trying when the first life fails, as after any other: Launch then returns the plugin, which is down.
+	// Patient goes on trying when the first generation fails, as after any other: Launch then returns the plugin, which is
+	// down.
 	Patient bool
 	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the
 	// host's.
 	InProcess *loop.Plugin
 }
 
-// Plugin is a plugin and the objects in it, across the lives of its process. It implements grpc.ClientConnInterface for
-// the plugin's own methods.
+// Plugin is a plugin and the objects in it, across the generations of its process. It implements
+// grpc.ClientConnInterface for the plugin's own methods.
 type Plugin struct {
 	runtime   *Runtime
 	name      string
@@ -78,26 +79,26 @@ type Plugin struct {
 	confinement *confine.Confinement // nil without a process of the host's
 	metrics     scraped
 
-	mu       sync.Mutex
-	machine  supervise.Machine
-	life     *life            // the current one, from its launch to its end
-	spare    *process.Process // started by Restart and not initialised: the next life takes it
-	standby  standby
-	journal  *journal.Machine
-	objects  map[string]*Object // those of the journal
-	lent     map[string]*lent
-	deaths   uint64 // ends that nobody asked for
-	lastExit process.Exit
-	lastErr  error // why the last life ended or did not begin
-	first    chan struct{}
-	firstErr error
-	readyAt  time.Time
-	info     *pluginv1.InitResponse
-	trace    []process.Step
+	mu         sync.Mutex
+	machine    supervise.Machine
+	generation *generation      // the current one, from its launch to its end
+	successor  *process.Process // started by Restart and not initialised: the next generation takes it
+	standby    standby
+	journal    *journal.Machine
+	objects    map[string]*Object // those of the journal
+	lent       map[string]*lent
+	deaths     uint64 // ends that nobody asked for
+	lastExit   process.Exit
+	lastErr    error // why the last generation ended or did not begin
+	first      chan struct{}
+	firstErr   error
+	readyAt    time.Time
+	info       *pluginv1.InitResponse
+	trace      []process.Step
 }
 
-// Launch starts a plugin and waits until its first life is ready. A first life that fails ends the plugin, unless the
-// settings are patient, and is the error: one sentence for people.
+// Launch starts a plugin and waits until its first generation is ready. A first generation that fails ends the plugin,
+// unless the settings are patient, and is the error: one sentence for people.
 func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) (*Plugin, error) {
 	ways := 0
 	for _, given := range []bool{len(s.Command) > 0, s.Attach != "", s.InProcess != nil} {
@@ -238,9 +239,9 @@ func (p *Plugin) Restart(ctx context.Context) error {
 		return err
 	}
 	p.mu.Lock()
-	old, stopping, generation := p.spare, p.machine.Stopping(), p.machine.Lives()
+	old, stopping, generation := p.successor, p.machine.Stopping(), p.machine.Generation()
 	if !stopping {
-		p.spare = next
+		p.successor = next
 	}
 	p.mu.Unlock()
 	if stopping {
@@ -254,7 +255,7 @@ func (p *Plugin) Restart(ctx context.Context) error {
 	p.replaceStandby()
 	for {
 		s := p.gate.now.Load()
-		if s.life != nil && s.life.generation > generation {
+		if s.generation != nil && s.generation.number > generation {
 			return nil
 		}
 		select {
@@ -270,14 +271,14 @@ func (p *Plugin) Restart(ctx context.Context) error {
 	}
 }
 
-// takeSpare hands the process over that Restart has started, else the one that stands by; nil: there is none.
-func (p *Plugin) takeSpare() *process.Process {
+// takeSuccessor hands the process over that Restart has started, else the one that stands by; nil: there is none.
+func (p *Plugin) takeSuccessor() *process.Process {
 	p.mu.Lock()
-	spare := p.spare
-	p.spare = nil
+	next := p.successor
+	p.successor = nil
 	p.mu.Unlock()
-	if spare != nil {
-		return spare
+	if next != nil {
+		return next
 	}
 	return p.takeStandby()
 }
@@ -294,15 +295,15 @@ func (p *Plugin) Close(ctx context.Context) {
 		<-p.ended
 	}
 	p.runtime.remove(p)
-	if spare := p.takeSpare(); spare != nil {
-		spare.Kill()
+	if next := p.takeSuccessor(); next != nil {
+		next.Kill()
 	}
 }
 
-func (p *Plugin) current() *life {
+func (p *Plugin) current() *generation {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.life
+	return p.generation
 }
 
 // observe counts a call.

@@ -126,9 +126,9 @@ func TestPythonHealsAfterKill(t *testing.T) {
 	for i := range 5 {
 		b.observe(t)
 		ready(t, b.Plugin, uint64(i+1))
-		time.Sleep(supervise.ShortLife) // a shorter life counts against the budget
+		time.Sleep(supervise.ShortUptime) // a shorter generation counts against the budget
 		kill(t, b.Plugin)
-		t.Logf("life %d: observes again %s after SIGKILL", i+2, b.observe(t))
+		t.Logf("generation %d: observes again %s after SIGKILL", i+2, b.observe(t))
 	}
 }
 
@@ -142,7 +142,7 @@ func TestPythonStandsBy(t *testing.T) {
 		pid = standingBy(t, b.Plugin, pid)
 		kill(t, b.Plugin)
 		ready(t, b.Plugin, uint64(i+2))
-		t.Logf("life %d: observes %s after it was ready", i+2, b.observe(t))
+		t.Logf("generation %d: observes %s after it was ready", i+2, b.observe(t))
 		if s := b.Status(); s.PID != pid {
 			t.Errorf("the process %d took over and not %d, which stood by", s.PID, pid)
 		}

@@ -160,7 +160,7 @@ func TestUpgrade(t *testing.T) {
 	if s := relayer.Status(); s.Generation != 6 {
 		t.Errorf("after 5 restarts the generation is %d", s.Generation)
 	} else if s.Restarts != 0 || s.LastExit != "it was asked to end" {
-		t.Errorf("what was asked for counts as %d restarts, and the last life is said to have ended so: %s", s.Restarts,
+		t.Errorf("what was asked for counts as %d restarts, and the last generation is said to have ended so: %s", s.Restarts,
 			s.LastExit)
 	}
 }
@@ -220,7 +220,7 @@ func TestPinned(t *testing.T) {
 		_, _ = head(t.Context(), c)
 	}
 	if got := p.Status().LastExit; got != mismatch(other, pinned) {
-		t.Errorf("the last life ended: %s", got)
+		t.Errorf("the last generation ended: %s", got)
 	}
 	if files, err := p.Checksums(); len(files) > 0 || err != nil {
 		t.Errorf("a plugin without a process was started from %v, %v", files, err)
@@ -250,7 +250,7 @@ func TestMemoryLimit(t *testing.T) {
 	}
 	ready(t, p.Plugin, 2)
 	if s := p.Status(); !strings.Contains(s.LastExit, "its limit is 256 MiB") {
-		t.Fatalf("the last life ended: %s", s.LastExit)
+		t.Fatalf("the last generation ended: %s", s.LastExit)
 	}
 }
 
@@ -282,7 +282,7 @@ func TestMemoryLimitDuringAHealthCheck(t *testing.T) {
 	}
 	ready(t, p.Plugin, 2)
 	if s := p.Status(); !strings.Contains(s.LastExit, "its limit is 256 MiB") {
-		t.Errorf("the last life ended: %s", s.LastExit)
+		t.Errorf("the last generation ended: %s", s.LastExit)
 	}
 }
 

@@ -286,9 +286,9 @@ func TestKill(t *testing.T) {
 			if _, err := head(t.Context(), c); err != nil {
 				t.Fatalf("round %d: %v", i, err)
 			}
-			// A life this short counts against the budget; what is measured here is healing, so let each one grow up.
+			// A generation this short counts against the budget; what is measured here is healing, so let each one grow up.
 			ready(t, p.Plugin, uint64(i+1))
-			time.Sleep(supervise.ShortLife)
+			time.Sleep(supervise.ShortUptime)
 			begin := time.Now()
 			if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
@@ -310,7 +310,7 @@ func kill(t *testing.T, p *loophost.Plugin) {
 	}
 }
 
-// ready waits for a life.
+// ready waits for a generation.
 func ready(t *testing.T, p *loophost.Plugin, generation uint64) {
 	t.Helper()
 	for {
@@ -505,7 +505,7 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-func TestWatchEndsWithItsLife(t *testing.T) {
+func TestWatchEndsWithItsGeneration(t *testing.T) {
 	t.Parallel()
 	processes(t, func(t *testing.T, m mode) {
 		r := newRuntime(t)

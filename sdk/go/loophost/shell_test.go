@@ -25,10 +25,10 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// shell is a plugin whose lives begin and end as a test says, in the time of a bubble.
+// shell is a plugin whose generations begin and end as a test says, in the time of a bubble.
 type shell struct {
 	*Plugin
-	lives uint64
+	generations uint64
 	// takes is how long a call takes, constructors included.
 	takes func() time.Duration
 	// construct, if set, has a say in constructors.
@@ -39,36 +39,37 @@ type shell struct {
 	most    int
 }
 
-// newShell returns a plugin without a life. It belongs to a runtime that starts nothing.
+// newShell returns a plugin without a generation. It belongs to a runtime that starts nothing.
 func newShell(ctx context.Context, name string) *shell {
 	r := &Runtime{settings: Settings{}.withDefaults(), ctx: ctx}
 	return &shell{Plugin: newPlugin(r, wire.Kind{Name: "relayer"}, PluginSettings{Name: name}),
 		takes: func() time.Duration { return time.Millisecond }}
 }
 
-// begin begins a life.
+// begin begins a generation.
 func (s *shell) begin() *fakeProcess {
-	s.lives++
-	f := &fakeProcess{shell: s, life: newLife(s.Plugin, s.lives), objects: map[string]bool{"": true},
+	s.generations++
+	f := &fakeProcess{shell: s, generation: newGeneration(s.Plugin, s.generations), objects: map[string]bool{"": true},
 		broken: make(chan struct{})}
-	f.life.conn = f
+	f.generation.conn = f
 	s.Plugin.mu.Lock()
 	defer s.Plugin.mu.Unlock()
-	s.Plugin.life, f.life.ready = f.life, true
-	s.step(journal.Event{What: journal.Ready, Life: s.lives})
+	s.Plugin.generation, f.generation.ready = f.generation, true
+	s.step(journal.Event{What: journal.Ready, Generation: s.generations})
 	return f
 }
 
-// end ends a life: its connection breaks at once, its end is noticed a moment later, and soon nothing is left of it.
+// end ends a generation: its connection breaks at once, its end is noticed a moment later, and soon nothing is left of
+// it.
 func (f *fakeProcess) end() {
 	close(f.broken)
 	time.Sleep(100 * time.Microsecond)
-	f.life.cancel()
+	f.generation.cancel()
 	time.Sleep(time.Millisecond)
 	f.shell.Plugin.mu.Lock()
 	defer f.shell.Plugin.mu.Unlock()
-	f.shell.Plugin.life = nil
-	f.shell.step(journal.Event{What: journal.Ended, Life: f.life.generation})
+	f.shell.Plugin.generation = nil
+	f.shell.step(journal.Event{What: journal.Ended, Generation: f.generation.number})
 }
 
 // create makes an object that serves a chain's calls.
@@ -98,12 +99,12 @@ func transact(ctx context.Context, o *Object) error {
 
 // fakeProcess answers as a plugin's process would: it knows the objects that were made in it and not released.
 type fakeProcess struct {
-	shell    *shell
-	life     *life
-	mu       sync.Mutex
-	objects  map[string]bool // false: released
-	draining bool
-	broken   chan struct{} // closed when its connections break
+	shell      *shell
+	generation *generation
+	mu         sync.Mutex
+	objects    map[string]bool // false: released
+	draining   bool
+	broken     chan struct{} // closed when its connections break
 }
 
 // Invoke implements grpc.ClientConnInterface.
@@ -173,7 +174,7 @@ func (f *fakeProcess) make(parent, name string) error {
 		return nil
 	}
 	if s.construct != nil {
-		if err := s.construct(f.life.ctx, name); err != nil {
+		if err := s.construct(f.generation.ctx, name); err != nil {
 			return err
 		}
 	}
@@ -329,7 +330,7 @@ func TestRepeats(t *testing.T) {
 			f.end()
 			second := s.begin()
 			time.Sleep(15 * time.Millisecond) // the object is back, and its call in flight again
-			for second.life.calls.Load() == 0 {
+			for second.generation.calls.Load() == 0 {
 				time.Sleep(time.Millisecond)
 			}
 			second.end()
@@ -447,9 +448,9 @@ func TestCreateJoins(t *testing.T) {
 	})
 }
 
-// TestLives has random things happen to a plugin's objects while its lives begin and end, calls in flight: an object
-// answers for as long as it was not released, and never again after.
-func TestLives(t *testing.T) {
+// TestGenerations has random things happen to a plugin's objects while its generations begin and end, calls in flight:
+// an object answers for as long as it was not released, and never again after.
+func TestGenerations(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		type step struct{ do, object, millis int }

@@ -19,8 +19,8 @@ type StandbyStatus struct {
 	Problem string
 }
 
-// standby is a process that has shaken hands, and that nothing calls before the next life takes it. Its plugin's lock
-// guards it.
+// standby is a process that has shaken hands, and that nothing calls before the next generation takes it. Its plugin's
+// lock guards it.
 type standby struct {
 	proc    *process.Process // nil: there is none
 	problem string
@@ -41,7 +41,7 @@ type keeper struct {
 	pause   time.Duration
 }
 
-// keepStandby has a process stand by until ctx ends. It looks after it as often as a life looks at its memory.
+// keepStandby has a process stand by until ctx ends. It looks after it as often as a generation looks at its memory.
 func (p *Plugin) keepStandby(ctx context.Context) {
 	k := &keeper{plugin: p, pause: firstStandbyPause}
 	tick := time.NewTicker(memoryInterval)
@@ -64,9 +64,9 @@ func (k *keeper) look(ctx context.Context) {
 	p := k.plugin
 	p.mu.Lock()
 	proc, state := p.standby.proc, p.machine.State()
-	// A life that ends as soon as it is ready would start two processes each time; and what is made again after a death
-	// has the processor first.
-	wanted := state == supervise.Ready && !p.machine.Stopping() && time.Since(p.readyAt) >= supervise.ShortLife
+	// A generation that ends as soon as it is ready would start two processes each time; and what is made again after a
+	// death has the processor first.
+	wanted := state == supervise.Ready && !p.machine.Stopping() && time.Since(p.readyAt) >= supervise.ShortUptime
 	p.mu.Unlock()
 	switch {
 	case proc == nil && wanted && !time.Now().Before(k.due):
@@ -84,7 +84,7 @@ func (k *keeper) look(ctx context.Context) {
 	}
 }
 
-// problemOf is why a process is of no use; empty: it is. What bounds a life bounds it too.
+// problemOf is why a process is of no use; empty: it is. What bounds a generation bounds it too.
 func (k *keeper) problemOf(ctx context.Context, proc *process.Process) string {
 	s := k.plugin.runtime.settings
 	select {
@@ -130,7 +130,7 @@ func (k *keeper) start(ctx context.Context) {
 	p.logger.Debug("a process stands by", "pid", proc.PID())
 }
 
-// drop ends a process, unless a life has taken it.
+// drop ends a process, unless a generation has taken it.
 func (k *keeper) drop(proc *process.Process, why string) {
 	p := k.plugin
 	p.mu.Lock()
@@ -143,7 +143,7 @@ func (k *keeper) drop(proc *process.Process, why string) {
 		return
 	}
 	proc.Kill()
-	if time.Since(k.made) >= supervise.LongLife {
+	if time.Since(k.made) >= supervise.LongUptime {
 		k.pause = firstStandbyPause
 	}
 	k.failed(fmt.Sprintf("the process that stood by was ended: %s", why))

@@ -82,7 +82,7 @@ func TestStandby(t *testing.T) {
 				t.Fatal(err)
 			}
 			if s := p.Status(); s.PID != next || s.Generation != uint64(i+2) {
-				t.Fatalf("life %d has the process %d; %d stood by", s.Generation, s.PID, next)
+				t.Fatalf("generation %d has the process %d; %d stood by", s.Generation, s.PID, next)
 			}
 		}
 		next = standingBy(t, p.Plugin, next)
@@ -126,10 +126,10 @@ func TestStandbyIsReplaced(t *testing.T) {
 			next := standingBy(t, p.Plugin, pid)
 			gone(t, pid)
 			if what != "restart" && p.Status().Generation != generation {
-				t.Errorf("the life that serves ended too: generation %d", p.Status().Generation)
+				t.Errorf("the generation that serves ended too: generation %d", p.Status().Generation)
 			}
 			kill(t, p.Plugin)
-			eventuallyStatus(t, p.Plugin, "life of the one that stood by", func(s loophost.Status) bool {
+			eventuallyStatus(t, p.Plugin, "generation of the one that stood by", func(s loophost.Status) bool {
 				return s.State == supervise.Ready && s.PID == next
 			})
 		})
@@ -143,8 +143,8 @@ func signal(t *testing.T, pid int, s syscall.Signal) {
 	}
 }
 
-// A program that was replaced by a broken one leaves nothing that stands by, and says so; the next life is not one of
-// the old program.
+// A program that was replaced by a broken one leaves nothing that stands by, and says so; the next generation is not
+// one of the old program.
 func TestStandbyOfABrokenProgram(t *testing.T) {
 	t.Parallel()
 	p, become, pid := launchWithStandby(t, nil)

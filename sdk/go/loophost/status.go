@@ -19,15 +19,15 @@ type Status struct {
 	InProcess bool
 	// PID is the process's id; 0: none.
 	PID int
-	// Generation is which life this is, from 1.
+	// Generation is which generation this is, from 1.
 	Generation uint64
-	// Restarts counts the lives that ended though nobody asked for it.
+	// Restarts counts the generations that ended though nobody asked for it.
 	Restarts uint64
-	// ReadyAt is when the life that serves became ready; the zero time while none does.
+	// ReadyAt is when the generation that serves became ready; the zero time while none does.
 	ReadyAt time.Time
-	// LastExit says how the last life ended or why it did not begin, in one sentence; empty before the first end.
+	// LastExit says how the last generation ended or why it did not begin, in one sentence; empty before the first end.
 	LastExit string
-	// LastStderr holds the last lines of stderr of the last life that ended.
+	// LastStderr holds the last lines of stderr of the last generation that ended.
 	LastStderr []string
 	// Memory is the resident memory of the process and its children in bytes; 0: none, or this machine does not tell.
 	Memory uint64
@@ -37,7 +37,7 @@ type Status struct {
 	Pinned bool
 	// Transport is how unary calls go to the process, "loop/1" or "grpc"; empty where there is none.
 	Transport string
-	// Start is what the start of the life that became ready last was made of.
+	// Start is what the start of the generation that became ready last was made of.
 	Start []process.Step
 	// Standby is where the process stands that stands by; nil: none is to.
 	Standby *StandbyStatus
@@ -63,7 +63,7 @@ type ObjectStatus struct {
 // Status returns where the plugin stands, objects in the order of their creation.
 func (p *Plugin) Status() Status {
 	p.mu.Lock()
-	l := p.life
+	l := p.generation
 	p.mu.Unlock()
 	pid, memory, transport := 0, uint64(0), ""
 	if l != nil && !l.dying() {
@@ -74,7 +74,7 @@ func (p *Plugin) Status() Status {
 	defer p.mu.Unlock()
 	s := Status{
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
-		Generation: p.machine.Lives(), Restarts: p.deaths, LastStderr: p.lastExit.Stderr,
+		Generation: p.machine.Generation(), Restarts: p.deaths, LastStderr: p.lastExit.Stderr,
 		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport,
 		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(), Standby: standby, Start: p.trace,
 	}
@@ -142,7 +142,7 @@ func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) {
 }
 
 // memory is what the process takes, in bytes.
-func (l *life) memory() uint64 {
+func (l *generation) memory() uint64 {
 	l.mu.Lock()
 	proc := l.proc
 	l.mu.Unlock()

@@ -15,11 +15,11 @@ import (
 )
 
 type event struct {
-	what supervise.Event
-	life *life
+	what       supervise.Event
+	generation *generation
 }
 
-func (p *Plugin) send(e supervise.Event, l *life) {
+func (p *Plugin) send(e supervise.Event, l *generation) {
 	select {
 	case p.events <- event{e, l}:
 	case <-p.ended:
@@ -48,12 +48,12 @@ func (p *Plugin) supervise() {
 	}()
 	var timer *time.Timer
 	var due <-chan time.Time
-	var lives sync.WaitGroup
-	defer lives.Wait()
+	var generations sync.WaitGroup
+	defer generations.Wait()
 	if p.settings.Standby {
 		ctx, cancel := context.WithCancel(p.runtime.ctx)
 		defer cancel()
-		lives.Go(func() { p.keepStandby(ctx) })
+		generations.Go(func() { p.keepStandby(ctx) })
 	}
 	for {
 		var e event
@@ -63,43 +63,43 @@ func (p *Plugin) supervise() {
 			e = event{what: supervise.Due}
 		}
 		p.mu.Lock()
-		if e.life != nil && e.life != p.life {
+		if e.generation != nil && e.generation != p.generation {
 			p.mu.Unlock()
-			continue // of a life that is over
+			continue // of a generation that is over
 		}
 		if e.what == supervise.Died {
-			p.buried(e.life)
+			p.endedLocked(e.generation)
 		}
 		do := p.machine.Step(time.Now(), e.what)
 		if e.what == supervise.BecameReady && p.machine.State() == supervise.Ready {
-			p.becameReady(e.life)
+			p.becameReady(e.generation)
 		}
 		state := p.machine.State()
 		if state == supervise.Quarantined || state == supervise.Stopped {
 			p.unreachable(state)
 		}
 		if do.Launch {
-			p.life = newLife(p, p.machine.Lives())
-			l := p.life
-			lives.Go(func() { l.run() })
+			p.generation = newGeneration(p, p.machine.Generation())
+			l := p.generation
+			generations.Go(func() { l.run() })
 		}
 		if do.Kill && e.what == supervise.Restart {
 			// Callers wait for the new process while the old one finishes what it has.
-			p.step(journal.Event{What: journal.Replaced, Life: p.machine.Lives()})
+			p.step(journal.Event{What: journal.Replaced, Generation: p.machine.Generation()})
 		}
-		l := p.life
+		l := p.generation
 		p.mu.Unlock()
 		if timer != nil && (do.Launch || do.Pause > 0) {
 			timer.Stop()
 			due = nil
 		}
 		if do.Pause > 0 {
-			p.logger.Warn("the plugin rests before its next life", "state", state.String(), "pause", do.Pause)
+			p.logger.Warn("the plugin rests before its next generation", "state", state.String(), "pause", do.Pause)
 			timer = time.NewTimer(do.Pause)
 			due = timer.C
 		}
 		if do.Kill {
-			lives.Go(func() { l.end(p.runtime.settings.StopTimeout) })
+			generations.Go(func() { l.end(p.runtime.settings.StopTimeout) })
 		}
 		if state == supervise.Stopped && e.what != supervise.Begin {
 			p.fail(errors.New("plugin " + p.name + " was stopped"))
@@ -108,16 +108,16 @@ func (p *Plugin) supervise() {
 	}
 }
 
-// becameReady begins a life. The lock is held.
-func (p *Plugin) becameReady(l *life) {
+// becameReady begins a generation. The lock is held.
+func (p *Plugin) becameReady(l *generation) {
 	l.ready = true
 	p.readyAt, p.info, p.trace = time.Now(), l.info, l.trace.Steps()
-	p.logger.Info("the plugin is ready", "generation", l.generation, "pid", l.pid(), "version", l.info.GetVersion(),
+	p.logger.Info("the plugin is ready", "generation", l.number, "pid", l.pid(), "version", l.info.GetVersion(),
 		"runtime", l.info.GetRuntime())
 	for _, s := range p.trace {
-		p.logger.Debug("a step of the plugin's start", "generation", l.generation, "step", s.What, "took", s.Took)
+		p.logger.Debug("a step of the plugin's start", "generation", l.number, "step", s.What, "took", s.Took)
 	}
-	p.step(journal.Event{What: journal.Ready, Life: l.generation})
+	p.step(journal.Event{What: journal.Ready, Generation: l.number})
 	select {
 	case <-p.first:
 	default:
@@ -125,8 +125,8 @@ func (p *Plugin) becameReady(l *life) {
 	}
 }
 
-// buried notes the end of a life. The lock is held.
-func (p *Plugin) buried(l *life) {
+// endedLocked notes the end of a generation. The lock is held.
+func (p *Plugin) endedLocked(l *generation) {
 	p.lastErr = l.err
 	if l.err == nil {
 		p.lastExit = l.exit
@@ -147,10 +147,10 @@ func (p *Plugin) buried(l *life) {
 	case p.readyAt.IsZero() && !p.settings.Patient:
 		level = slog.LevelDebug // Launch returns the reason to somebody who knows whether it is one to worry
 	}
-	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.generation, "pid", l.pid(),
+	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.number, "pid", l.pid(),
 		"reason", brief(p.lastErr.Error()))
-	p.life = nil
-	p.step(journal.Event{What: journal.Ended, Life: l.generation})
+	p.generation = nil
+	p.step(journal.Event{What: journal.Ended, Generation: l.number})
 }
 
 // unreachable fails callers at once while nobody can say when the plugin comes back. The lock is held.
@@ -162,9 +162,9 @@ func (p *Plugin) unreachable(s supervise.State) {
 	p.step(journal.Event{What: journal.Unreachable, Reason: err})
 }
 
-// confirmDeath asks, after a connection broke under a call, whether its life is over: a broken connection of a living
-// process is told apart by a health check.
-func (p *Plugin) confirmDeath(ctx context.Context, l *life) bool {
+// confirmDeath asks, after a connection broke under a call, whether its generation is over: a broken connection of a
+// living process is told apart by a health check.
+func (p *Plugin) confirmDeath(ctx context.Context, l *generation) bool {
 	l.probe()
 	select {
 	case <-l.ended():

@@ -185,7 +185,7 @@ func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts
 	}
 	verdict := verdicts[item.key]
 	if ending == stale && verdict.Stale == "" {
-		return nil // it came back to life (the chain was reorganised): it waits again once the flight has landed
+		return nil // it came back to generation (the chain was reorganised): it waits again once the flight has landed
 	}
 	if verdict.Stale != "" {
 		if err := q.forget(ctx, item); err != nil {

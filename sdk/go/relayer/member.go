@@ -64,7 +64,7 @@ func (p *Pool[C]) keep(m *member[C]) {
 	}
 }
 
-// session is one life of a client. It tells whether the node ever reported a block.
+// session is one generation of a client. It tells whether the node ever reported a block.
 func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	defer cancel(nil)

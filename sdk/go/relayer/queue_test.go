@@ -279,7 +279,7 @@ func TestQueueHoldsBackWhileSendingFails(t *testing.T) {
 	step(t, q, "send the transaction with number 0: no node serves")
 	wantSent(t, s, "0 x/1 #0", "0 x/1 #0")
 	s.sendErr = nil
-	// A new life finds the number taken, and sends what it stored.
+	// A new generation finds the number taken, and sends what it stored.
 	q = NewQueue(QueueSettings{Account: "a", Store: store, Sender: s})
 	step(t, q, "<nil>")
 	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")

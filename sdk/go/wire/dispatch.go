@@ -60,7 +60,7 @@ func NewDispatcher(s DispatcherSettings) *Dispatcher {
 	return &Dispatcher{settings: s, idle: make(chan struct{}), trailer: metadata.Pairs(GenerationKey, "")}
 }
 
-// SetGeneration sets the life that answers carry from now on.
+// SetGeneration sets the generation that answers carry from now on.
 func (d *Dispatcher) SetGeneration(g uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

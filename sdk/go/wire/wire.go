@@ -2,17 +2,17 @@
 // undecoded, the rules of the contract's fields, deadlines and idempotency read from its options, the certificates of
 // both sides, and the one seam through which every call is made (Bind) and served (Dispatcher).
 //
-// It knows descriptors and connections. It must not know processes, objects' lives or any product.
+// It knows descriptors and connections. It must not know processes, objects' lifetimes or any product.
 package wire
 
 const (
 	// ObjectKey is the metadata key that carries the name of the object a call is for.
 	ObjectKey = "loop-object"
-	// GenerationKey is the trailer by which a server says which life of its plugin answered. An UNAVAILABLE without it
-	// comes from the transport, one with it from the application.
+	// GenerationKey is the trailer by which a server says which generation of its plugin answered. An UNAVAILABLE without
+	// it comes from the transport, one with it from the application.
 	GenerationKey = "loop-generation"
 	// DrainingKey is the trailer of calls that a draining server refused: they were not begun, and may be made again in
-	// the next life whatever they do.
+	// the next generation whatever they do.
 	DrainingKey = "loop-draining"
 	// CookieKey is the environment variable that carries a plugin kind's magic cookie.
 	CookieKey = "LOOP_PLUGIN"

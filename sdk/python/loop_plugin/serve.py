@@ -1,4 +1,4 @@
-"""The life of a plugin's process."""
+"""The lifetime of a plugin's process."""
 
 from __future__ import annotations
 

@@ -50,13 +50,13 @@ class Table:
         self.logger = logger
         self.objects: dict[str, Object] = {}
         # Names that were released: a create that arrives after its release must not bring them back. It is never emptied in
-        # a process's life; a name takes some 100 bytes.
-        self.buried: set[str] = set()
+        # a process's lifetime; a name takes some 100 bytes.
+        self.released: set[str] = set()
 
     async def create(self, method: wire.Method, name: str, parent: str, request: Message, construct: Construct) -> Message:
         """Make an object. The same name with the same request joins or repeats the first answer."""
         encoded = method.path.encode() + request.SerializeToString(deterministic=True)
-        if name in self.buried:
+        if name in self.released:
             raise RpcError(Code.FAILED_PRECONDITION, f"object {name} was released")
         above = self.objects.get(parent) if parent else None
         if parent and (above is None or not above.made):
@@ -130,20 +130,20 @@ class Table:
             await self._end(entry)
 
     async def release(self, names: Iterable[str]) -> None:
-        """Bury names and end their objects, children before parents, each after its last call."""
+        """Release names and end their objects, children before parents, each after its last call."""
         ended: list[Object] = []
         for name in names:
-            self._bury(name, ended)
+            self._release(name, ended)
         for entry in ended:
             await self._end(entry)
 
-    def _bury(self, name: str, ended: list[Object]) -> None:
-        self.buried.add(name)
+    def _release(self, name: str, ended: list[Object]) -> None:
+        self.released.add(name)
         entry = self.objects.get(name)
         if entry is None:
             return
         for child in list(entry.children):
-            self._bury(child, ended)
+            self._release(child, ended)
         entry.released = True
         self._forget(entry)
         for stream in entry.streams:

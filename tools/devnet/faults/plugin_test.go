@@ -101,7 +101,7 @@ func unsteady(feed string) []component {
 	}
 }
 
-// sick has a plugin's program do something else from its next life on, and ends this one.
+// sick has a plugin's program do something else from its next generation on, and ends this one.
 func (s *scene) sick(plugin, script string) {
 	file := s.script(plugin+".ill", script)
 	s.signal(plugin, syscall.SIGKILL)
@@ -119,7 +119,7 @@ func (s *scene) anew() {
 	s.node.start(s.t)
 }
 
-// again sends a signal to every life of a plugin that has become ready.
+// again sends a signal to every generation of a plugin that has become ready.
 func (s *scene) again(plugin string, signal syscall.Signal) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done := make(chan struct{})
@@ -129,7 +129,7 @@ func (s *scene) again(plugin string, signal syscall.Signal) {
 		defer tick.Stop()
 		for last := uint64(0); ctx.Err() == nil; {
 			p := s.plugin(ctx, plugin)
-			// One that dies sooner has had a bad life, and five of these are a quarantine.
+			// One that dies sooner has had a bad generation, and five of these are a quarantine.
 			if time.Since(p.GetReadyAt().AsTime()) > time.Second && p.GetGeneration() != last &&
 				p.GetState() == nodev1.PluginState_PLUGIN_STATE_READY {
 				last = p.GetGeneration()

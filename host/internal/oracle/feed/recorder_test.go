@@ -98,7 +98,7 @@ func TestDelay(t *testing.T) {
 				t.Errorf("the delay is %s, want %s", got, delay)
 			}
 		}
-		r.Ends(0, 0) // of a round that another life of the node observed
+		r.Ends(0, 0) // of a round that another generation of the node observed
 		want(0)
 		r.Begins(1, 1)
 		time.Sleep(time.Second)

@@ -87,7 +87,7 @@ func TestTrap1DeathCostsNoVote(t *testing.T) {
 				t.Errorf("the process died under the call: %v", err)
 			}
 			if got := p.product.Status().Generation; got != 2 {
-				t.Errorf("the product is in life %d; want 2", got)
+				t.Errorf("the product is in generation %d; want 2", got)
 			}
 			if len(p.failed) > 0 {
 				t.Errorf("the job failed: %s", <-p.failed)

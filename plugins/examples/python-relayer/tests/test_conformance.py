@@ -12,7 +12,7 @@ SUITE = Path(__file__).parents[4] / "bin" / "conformance"
 
 
 # Over gRPC what the transport has a part in: the rest takes minutes, and is the same over both.
-GRPC = ["--grpc", "--run", "^(init|calls|objects|life|relayer)/"]
+GRPC = ["--grpc", "--run", "^(init|calls|objects|lifecycle|relayer)/"]
 
 
 @pytest.mark.parametrize("transport", [[], GRPC], ids=["loop/1", "grpc"])

@@ -48,7 +48,7 @@ type Fault struct {
 	// Method is a full method name ("/loop.relayer.v1.ChainService/LatestHead"), its last part ("LatestHead"), or empty
 	// for every method. Lifecycle calls are the SDK's and are never broken.
 	Method string
-	// Call is which call of the method breaks, from 1 in each life of the process; 0: each.
+	// Call is which call of the method breaks, from 1 in each generation of the process; 0: each.
 	Call int
 	// Do is what happens.
 	Do Effect

@@ -77,9 +77,9 @@ func TestEffects(t *testing.T) {
 		code      codes.Code
 		text      string // of the error
 		restarts  uint64
-		exit      string // of the last life
+		exit      string // of the last generation
 	}{
-		// The second and, repeated in the next life, the first call there: the plugin heals under the caller.
+		// The second and, repeated in the next generation, the first call there: the plugin heals under the caller.
 		"exit": {do: "exit", code: codes.OK, restarts: 1, exit: "exit status 1"},
 		"crash": {do: "crash", code: codes.OK, restarts: 1,
 			exit: "panic: fault: crash at /loop.relayer.v1.ChainService/LatestHead"},
@@ -130,7 +130,7 @@ func TestEffects(t *testing.T) {
 				t.Errorf("the second call: %v", err)
 			}
 			if st := p.Status(); st.Restarts != test.restarts || !strings.Contains(st.LastExit, test.exit) {
-				t.Errorf("%d restarts, the last life: %s", st.Restarts, st.LastExit)
+				t.Errorf("%d restarts, the last generation: %s", st.Restarts, st.LastExit)
 			}
 		})
 	}

@@ -33,15 +33,15 @@ import (
 type bench struct {
 	settings Settings
 	chain    *chain.Server // nil for kinds without chains
-	// what the product says of itself; nil before its first life, and for other kinds
-	product  *productv1.DescribeProductResponse
-	shared   *life
-	lives    []*life            // of the case at hand
-	launched []*subject.Process // in the case at hand
+	// what the product says of itself; nil before its first generation, and for other kinds
+	product     *productv1.DescribeProductResponse
+	shared      *generation
+	generations []*generation      // of the case at hand
+	launched    []*subject.Process // in the case at hand
 }
 
-// generation is what lives are told; a number that no default is.
-const generation = 7
+// ordinal is the generation that plugins are told to be; a number that no default is.
+const ordinal = 7
 
 func newBench(s Settings) (*bench, error) {
 	s.StartTimeout = cmp.Or(s.StartTimeout, 10*time.Second)
@@ -79,14 +79,14 @@ func (b *bench) subjectSettings() subject.Settings {
 	}
 }
 
-// life is one life of the plugin with what is lent to it.
-type life struct {
+// generation is one generation of the plugin with what is lent to it.
+type generation struct {
 	*subject.Subject
 	bench *bench
 	world *world
 }
 
-// world is what the host lends, and outlives lives.
+// world is what the host lends, and outlives generations.
 type world struct {
 	host      *loan.Host
 	provider  *loan.Provider
@@ -119,19 +119,19 @@ func (b *bench) newWorld() *world {
 	return w
 }
 
-// start begins a life in a world, without Init. It ends with the case.
-func (b *bench) start(ctx context.Context, w *world, s subject.Settings) (*life, error) {
-	x, err := subject.Start(ctx, s, w.host, generation)
+// start begins a generation in a world, without Init. It ends with the case.
+func (b *bench) start(ctx context.Context, w *world, s subject.Settings) (*generation, error) {
+	x, err := subject.Start(ctx, s, w.host, ordinal)
 	if err != nil {
 		return nil, err
 	}
-	l := &life{Subject: x, bench: b, world: w}
-	b.lives = append(b.lives, l)
+	l := &generation{Subject: x, bench: b, world: w}
+	b.generations = append(b.generations, l)
 	return l, nil
 }
 
-// fresh begins a life of its own for the case, initialised.
-func (b *bench) fresh(ctx context.Context, w *world) (*life, error) {
+// fresh begins a generation of its own for the case, initialised.
+func (b *bench) fresh(ctx context.Context, w *world) (*generation, error) {
 	l, err := b.start(ctx, w, b.subjectSettings())
 	if err != nil {
 		return nil, err
@@ -139,15 +139,15 @@ func (b *bench) fresh(ctx context.Context, w *world) (*life, error) {
 	return l, l.initialise(ctx)
 }
 
-func (l *life) initialise(ctx context.Context) error {
+func (l *generation) initialise(ctx context.Context) error {
 	if err := l.Initialise(ctx); err != nil {
 		return fmt.Errorf("LifecycleService.Init as every host makes it: %w", err)
 	}
 	return l.describeProduct(ctx)
 }
 
-// plugin is the life that cases share, which is fresh if the last one is over.
-func (b *bench) plugin(ctx context.Context) (*life, error) {
+// plugin is the generation that cases share, which is fresh if the last one is over.
+func (b *bench) plugin(ctx context.Context) (*generation, error) {
 	if b.shared != nil {
 		return b.shared, nil
 	}
@@ -155,17 +155,18 @@ func (b *bench) plugin(ctx context.Context) (*life, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.lives = nil // it outlives the case
+	b.generations = nil // it outlives the case
 	b.shared = l
 	return l, nil
 }
 
-// finish ends the lives of a case. A plugin that died under it, or broke the contract as a caller, fails the case.
+// finish ends the generations of a case. A plugin that died under it, or broke the contract as a caller, fails the
+// case.
 func (b *bench) finish(err error) error {
-	lives := b.lives
-	b.lives = nil
+	generations := b.generations
+	b.generations = nil
 	if s := b.shared; s != nil {
-		lives = append(lives, s)
+		generations = append(generations, s)
 		if s.Process != nil && settled(s.Process.Exited(), 100*time.Millisecond, err != nil) {
 			if err == nil {
 				err = errors.New("the case was answered")
@@ -177,7 +178,7 @@ func (b *bench) finish(err error) error {
 			b.shared = nil
 		}
 	}
-	for _, l := range lives {
+	for _, l := range generations {
 		if l != b.shared {
 			l.Close()
 		}
@@ -208,7 +209,7 @@ func settled(c <-chan struct{}, patience time.Duration, wait bool) bool {
 }
 
 // call makes a call that keeps the contract and has its answer held to it.
-func (l *life) call(ctx context.Context, object, method string, request, reply proto.Message) error {
+func (l *generation) call(ctx context.Context, object, method string, request, reply proto.Message) error {
 	if err := wire.Bind(l.Conn, object).Invoke(ctx, method, request, reply); err != nil {
 		return wrap(short(method), err)
 	}
@@ -216,13 +217,13 @@ func (l *life) call(ctx context.Context, object, method string, request, reply p
 }
 
 // release ends objects.
-func (l *life) release(ctx context.Context, names ...string) error {
+func (l *generation) release(ctx context.Context, names ...string) error {
 	return l.call(ctx, "", pluginv1.LifecycleService_Release_FullMethodName, &pluginv1.ReleaseRequest{Objects: names},
 		&pluginv1.ReleaseResponse{})
 }
 
 // alive fails if the plugin no longer answers its health check or a new construction.
-func (l *life) alive(ctx context.Context, after string) error {
+func (l *generation) alive(ctx context.Context, after string) error {
 	if err := l.health(ctx); err != nil {
 		return fmt.Errorf("after %s the plugin is not healthy: %w", after, err)
 	}
@@ -233,14 +234,14 @@ func (l *life) alive(ctx context.Context, after string) error {
 }
 
 // parent makes a new object of the root: a chain or a factory.
-func (l *life) parent(ctx context.Context) (string, error) {
+func (l *generation) parent(ctx context.Context) (string, error) {
 	name := loan.Name("Conformance")
 	_, err := l.makeParent(ctx, name, false)
 	return name, err
 }
 
 // pair makes a new object and a child of it: a median provider or a reporting plugin.
-func (l *life) pair(ctx context.Context) (parent, child string, err error) {
+func (l *generation) pair(ctx context.Context) (parent, child string, err error) {
 	if parent, err = l.parent(ctx); err != nil {
 		return "", "", err
 	}
@@ -250,7 +251,7 @@ func (l *life) pair(ctx context.Context) (parent, child string, err error) {
 }
 
 // makeParent constructs by name; another asks for what differs in one field.
-func (l *life) makeParent(ctx context.Context, name string, another bool) (proto.Message, error) {
+func (l *generation) makeParent(ctx context.Context, name string, another bool) (proto.Message, error) {
 	method, request, reply := l.parentRequest(name, another)
 	if err := l.call(ctx, "", method, request, reply); err != nil {
 		return nil, wrap("constructing with "+short(method), err)
@@ -259,7 +260,7 @@ func (l *life) makeParent(ctx context.Context, name string, another bool) (proto
 }
 
 // makeChild constructs on a parent by name.
-func (l *life) makeChild(ctx context.Context, parent, name string, another bool) (proto.Message, error) {
+func (l *generation) makeChild(ctx context.Context, parent, name string, another bool) (proto.Message, error) {
 	method, request, reply := l.childRequest(name, another)
 	if err := l.call(ctx, parent, method, request, reply); err != nil {
 		return nil, wrap("constructing with "+short(method), err)
@@ -267,7 +268,7 @@ func (l *life) makeChild(ctx context.Context, parent, name string, another bool)
 	return reply, nil
 }
 
-func (l *life) parentRequest(name string, another bool) (method string, request, reply proto.Message) {
+func (l *generation) parentRequest(name string, another bool) (method string, request, reply proto.Message) {
 	w := l.world
 	if l.bench.settings.Kind == "median" {
 		return medianv1.MedianService_CreateMedianFactory_FullMethodName, &medianv1.CreateMedianFactoryRequest{
@@ -311,7 +312,7 @@ func (b *bench) providerConfig() *relayerv1.ProviderConfig {
 		RelayConfigJson: []byte(r.RelayConfigJSON)}
 }
 
-func (l *life) childRequest(name string, another bool) (method string, request, reply proto.Message) {
+func (l *generation) childRequest(name string, another bool) (method string, request, reply proto.Message) {
 	if l.bench.ocr3() {
 		r := l.ocr3Plugin(name)
 		if another {
@@ -343,7 +344,7 @@ func (l *life) childRequest(name string, another bool) (method string, request, 
 }
 
 // probe calls a child in a way that always succeeds.
-func (l *life) probe(ctx context.Context, child string) error {
+func (l *generation) probe(ctx context.Context, child string) error {
 	method, request, reply := l.bench.probeRequest()
 	return l.call(ctx, child, method, request, reply)
 }
@@ -363,7 +364,7 @@ func (b *bench) probeRequest() (method string, request, reply proto.Message) {
 }
 
 // probeParent calls a parent: it makes another child.
-func (l *life) probeParent(ctx context.Context, parent string) error {
+func (l *generation) probeParent(ctx context.Context, parent string) error {
 	_, err := l.makeChild(ctx, parent, loan.Name("Conformance"), false)
 	return err
 }
@@ -374,7 +375,7 @@ func round(epoch uint32) *reportingv1.ReportTimestamp {
 
 // slow is a call on a child that asks the host for something.
 type slow struct {
-	life           *life
+	generation     *generation
 	object, method string
 	request, reply proto.Message
 	// hold keeps the host's answer back.
@@ -383,11 +384,11 @@ type slow struct {
 
 // call makes the call.
 func (s *slow) call(ctx context.Context) error {
-	return s.life.call(ctx, s.object, s.method, s.request, proto.Clone(s.reply))
+	return s.generation.call(ctx, s.object, s.method, s.request, proto.Clone(s.reply))
 }
 
 // slow prepares the call.
-func (l *life) slow(ctx context.Context, child string) (*slow, error) {
+func (l *generation) slow(ctx context.Context, child string) (*slow, error) {
 	hold := &l.world.value.Hold
 	if l.bench.settings.Kind == "product" {
 		hold = &l.world.pipelines.Hold
@@ -410,7 +411,7 @@ func (l *life) slow(ctx context.Context, child string) (*slow, error) {
 }
 
 // ask makes the slow call.
-func (l *life) ask(ctx context.Context, child string) error {
+func (l *generation) ask(ctx context.Context, child string) error {
 	s, err := l.slow(ctx, child)
 	if err != nil {
 		return err
@@ -419,7 +420,7 @@ func (l *life) ask(ctx context.Context, child string) error {
 }
 
 // slowName is what slow's call asks of the host.
-func (l *life) slowName() (call, asks string) {
+func (l *generation) slowName() (call, asks string) {
 	switch {
 	case l.bench.ocr3():
 		return "Ocr3PluginService.Observation", "PipelineService.Run"

@@ -68,9 +68,9 @@ func callGeneration(ctx context.Context, b *bench) error {
 	} {
 		var trailer metadata.MD
 		_ = invoke(ctx, l.Conn, c.object, c.method, c.request, grpc.Trailer(&trailer)) // other cases are about the error
-		if got := trailer.Get(wire.GenerationKey); len(got) != 1 || got[0] != fmt.Sprint(generation) {
+		if got := trailer.Get(wire.GenerationKey); len(got) != 1 || got[0] != fmt.Sprint(ordinal) {
 			return fmt.Errorf("%s carries the trailer %s %q; want %q", c.what, wire.GenerationKey, got,
-				[]string{fmt.Sprint(generation)})
+				[]string{fmt.Sprint(ordinal)})
 		}
 	}
 	return nil
@@ -97,7 +97,7 @@ func arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.
 }
 
 // endOfCaller makes the slow call, ends it by end, and sees what becomes of the plugin's own call.
-func (l *life) endOfCaller(ctx context.Context, limit time.Duration, code codes.Code, how string) error {
+func (l *generation) endOfCaller(ctx context.Context, limit time.Duration, code codes.Code, how string) error {
 	_, child, err := l.pair(ctx)
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func callConcurrency(ctx context.Context, b *bench) error {
 }
 
 // bulk is a call whose request takes any number of bytes, and a request of so many.
-func (l *life) bulk(child string, size int) (method string, request proto.Message) {
+func (l *generation) bulk(child string, size int) (method string, request proto.Message) {
 	if l.bench.ocr3() {
 		r := &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: 1,
 			Report: &reportingv1.ReportWithInfo{}}

@@ -43,7 +43,7 @@ func describeCases() []check {
 	}
 }
 
-func (l *life) describe(ctx context.Context) (*relayerv1.DescribeRelayerResponse, error) {
+func (l *generation) describe(ctx context.Context) (*relayerv1.DescribeRelayerResponse, error) {
 	var r relayerv1.DescribeRelayerResponse
 	if err := l.call(ctx, "", relayerv1.RelayerService_DescribeRelayer_FullMethodName, &relayerv1.DescribeRelayerRequest{},
 		&r); err != nil {
@@ -53,7 +53,7 @@ func (l *life) describe(ctx context.Context) (*relayerv1.DescribeRelayerResponse
 }
 
 // described is the plugin and what it says of itself.
-func (b *bench) described(ctx context.Context) (*life, *relayerv1.DescribeRelayerResponse, error) {
+func (b *bench) described(ctx context.Context) (*generation, *relayerv1.DescribeRelayerResponse, error) {
 	l, err := b.plugin(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -110,7 +110,7 @@ func relayerDescribe(ctx context.Context, b *bench) error {
 }
 
 // validateChain has a relayer check a table, and holds its answer to the paths of that.
-func (l *life) validateChain(ctx context.Context, table, what string) (*relayerv1.ValidateChainResponse, error) {
+func (l *generation) validateChain(ctx context.Context, table, what string) (*relayerv1.ValidateChainResponse, error) {
 	var r relayerv1.ValidateChainResponse
 	err := l.call(ctx, "", relayerv1.RelayerService_ValidateChain_FullMethodName,
 		&relayerv1.ValidateChainRequest{ConfigToml: []byte(table)}, &r)

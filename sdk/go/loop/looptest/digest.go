@@ -103,7 +103,7 @@ func distinct(all map[string]*relayerv1.ReportToDigest,
 }
 
 // digest has a provider digest reports, and holds each answer to the description.
-func (l *life) digest(ctx context.Context, provider string, d *relayerv1.DescribeRelayerResponse,
+func (l *generation) digest(ctx context.Context, provider string, d *relayerv1.DescribeRelayerResponse,
 	reports []*relayerv1.ReportToDigest) ([]*relayerv1.ReportDigest, error) {
 	const method = "ReportDigestService.DigestReports"
 	var r relayerv1.DigestReportsResponse

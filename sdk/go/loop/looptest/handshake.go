@@ -77,7 +77,7 @@ func health(ctx context.Context, conn grpc.ClientConnInterface,
 	return r.GetStatus(), err
 }
 
-func (l *life) health(ctx context.Context) error {
+func (l *generation) health(ctx context.Context) error {
 	if l.Process == nil {
 		return nil // the process's server answers it, and here is none
 	}
@@ -223,7 +223,7 @@ func handshakeNoCommonVersion(ctx context.Context, b *bench) error {
 }
 
 // valid is a call of each service that no contract's rule refuses.
-func (l *life) valid() map[string]proto.Message {
+func (l *generation) valid() map[string]proto.Message {
 	method, request, _ := l.parentRequest("Conformance/early", false)
 	child, childRequest, _ := l.childRequest("Conformance/earlier", false)
 	calls := map[string]proto.Message{method: request, child: childRequest}

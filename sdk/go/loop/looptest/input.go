@@ -115,7 +115,7 @@ func inputCases(kind string) []check {
 }
 
 func badInput(ctx context.Context, b *bench, m protoreflect.MethodDescriptor) error {
-	var l *life
+	var l *generation
 	var err error
 	if m.FullName() == "loop.plugin.v1.LifecycleService.Init" {
 		l, err = b.start(ctx, b.newWorld(), b.subjectSettings())
@@ -172,7 +172,7 @@ func badInput(ctx context.Context, b *bench, m protoreflect.MethodDescriptor) er
 
 // rename gives a constructor's request a name of its own: one that was refused may not make the next one
 // ALREADY_EXISTS.
-func (l *life) rename(request proto.Message) {
+func (l *generation) rename(request proto.Message) {
 	r := request.ProtoReflect()
 	for i := range r.Descriptor().Fields().Len() {
 		f := r.Descriptor().Fields().Get(i)
@@ -195,7 +195,7 @@ func violations(s *status.Status) []string {
 }
 
 // objectOf makes an object that serves a service.
-func (l *life) objectOf(ctx context.Context, service string) (string, error) {
+func (l *generation) objectOf(ctx context.Context, service string) (string, error) {
 	parent, child, err := l.pair(ctx)
 	if err != nil {
 		return "", err

@@ -25,7 +25,7 @@ func (b *bench) job(change func(*relayerv1.ValidateJobRequest)) *relayerv1.Valid
 	return request
 }
 
-func (l *life) validateJob(ctx context.Context, request *relayerv1.ValidateJobRequest,
+func (l *generation) validateJob(ctx context.Context, request *relayerv1.ValidateJobRequest,
 	what string) (*relayerv1.ValidateJobResponse, error) {
 	var r relayerv1.ValidateJobResponse
 	if err := l.call(ctx, "", relayerv1.RelayerService_ValidateJob_FullMethodName, request, &r); err != nil {
@@ -74,7 +74,7 @@ func relayerValidateJob(ctx context.Context, b *bench) error {
 }
 
 // isThatOfTheProvider holds what ValidateJob says of a job to what the job's provider and NormalizeIds say.
-func (l *life) isThatOfTheProvider(ctx context.Context, said *relayerv1.ValidateJobResponse) error {
+func (l *generation) isThatOfTheProvider(ctx context.Context, said *relayerv1.ValidateJobResponse) error {
 	if !json.Valid(said.GetRelayConfigJson()) {
 		return fmt.Errorf("RelayerService.ValidateJob gives the relay configuration %q; want JSON",
 			cut(string(said.GetRelayConfigJson())))

@@ -216,7 +216,7 @@ func (s skip) Error() string { return s.why }
 
 // table lists the cases of a kind.
 func table(kind string) ([]check, error) {
-	all := slices.Concat(handshakeCases(), objectCases(), callCases(), lifeCases())
+	all := slices.Concat(handshakeCases(), objectCases(), callCases(), lifecycleCases())
 	switch kind {
 	case "median":
 		vectors, err := vectorCases()

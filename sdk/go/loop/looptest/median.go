@@ -113,7 +113,7 @@ func medianDeviationFunction(ctx context.Context, b *bench) error {
 		codes.InvalidArgument)
 }
 
-func (l *life) observe(ctx context.Context, instance string) ([]byte, error) {
+func (l *generation) observe(ctx context.Context, instance string) ([]byte, error) {
 	var r reportingv1.ObservationResponse
 	err := l.call(ctx, instance, reportingv1.ReportingPluginService_Observation_FullMethodName,
 		&reportingv1.ObservationRequest{Timestamp: round(1)}, &r)
@@ -147,7 +147,7 @@ func medianSourceFailure(ctx context.Context, b *bench) error {
 }
 
 // asking are the calls of a median that ask lent objects for something, each of which succeeds any number of times.
-func (l *life) asking(ctx context.Context, parent, child string) (map[string]func() error, error) {
+func (l *generation) asking(ctx context.Context, parent, child string) (map[string]func() error, error) {
 	observation, err := l.observe(ctx, child)
 	if err != nil {
 		return nil, err
@@ -345,7 +345,7 @@ func contractOf(c vector.Contract) (loan.Contract, error) {
 }
 
 // step makes one call of a vector and compares its answer.
-func (l *life) step(ctx context.Context, instance string, s vector.Step) error {
+func (l *generation) step(ctx context.Context, instance string, s vector.Step) error {
 	at := &reportingv1.ReportTimestamp{ConfigDigest: digest(1), Epoch: s.Epoch, Round: s.Round}
 	client := reportingv1.NewReportingPluginServiceClient(wire.Bind(l.Conn, instance))
 	var got vector.Answer

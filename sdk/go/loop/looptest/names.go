@@ -80,7 +80,7 @@ func relayerAccounts(ctx context.Context, b *bench) error {
 }
 
 // normalize has a relayer spell texts of one kind.
-func (l *life) normalize(ctx context.Context, kind relayerv1.IdKind,
+func (l *generation) normalize(ctx context.Context, kind relayerv1.IdKind,
 	texts ...string) ([]*relayerv1.NormalizedId, error) {
 	request := &relayerv1.NormalizeIdsRequest{}
 	for _, text := range texts {

@@ -85,7 +85,7 @@ func objectRepeat(ctx context.Context, b *bench) error {
 }
 
 // accept asks an instance whether it accepts the report of epoch 1, which its contract does not show yet.
-func (l *life) accept(ctx context.Context, instance string) (bool, error) {
+func (l *generation) accept(ctx context.Context, instance string) (bool, error) {
 	l.world.provider.Show(loan.Contract{Digest: digest(1), Answer: new(big.Int)})
 	report := make([]byte, 1+4+3*24) // one observation in the vectors' codec
 	report[5+23] = 5

@@ -63,7 +63,7 @@ func productCases() []check {
 }
 
 // describeProduct asks a product for its description, on which the suite's other calls depend.
-func (l *life) describeProduct(ctx context.Context) error {
+func (l *generation) describeProduct(ctx context.Context) error {
 	if l.bench.settings.Kind != "product" || l.bench.product != nil {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (b *bench) pipeline(*hostservicev1.RunRequest) (*hostservicev1.RunResponse,
 	return loan.Value(cmp.Or(b.settings.Product.Value, "100")), nil
 }
 
-func (l *life) productFactory(name string, another bool) *productv1.CreateProductFactoryRequest {
+func (l *generation) productFactory(name string, another bool) *productv1.CreateProductFactoryRequest {
 	w := l.world
 	r := &productv1.CreateProductFactoryRequest{
 		Name: name, Provider: w.providerName, Pipelines: w.pipelinesName, ErrorLog: w.errorsName,
@@ -118,7 +118,7 @@ func (l *life) productFactory(name string, another bool) *productv1.CreateProduc
 	return r
 }
 
-func (l *life) ocr3Plugin(name string) *reportingv1.CreateOcr3PluginRequest {
+func (l *generation) ocr3Plugin(name string) *reportingv1.CreateOcr3PluginRequest {
 	p := l.bench.settings.Product
 	return &reportingv1.CreateOcr3PluginRequest{
 		Name: name, ConfigDigest: digest(1), OracleId: 2, N: 4, F: 1, OnchainConfig: p.OnchainConfig,
@@ -241,8 +241,8 @@ func productOtherVersion(ctx context.Context, b *bench) error {
 
 var errNoOCR3 = skip{"the product does not run on OCR3"}
 
-// onOCR3 is the shared life and a new factory, of products that have OCR3.
-func (b *bench) onOCR3(ctx context.Context) (*life, string, error) {
+// onOCR3 is the shared generation and a new factory, of products that have OCR3.
+func (b *bench) onOCR3(ctx context.Context) (*generation, string, error) {
 	l, err := b.plugin(ctx)
 	if err != nil {
 		return nil, "", err

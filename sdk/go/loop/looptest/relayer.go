@@ -137,14 +137,15 @@ func relayerNoEffects(ctx context.Context, b *bench) error {
 		}
 		time.Sleep(quiet) // what does not happen cannot be awaited
 		if writes := w.store.Writes(); len(writes) > 0 {
-			return fmt.Errorf("construction in life %d wrote to the Store: %s; want no effect that outlives the process",
+			return fmt.Errorf("construction in generation %d wrote to the Store: %s; want no effect that outlives the process",
 				number+1, strings.Join(writes, ", "))
 		}
 		if n := w.keystore.Signs(); n > 0 {
-			return fmt.Errorf("construction in life %d signed %d times; want none", number+1, n)
+			return fmt.Errorf("construction in generation %d signed %d times; want none", number+1, n)
 		}
 		if sent := b.chain.Transactions(); !slices.Equal(sent, before) {
-			return fmt.Errorf("construction in life %d sent transactions: %s; want none", number+1, strings.Join(sent, ", "))
+			return fmt.Errorf("construction in generation %d sent transactions: %s; want none", number+1,
+				strings.Join(sent, ", "))
 		}
 		l.Close()
 	}

@@ -30,7 +30,7 @@ func observations(values ...int64) *medianv1.BuildReportRequest {
 }
 
 // report has a provider's own codec make a report.
-func (l *life) report(ctx context.Context, provider string, value int64) ([]byte, error) {
+func (l *generation) report(ctx context.Context, provider string, value int64) ([]byte, error) {
 	var built medianv1.BuildReportResponse
 	if err := l.call(ctx, provider, medianv1.ReportCodecService_BuildReport_FullMethodName,
 		observations(value, value+1, value+2), &built); err != nil {
@@ -40,7 +40,7 @@ func (l *life) report(ctx context.Context, provider string, value int64) ([]byte
 }
 
 // onchainConfig has a provider's own codec encode the bounds of answers.
-func (l *life) onchainConfig(ctx context.Context, provider string, least, most int64) ([]byte, error) {
+func (l *generation) onchainConfig(ctx context.Context, provider string, least, most int64) ([]byte, error) {
 	var r medianv1.EncodeOnchainConfigResponse
 	err := l.call(ctx, provider, medianv1.OnchainConfigCodecService_EncodeOnchainConfig_FullMethodName,
 		&medianv1.EncodeOnchainConfigRequest{

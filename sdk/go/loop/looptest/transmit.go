@@ -15,7 +15,7 @@ import (
 )
 
 // transmission is a request to hand a report over.
-func (l *life) transmission(report []byte, epoch uint32) *relayerv1.TransmitRequest {
+func (l *generation) transmission(report []byte, epoch uint32) *relayerv1.TransmitRequest {
 	signature := l.bench.settings.Relayer.Signature
 	return &relayerv1.TransmitRequest{
 		ReportContext: &reportingv1.ReportContext{Timestamp: round(epoch), ExtraHash: make([]byte, 32)}, Report: report,
@@ -23,7 +23,7 @@ func (l *life) transmission(report []byte, epoch uint32) *relayerv1.TransmitRequ
 	}
 }
 
-func (l *life) transmit(ctx context.Context, provider string, report []byte, epoch uint32) error {
+func (l *generation) transmit(ctx context.Context, provider string, report []byte, epoch uint32) error {
 	return l.call(ctx, provider, relayerv1.ContractTransmitterService_Transmit_FullMethodName,
 		l.transmission(report, epoch), &relayerv1.TransmitResponse{})
 }

@@ -51,7 +51,8 @@ func Levels() []Level { return []Level{Auto, None, Limits, Landlock, User, Names
 const Descriptors = 4096
 
 // Processes is how many processes and threads a plugin may have, where something bounds them: a user or a namespace of
-// users of its own, or its host's control groups. Two lives with one user share it when one takes over from another.
+// users of its own, or its host's control groups. Two generations with one user share it when one takes over from
+// another.
 const Processes = 1024
 
 // Needs are what a plugin has besides what every plugin has: its program and its interpreter, the system's libraries,

@@ -22,7 +22,7 @@ type Attempt struct {
 	Generation, Draining bool
 	// Gone is whether the caller has gone: his deadline is over, or he has cancelled.
 	Gone bool
-	// Dying is whether the life of the attempt is ending.
+	// Dying is whether the generation of the attempt is ending.
 	Dying bool
 }
 
@@ -46,7 +46,7 @@ type Verdict int
 
 // Verdicts.
 const (
-	// Repeat makes the call once more, in the next life.
+	// Repeat makes the call once more, in the next generation.
 	Repeat Verdict = iota
 	// Unknown tells the caller that the call's outcome is unknown.
 	Unknown
@@ -57,8 +57,8 @@ const (
 // Call counts one call's lost attempts. Its zero value has had none.
 type Call struct{ lost, deaths int }
 
-// Lost decides after a lost attempt. died is whether its life has ended, repeatable whether the contract allows a call
-// to be made again, gone whether the caller has gone.
+// Lost decides after a lost attempt. died is whether its generation has ended, repeatable whether the contract allows a
+// call to be made again, gone whether the caller has gone.
 func (c *Call) Lost(died, repeatable, gone bool) Verdict {
 	c.lost++
 	if died {

@@ -18,14 +18,14 @@ const (
 	// Makings bounds the constructors of one plugin that run at once: a plugin that comes back with a thousand objects
 	// must not be asked for all of them in one breath.
 	Makings = 64
-	// FirstPause is the pause after the first failed making in a life; it doubles with each further one.
+	// FirstPause is the pause after the first failed making in a generation; it doubles with each further one.
 	FirstPause = 50 * time.Millisecond
 	// LongestPause bounds that pause.
 	LongestPause = 10 * time.Second
 	// Suspicious is how many deaths of the plugin in a row make the object suspect that was being made, or called, at
 	// each.
 	Suspicious = 2
-	// Rest is how long a suspect object rests in a new life before it is made again.
+	// Rest is how long a suspect object rests in a new generation before it is made again.
 	Rest = 10 * time.Second
 )
 
@@ -52,7 +52,8 @@ func (s State) String() string {
 // What is the kind of an event.
 type What int
 
-// Events. Those that answer an effect carry the life in which the effect was asked for, and come too late after it.
+// Events. Those that answer an effect carry the generation in which the effect was asked for, and come too late after
+// it.
 const (
 	// Create enters Object, a child of Parent. Its name was never used before. A second create of the same name joins the
 	// first.
@@ -61,11 +62,12 @@ const (
 	Release
 	// Suspected says that a call of Object was in flight at as many deaths as make it suspect.
 	Suspected
-	// Ready says that Life serves.
+	// Ready says that Generation serves.
 	Ready
-	// Replaced says that Life is to end because another is wanted: what is in flight finishes, nothing more is begun.
+	// Replaced says that Generation is to end because another is wanted: what is in flight finishes, nothing more is
+	// begun.
 	Replaced
-	// Ended says that Life has ended, ready or not.
+	// Ended says that Generation has ended, ready or not.
 	Ended
 	// Unreachable says that nobody knows when the plugin comes back, and Reason why.
 	Unreachable
@@ -85,9 +87,9 @@ type Event struct {
 	Object string
 	Parent string // empty: the plugin itself
 	// Borrows is whether something is lent to Object that is not always there: an object of a plugin.
-	Borrows bool
-	Life    uint64
-	Reason  error
+	Borrows    bool
+	Generation uint64
+	Reason     error
 }
 
 // Do is the kind of an effect.
@@ -109,9 +111,9 @@ const (
 	ShutGate
 	// BlockGate turns callers away with Reason.
 	BlockGate
-	// Bury ends Object: its loans are taken back and its gate is blocked with Reason. Tell is whether the plugin must hear
+	// End ends Object: its loans are taken back and its gate is blocked with Reason. Tell is whether the plugin must hear
 	// of it.
-	Bury
+	End
 )
 
 // Effect is what is to be done. An empty Object is the plugin itself.
@@ -119,24 +121,24 @@ type Effect struct {
 	Do     Do
 	Object string
 	Reason error
-	// Final is whether no try in this life will help.
+	// Final is whether no try in this generation will help.
 	Final bool
 	Tell  bool
 	For   time.Duration
 }
 
-// phase is how far the making of an object is in the current life.
+// phase is how far the making of an object is in the current generation.
 type phase int
 
 const (
-	down      phase = iota // there is no life
+	down      phase = iota // there is no generation
 	waiting                // for its parent
 	borrowing              // waits for its loans
 	queued                 // for a place among the makings
 	making
 	pausing
 	open
-	refused // for good in this life
+	refused // for good in this generation
 	gone    // released
 )
 
@@ -149,7 +151,7 @@ type object struct {
 	phase    phase
 	reason   error // why it is parked
 	shut     bool  // its gate, as it was last told
-	failures int   // makings in a row that failed in this life
+	failures int   // makings in a row that failed in this generation
 	deaths   int   // that interrupted its making, or its calls, in a row
 }
 
@@ -159,9 +161,9 @@ type Machine struct {
 	jitter      func() float64
 	objects     map[string]*object
 	created     uint64
-	life        uint64             // in which objects are made; 0: none
-	ended       uint64             // the last life in which nothing is made any more
-	unreachable error              // since the last life; nil: callers wait
+	generation  uint64             // in which objects are made; 0: none
+	ended       uint64             // the last generation in which nothing is made any more
+	unreachable error              // since the last generation; nil: callers wait
 	queue       []*object          // those that wait for a place, the oldest first; some may be gone
 	making      map[string]*object // those that hold a place; a released one keeps it until its constructor returns
 	effects     []Effect
@@ -211,7 +213,7 @@ func (o *object) status() Status {
 	return s
 }
 
-// Step takes an event in. Events that do not fit, such as an answer from a life that has ended, have no effect.
+// Step takes an event in. Events that do not fit, such as an answer from a generation that has ended, have no effect.
 func (m *Machine) Step(e Event) []Effect {
 	m.effects = nil
 	o := m.objects[e.Object]
@@ -222,39 +224,39 @@ func (m *Machine) Step(e Event) []Effect {
 		}
 	case Release:
 		if o != nil {
-			m.bury(o)
+			m.end(o)
 		}
 	case Suspected:
 		if o != nil {
 			o.deaths = Suspicious
 		}
 	case Ready:
-		m.ready(e.Life)
+		m.ready(e.Generation)
 	case Replaced:
-		if e.Life > m.ended {
-			m.suspend(e.Life)
+		if e.Generation > m.ended {
+			m.suspend(e.Generation)
 		}
 	case Ended:
-		if e.Life > m.ended {
+		if e.Generation > m.ended {
 			for _, o := range m.making {
 				o.deaths++
 			}
-			m.suspend(e.Life)
+			m.suspend(e.Generation)
 		}
 	case Unreachable:
 		m.giveUp(e.Reason)
 	case Settled:
-		if e.Life == m.life && o != nil && o.phase == borrowing {
+		if e.Generation == m.generation && o != nil && o.phase == borrowing {
 			m.enqueue(o)
 		}
 	case Made, Failed:
-		if o := m.making[e.Object]; e.Life == m.life && o != nil {
+		if o := m.making[e.Object]; e.Generation == m.generation && o != nil {
 			delete(m.making, e.Object)
 			m.answered(o, e)
 			m.fill()
 		}
 	case Due:
-		if e.Life == m.life && o != nil && o.phase == pausing {
+		if e.Generation == m.generation && o != nil && o.phase == pausing {
 			m.begin(o)
 		}
 	}
@@ -275,32 +277,33 @@ func (m *Machine) create(e Event) {
 	}
 	m.do(Effect{Do: Lend, Object: o.name}) // before the constructor's request leaves
 	switch {
-	case m.life != 0:
+	case m.generation != 0:
 		m.begin(o)
 	case m.unreachable != nil:
 		m.block(o, m.unreachable)
 	}
 }
 
-// bury takes an object and its children out of the journal, children first.
-func (m *Machine) bury(o *object) {
+// end takes an object and its children out of the journal, children first.
+func (m *Machine) end(o *object) {
 	for _, c := range slices.Clone(o.children) {
-		m.bury(c)
+		m.end(c)
 	}
 	if o.parent != nil {
 		o.parent.children = slices.DeleteFunc(o.parent.children, func(c *object) bool { return c == o })
 	}
 	delete(m.objects, o.name)
 	o.phase = gone
-	m.do(Effect{Do: Bury, Object: o.name, Reason: m.released(o.name), Final: true, Tell: m.life != 0})
+	m.do(Effect{Do: End, Object: o.name, Reason: m.released(o.name), Final: true, Tell: m.generation != 0})
 }
 
-// ready begins a life: every object is made, in the order of the journal, which has parents before their children.
-func (m *Machine) ready(life uint64) {
-	if life <= m.ended || m.life != 0 {
+// ready begins a generation: every object is made, in the order of the journal, which has parents before their
+// children.
+func (m *Machine) ready(generation uint64) {
+	if generation <= m.ended || m.generation != 0 {
 		return // its end was seen before its beginning
 	}
-	m.life = life
+	m.generation = generation
 	for _, o := range m.inOrder() {
 		o.failures = 0
 		if o.deaths >= Suspicious {
@@ -315,14 +318,14 @@ func (m *Machine) ready(life uint64) {
 		m.clear(o)
 		m.begin(o)
 	}
-	// Last, because the plugin's gate says that the life has begun: whoever sees that finds no object told of the lives
-	// before.
+	// Last, because the plugin's gate says that the generation has begun: whoever sees that finds no object told of the
+	// generations before.
 	m.do(Effect{Do: OpenGate})
 }
 
-// suspend ends a life: callers wait for the next one. What was refused for good stays so until then.
-func (m *Machine) suspend(life uint64) {
-	m.ended, m.life, m.unreachable = life, 0, nil
+// suspend ends a generation: callers wait for the next one. What was refused for good stays so until then.
+func (m *Machine) suspend(generation uint64) {
+	m.ended, m.generation, m.unreachable = generation, 0, nil
 	m.queue = nil
 	clear(m.making)
 	m.do(Effect{Do: ShutGate})
@@ -408,7 +411,7 @@ func (m *Machine) answered(o *object, e Event) {
 	}
 }
 
-// final is whether another try in the same life would end alike.
+// final is whether another try in the same generation would end alike.
 func final(c codes.Code) bool {
 	return c == codes.InvalidArgument || c == codes.FailedPrecondition || c == codes.AlreadyExists ||
 		c == codes.Unimplemented

@@ -58,41 +58,41 @@ func TestProperties(t *testing.T) {
 					s.step(journal.Event{What: journal.Release, Object: name})
 				}
 			case "begin":
-				if s.life == 0 {
+				if s.generation == 0 {
 					s.begin()
 				}
 			case "end":
-				if s.life == 0 { // one that never became ready
-					s.lives++
-					s.step(journal.Event{What: journal.Ended, Life: s.lives})
+				if s.generation == 0 { // one that never became ready
+					s.generations++
+					s.step(journal.Event{What: journal.Ended, Generation: s.generations})
 				} else {
 					s.end(journal.Ended)
 				}
 			case "replace":
-				if s.life != 0 {
-					life := s.life
+				if s.generation != 0 {
+					generation := s.generation
 					s.end(journal.Replaced)
 					if rapid.Bool().Draw(t, "ended") {
-						s.step(journal.Event{What: journal.Ended, Life: life})
+						s.step(journal.Event{What: journal.Ended, Generation: generation})
 					}
 				}
 			case "give up":
-				if s.life == 0 {
+				if s.generation == 0 {
 					s.step(journal.Event{What: journal.Unreachable, Reason: coded("Unavailable")})
 				}
 			case "suspect":
 				if name, ok := object(); ok {
 					s.step(journal.Event{What: journal.Suspected, Object: name})
 				}
-			case "late": // what is answered when its life is over, and a beginning that is heard after its end
-				if s.lives > 0 {
-					life := rapid.Uint64Range(1, s.lives).Draw(t, "life")
-					if life == s.life {
-						life = 0
+			case "late": // what is answered when its generation is over, and a beginning that is heard after its end
+				if s.generations > 0 {
+					generation := rapid.Uint64Range(1, s.generations).Draw(t, "generation")
+					if generation == s.generation {
+						generation = 0
 					}
-					nothing(t, s, journal.Event{What: journal.Ready, Life: life})
+					nothing(t, s, journal.Event{What: journal.Ready, Generation: generation})
 					for _, name := range s.pending() {
-						nothing(t, s, journal.Event{What: answers[s.objects[name].asked.do], Object: name, Life: life})
+						nothing(t, s, journal.Event{What: answers[s.objects[name].asked.do], Object: name, Generation: generation})
 					}
 				}
 			case "noise": // what nobody asked for
@@ -103,11 +103,11 @@ func TestProperties(t *testing.T) {
 					}
 					o := s.objects[name]
 					for do, what := range answers {
-						if o.asked == nil || o.asked.life != s.life || o.asked.do != do {
-							nothing(t, s, journal.Event{What: what, Object: name, Life: s.life})
+						if o.asked == nil || o.asked.generation != s.generation || o.asked.do != do {
+							nothing(t, s, journal.Event{What: what, Object: name, Generation: s.generation})
 						}
 					}
-					if o.lends && o.gate != buried { // its name is never used again
+					if o.lends && o.gate != ended { // its name is never used again
 						nothing(t, s, journal.Event{What: journal.Create, Object: name})
 					}
 				}
@@ -123,12 +123,12 @@ func TestProperties(t *testing.T) {
 		// Now lives last, and every constructor succeeds.
 		for _, name := range names {
 			s := w.sides[name]
-			for _, e := range s.objects { // what only the life could end is over with it
-				if e.asked != nil && e.asked.life != s.life {
+			for _, e := range s.objects { // what only the generation could end is over with it
+				if e.asked != nil && e.asked.generation != s.generation {
 					e.asked = nil
 				}
 			}
-			if s.life == 0 {
+			if s.generation == 0 {
 				s.begin()
 			}
 		}
@@ -143,7 +143,7 @@ func TestProperties(t *testing.T) {
 		for _, name := range names {
 			s := w.sides[name]
 			for object, e := range s.objects {
-				if e.gate == open || e.gate == buried || !e.lends || s.refused(object) {
+				if e.gate == open || e.gate == ended || !e.lends || s.refused(object) {
 					continue
 				}
 				t.Fatalf("%s: %s is %s and nothing will happen to it any more", name, object, s.Look(object).State)
@@ -158,7 +158,8 @@ var answers = map[journal.Do]journal.What{journal.AwaitLoans: journal.Settled, j
 // nothing is what must come of an event that does not fit.
 func nothing(t *rapid.T, s *side, e journal.Event) {
 	if effects := s.step(e); len(effects) > 0 {
-		t.Fatalf("%s: event %d of %s in life %d has effects: %s", s.name, e.What, e.Object, e.Life, allTold(effects))
+		t.Fatalf("%s: event %d of %s in generation %d has effects: %s", s.name, e.What, e.Object, e.Generation,
+			allTold(effects))
 	}
 }
 
@@ -185,7 +186,7 @@ func respond(s *side, name string, code func() string) bool {
 	return true
 }
 
-// refused is whether an object, or one that it is made of, was refused for good in this life.
+// refused is whether an object, or one that it is made of, was refused for good in this generation.
 func (s *side) refused(name string) bool {
 	e := s.objects[name]
 	return e.final || e.parent != "" && s.refused(e.parent)

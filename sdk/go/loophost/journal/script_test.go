@@ -21,9 +21,9 @@ var update = flag.Bool("update", false, "write what the machines do into testdat
 // TestScripts replays testdata. Each line is a plugin and what happens to it, and after => stands what must come of it:
 //
 //	create NAME [of PARENT] [lent PLUGIN/NAME]   release NAME
-//	ready   replaced   ended   unreachable       of the plugin's current life
+//	ready   replaced   ended   unreachable       of the plugin's current generation
 //	settled NAME   made NAME   failed NAME CODE   due NAME
-//	late made|settled|due NAME LIFE              an answer that comes when its life is over
+//	late made|settled|due NAME GENERATION        an answer that comes when its generation is over
 //	call CALL NAME                               where its gate lets it
 //	lost CALL NAME [died] [once] [gone]          its attempt was lost; once: not to be repeated; gone: nobody waits
 //	look                                         where every object stands
@@ -124,18 +124,19 @@ func happen(t *testing.T, s *side, calls map[string]*journal.Call, what string, 
 	case "due":
 		return answer(journal.Due, journal.Pause, nil)
 	case "late":
-		life, err := strconv.ParseUint(words[2], 10, 64)
+		generation, err := strconv.ParseUint(words[2], 10, 64)
 		if err != nil {
 			t.Fatal(err)
 		}
 		event := map[string]journal.What{"made": journal.Made, "settled": journal.Settled, "due": journal.Due}[name]
-		return allTold(s.step(journal.Event{What: event, Object: words[1], Life: life}))
+		return allTold(s.step(journal.Event{What: event, Object: words[1], Generation: generation}))
 	case "call":
 		if calls[name] == nil {
 			calls[name] = &journal.Call{}
 		}
-		return map[gate]string{shut: "waits", open: fmt.Sprintf("goes to life %d", s.life), blocked: "is turned away",
-			buried: "is turned away for good"}[s.objects[words[1]].gate]
+		return map[gate]string{shut: "waits", open: fmt.Sprintf("goes to generation %d", s.generation),
+			blocked: "is turned away",
+			ended:   "is turned away for good"}[s.objects[words[1]].gate]
 	case "lost":
 		switch calls[name].Lost(slices.Contains(words, "died"), !slices.Contains(words, "once"),
 			slices.Contains(words, "gone")) {

@@ -19,13 +19,13 @@ const (
 	shut gate = iota
 	open
 	blocked
-	buried
+	ended
 )
 
-// asked is an effect that an event is to answer, and the life in which it was asked for.
+// asked is an effect that an event is to answer, and the generation in which it was asked for.
 type asked struct {
-	do   journal.Do
-	life uint64
+	do         journal.Do
+	generation uint64
 }
 
 // entry is what the effects so far say of one object.
@@ -33,8 +33,8 @@ type entry struct {
 	parent  string
 	lent    []lent
 	gate    gate
-	final   bool   // its gate is blocked for good in its life
-	told    uint64 // the life in which its gate was blocked
+	final   bool   // its gate is blocked for good in its generation
+	told    uint64 // the generation in which its gate was blocked
 	lends   bool
 	settled bool // since the last making
 	asked   *asked
@@ -46,13 +46,13 @@ type lent struct{ plugin, object string }
 // side is one plugin: its machine, and what its effects have come to.
 type side struct {
 	*journal.Machine
-	world   *world
-	name    string
-	life    uint64 // 0: none
-	lives   uint64
-	plugin  gate
-	objects map[string]*entry
-	made    string // the object whose making is being answered
+	world       *world
+	name        string
+	generation  uint64 // 0: none
+	generations uint64
+	plugin      gate
+	objects     map[string]*entry
+	made        string // the object whose making is being answered
 }
 
 // world is a few plugins that lend to one another. It holds every effect to what must be true of each.
@@ -73,11 +73,11 @@ func newWorld(fatal func(string, ...any), names ...string) *world {
 // settled is whether callers of a lent object would not wait.
 func (w *world) settled(l lent) bool { return w.sides[l.plugin].objects[l.object].gate != shut }
 
-// making counts the constructors that run in the current life.
+// making counts the constructors that run in the current generation.
 func (s *side) making() int {
 	n := 0
 	for _, e := range s.objects {
-		if e.asked != nil && e.asked.do == journal.Make && e.asked.life == s.life {
+		if e.asked != nil && e.asked.do == journal.Make && e.asked.generation == s.generation {
 			n++
 		}
 	}
@@ -92,32 +92,32 @@ func (s *side) create(name, parent string, lends ...lent) []journal.Effect {
 	return s.step(journal.Event{What: journal.Create, Object: name, Parent: parent, Borrows: len(lends) > 0})
 }
 
-// begin and end are a life's.
+// begin and end are a generation's.
 func (s *side) begin() []journal.Effect {
-	s.lives++
-	s.life = s.lives
-	return s.step(journal.Event{What: journal.Ready, Life: s.life})
+	s.generations++
+	s.generation = s.generations
+	return s.step(journal.Event{What: journal.Ready, Generation: s.generation})
 }
 
 func (s *side) end(what journal.What) []journal.Effect {
-	life := s.life
-	s.life = 0
-	return s.step(journal.Event{What: what, Life: life})
+	generation := s.generation
+	s.generation = 0
+	return s.step(journal.Event{What: what, Generation: generation})
 }
 
-// answer answers what was asked for an object, in the life in which it was asked.
+// answer answers what was asked for an object, in the generation in which it was asked.
 func (s *side) answer(what journal.What, name string, reason error) []journal.Effect {
 	e := s.objects[name]
-	life := e.asked.life
+	generation := e.asked.generation
 	e.asked = nil
-	if what == journal.Made && life == s.life {
+	if what == journal.Made && generation == s.generation {
 		s.made = name
 	}
 	if what == journal.Settled {
-		e.settled = life == s.life
+		e.settled = generation == s.generation
 	}
 	defer func() { s.made = "" }()
-	return s.step(journal.Event{What: what, Object: name, Life: life, Reason: reason})
+	return s.step(journal.Event{What: what, Object: name, Generation: generation, Reason: reason})
 }
 
 // step steps the machine, and checks what comes of it.
@@ -138,8 +138,8 @@ func (s *side) apply(f journal.Effect) {
 		case journal.OpenGate:
 			s.plugin = open
 			for name, o := range s.objects {
-				if o.gate == blocked && !o.final && o.told != s.life {
-					bad("callers of " + name + " are told of the lives before")
+				if o.gate == blocked && !o.final && o.told != s.generation {
+					bad("callers of " + name + " are told of the generations before")
 				}
 			}
 		case journal.ShutGate:
@@ -156,7 +156,7 @@ func (s *side) apply(f journal.Effect) {
 		bad("there is no such object")
 		return
 	}
-	if o.gate == buried {
+	if o.gate == ended {
 		bad("it was released")
 	}
 	if f.Do != journal.Lend && !o.lends && !f.Final {
@@ -170,9 +170,9 @@ func (s *side) apply(f journal.Effect) {
 		o.lends = true
 	case journal.AwaitLoans, journal.Make, journal.Pause:
 		switch {
-		case s.life == 0:
-			bad("there is no life")
-		case o.asked != nil && o.asked.life == s.life:
+		case s.generation == 0:
+			bad("there is no generation")
+		case o.asked != nil && o.asked.generation == s.generation:
 			bad("something else was asked for and is not answered")
 		case f.Do != journal.Pause && o.parent != "" && s.objects[o.parent].gate != open:
 			bad("its parent is not open")
@@ -188,10 +188,10 @@ func (s *side) apply(f journal.Effect) {
 		if f.Do == journal.Make {
 			o.settled = false
 		}
-		o.asked = &asked{f.Do, s.life}
+		o.asked = &asked{f.Do, s.generation}
 	case journal.OpenGate:
 		if s.made != f.Object {
-			bad("it was not made just now, in this life")
+			bad("it was not made just now, in this generation")
 		}
 		if o.parent != "" && s.objects[o.parent].gate != open {
 			bad("its parent is not open")
@@ -203,17 +203,17 @@ func (s *side) apply(f journal.Effect) {
 		if f.Reason == nil {
 			bad("for no reason")
 		}
-		o.gate, o.final, o.told = blocked, f.Final, s.life
-	case journal.Bury:
+		o.gate, o.final, o.told = blocked, f.Final, s.generation
+	case journal.End:
 		for name, c := range s.objects {
-			if c.parent == f.Object && c.lends && c.gate != buried {
-				bad("its child " + name + " is not buried")
+			if c.parent == f.Object && c.lends && c.gate != ended {
+				bad("its child " + name + " is not ended")
 			}
 		}
-		if f.Tell != (s.life != 0) {
+		if f.Tell != (s.generation != 0) {
 			bad("the plugin is told of it if and only if it is there")
 		}
-		o.gate = buried
+		o.gate = ended
 	}
 }
 
@@ -227,21 +227,21 @@ func (s *side) check() {
 		wrong := false
 		switch e.gate {
 		case open:
-			wrong = state != journal.Open || s.life == 0
+			wrong = state != journal.Open || s.generation == 0
 		case shut: // nobody waits for what is known to fail
-			wrong = state != journal.Creating || s.plugin == blocked || s.life != 0 && e.parent != "" &&
+			wrong = state != journal.Creating || s.plugin == blocked || s.generation != 0 && e.parent != "" &&
 				s.objects[e.parent].gate == blocked
 		case blocked: // the plugin is unreachable, or the object is parked
 			wrong = state != journal.Parked && (state != journal.Creating || s.plugin != blocked)
-		case buried:
+		case ended:
 			wrong = state != journal.Released
 		}
 		if wrong {
-			s.world.fatal("%s: %s is %s with its gate %d and life %d", s.name, name, state, e.gate, s.life)
+			s.world.fatal("%s: %s is %s with its gate %d and generation %d", s.name, name, state, e.gate, s.generation)
 		}
 	}
-	if (s.plugin == open) != (s.life != 0) {
-		s.world.fatal("%s: its gate is %d with life %d", s.name, s.plugin, s.life)
+	if (s.plugin == open) != (s.generation != 0) {
+		s.world.fatal("%s: its gate is %d with generation %d", s.name, s.plugin, s.generation)
 	}
 	if s.making() > journal.Makings {
 		s.world.fatal("%s: %d are being made", s.name, s.making())
@@ -261,7 +261,7 @@ func (s *side) pending() []string {
 
 var verbs = map[journal.Do]string{
 	journal.Lend: "lend", journal.AwaitLoans: "await loans of", journal.Make: "make", journal.Pause: "pause",
-	journal.OpenGate: "open", journal.ShutGate: "shut", journal.BlockGate: "block", journal.Bury: "bury",
+	journal.OpenGate: "open", journal.ShutGate: "shut", journal.BlockGate: "block", journal.End: "end",
 }
 
 // told is an effect as scripts have it. The plugin itself is a dash.

@@ -209,7 +209,7 @@ func (f *family) kill() {
 	if f == nil {
 		return
 	}
-	defer f.starter.bury()
+	defer f.starter.reap()
 	for range rounds {
 		left := false
 		var dying []int // descriptors that end with the processes

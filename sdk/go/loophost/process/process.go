@@ -1,5 +1,5 @@
-// Package process runs one life of a plugin: it starts the command over hashicorp/go-plugin's handshake with mutual TLS
-// on P-256, watches the process, keeps its output harmless and its end bounded.
+// Package process runs one generation of a plugin: it starts the command over hashicorp/go-plugin's handshake with
+// mutual TLS on P-256, watches the process, keeps its output harmless and its end bounded.
 //
 // It knows processes and connections. It must not know objects, loans or what any plugin is for.
 package process
@@ -310,8 +310,8 @@ func (p *Process) Terminate() {
 	}
 }
 
-// Kill ends the process's group at once and frees what the life held; it lets go of an attached process, which lives
-// on. It may be called more than once, by anybody.
+// Kill ends the process's group at once and frees what the generation held; it lets go of an attached process, which
+// goes on. It may be called more than once, by anybody.
 func (p *Process) Kill() {
 	if p.Attached() {
 		p.letGo()

@@ -33,7 +33,7 @@ func (s *Starter) Adopt() error {
 				return
 			}
 			begin := time.Now()
-			s.bury()
+			s.reap()
 			select {
 			// A plugin whose children die all the time costs no more than a look at memory.
 			case <-time.After(max(tableAge, 50*time.Since(begin))):
@@ -45,8 +45,8 @@ func (s *Starter) Adopt() error {
 	return nil
 }
 
-// bury waits for adopted processes that have ended, so that nothing is left of them.
-func (s *Starter) bury() {
+// reap waits for adopted processes that have ended, so that nothing is left of them.
+func (s *Starter) reap() {
 	if s == nil {
 		return
 	}

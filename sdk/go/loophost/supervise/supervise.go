@@ -1,5 +1,5 @@
-// Package supervise decides over the lives of one plugin process: when to launch, when to wait, when to give up for a
-// while. It is a pure state machine: events and the time in, effects out. It knows no process, no clock and no
+// Package supervise decides over the generations of one plugin process: when to launch, when to wait, when to give up
+// for a while. It is a pure state machine: events and the time in, effects out. It knows no process, no clock and no
 // connection.
 package supervise
 
@@ -10,13 +10,14 @@ import (
 
 // The figures of supervision.
 const (
-	// ShortLife is how soon after readiness a death counts against the budget like a failed start.
-	ShortLife = 500 * time.Millisecond
-	// LongLife is how long a life must have been ready to clear the budget.
-	LongLife = 10 * time.Second
+	// ShortUptime is how soon after readiness a death counts against the budget like a failed start.
+	ShortUptime = 500 * time.Millisecond
+	// LongUptime is how long a generation must have been ready to clear the budget.
+	LongUptime = 10 * time.Second
 	// Budget is how many bad lives in a row put a plugin into quarantine.
 	Budget = 5
-	// FirstPause is the pause before the launch after the second bad life in a row; it doubles with each further one.
+	// FirstPause is the pause before the launch after the second bad generation in a row; it doubles with each further
+	// one.
 	FirstPause = 100 * time.Millisecond
 	// LongestPause bounds that pause.
 	LongestPause = 5 * time.Second
@@ -58,15 +59,15 @@ type Event int
 
 // Events.
 const (
-	// Begin asks for the first life.
+	// Begin asks for the first generation.
 	Begin Event = iota
-	// BecameReady says that the life launched last serves.
+	// BecameReady says that the generation launched last serves.
 	BecameReady
-	// Died says that the life launched last has ended, ready or not, and that nothing of it is left.
+	// Died says that the generation launched last has ended, ready or not, and that nothing of it is left.
 	Died
 	// Due says that the pause asked for last is over.
 	Due
-	// Restart is the operator's wish for a new life now.
+	// Restart is the operator's wish for a new generation now.
 	Restart
 	// Stop is the end.
 	Stop
@@ -74,22 +75,22 @@ const (
 
 // Effect is what is to be done: at most one of its fields is set.
 type Effect struct {
-	// Launch starts a life; Died or BecameReady answers.
+	// Launch starts a generation; Died or BecameReady answers.
 	Launch bool
-	// Kill ends the current life; Died answers.
+	// Kill ends the current generation; Died answers.
 	Kill bool
 	// Pause asks for Due after so long. A later effect makes an earlier pause void.
 	Pause time.Duration
 }
 
-// Machine is one plugin's. Its zero value has had no life.
+// Machine is one plugin's. Its zero value has had no generation.
 type Machine struct {
-	state    State
-	running  bool // a life was launched and has not died
-	stopping bool
-	bad      int // bad lives in a row
-	lives    uint64
-	readyAt  time.Time
+	state       State
+	running     bool // a generation was launched and has not died
+	stopping    bool
+	bad         int // bad lives in a row
+	generations uint64
+	readyAt     time.Time
 	// Jitter spreads pauses: it returns a factor from 0.5 to 1.5. Nil means 1.
 	Jitter func() float64
 }
@@ -97,8 +98,8 @@ type Machine struct {
 // State is where the plugin stands.
 func (m *Machine) State() State { return m.state }
 
-// Lives counts launches: it is the generation of the current or last life.
-func (m *Machine) Lives() uint64 { return m.lives }
+// Generation is the number of the current or last generation: it counts launches.
+func (m *Machine) Generation() uint64 { return m.generations }
 
 // Stopping is whether Stop was asked for.
 func (m *Machine) Stopping() bool { return m.stopping }
@@ -142,10 +143,11 @@ func (m *Machine) Step(now time.Time, e Event) Effect {
 	return Effect{}
 }
 
-// launch begins a life. In quarantine the state stays until the life is ready, so that callers do not wait on it.
+// launch begins a generation. In quarantine the state stays until the generation is ready, so that callers do not wait
+// on it.
 func (m *Machine) launch(s State) Effect {
 	m.state, m.running = s, true
-	m.lives++
+	m.generations++
 	m.readyAt = time.Time{}
 	return Effect{Launch: true}
 }
@@ -160,9 +162,9 @@ func (m *Machine) died(now time.Time) Effect {
 		return Effect{}
 	}
 	switch {
-	case m.readyAt.IsZero() || now.Sub(m.readyAt) < ShortLife:
+	case m.readyAt.IsZero() || now.Sub(m.readyAt) < ShortUptime:
 		m.bad++
-	case now.Sub(m.readyAt) >= LongLife:
+	case now.Sub(m.readyAt) >= LongUptime:
 		m.bad = 0
 	}
 	switch {

@@ -78,7 +78,7 @@ func replay(t *testing.T, script string) string {
 		effect := "nothing"
 		switch e := m.Step(start.Add(at), event); {
 		case e.Launch:
-			effect = fmt.Sprintf("launch life %d", m.Lives())
+			effect = fmt.Sprintf("launch generation %d", m.Generation())
 		case e.Kill:
 			effect = "kill"
 		case e.Pause > 0:
@@ -99,7 +99,7 @@ func TestProperties(t *testing.T) {
 		for i := range rapid.IntRange(1, 200).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
 			e := supervise.Event(rapid.IntRange(int(supervise.Begin), int(supervise.Stop)).Draw(t, "event"))
-			lives := m.Lives()
+			generations := m.Generation()
 			effect := m.Step(now, e)
 			if e == supervise.Died {
 				running = false
@@ -109,17 +109,17 @@ func TestProperties(t *testing.T) {
 			}
 			if effect.Launch {
 				if running {
-					t.Fatalf("step %d: two lives at once", i)
+					t.Fatalf("step %d: two generations at once", i)
 				}
 				if stopped {
-					t.Fatalf("step %d: a life after the stop", i)
+					t.Fatalf("step %d: a generation after the stop", i)
 				}
-				if m.Lives() != lives+1 {
+				if m.Generation() != generations+1 {
 					t.Fatalf("step %d: the generation did not grow by one", i)
 				}
 				running, pausing = true, false
-			} else if m.Lives() != lives {
-				t.Fatalf("step %d: the generation grew without a life", i)
+			} else if m.Generation() != generations {
+				t.Fatalf("step %d: the generation grew without a generation", i)
 			}
 			if effect.Kill && !running {
 				t.Fatalf("step %d: killed what does not run", i)
@@ -131,10 +131,10 @@ func TestProperties(t *testing.T) {
 				}
 			}
 			if m.State() == supervise.Ready && !running {
-				t.Fatalf("step %d: ready without a life", i)
+				t.Fatalf("step %d: ready without a generation", i)
 			}
-			// A plugin that was begun and not stopped always has a life or a pause that will end: it is never forgotten.
-			if lives > 0 && !stopped && !running && !pausing {
+			// A plugin that was begun and not stopped always has a generation or a pause that will end: it is never forgotten.
+			if generations > 0 && !stopped && !running && !pausing {
 				t.Fatalf("step %d: nothing will happen any more", i)
 			}
 		}

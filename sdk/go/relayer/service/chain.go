@@ -292,8 +292,8 @@ func (c *Chain[C, K, A, F]) Contracts() []F {
 	return all
 }
 
-// Queue returns the queue of an account by its name as the chain writes it, and starts it if there is none. It lives as
-// long as the chain: jobs come and go, what was accepted stays.
+// Queue returns the queue of an account by its name as the chain writes it, and starts it if there is none. It
+// generations as long as the chain: jobs come and go, what was accepted stays.
 func (c *Chain[C, K, A, F]) Queue(name string) (*Queue[A], error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,8 +2,8 @@
 // connection, on the same socket and certificate as gRPC and chosen by ALPN. docs/wire.md is its specification. Streams
 // and whatever else a frame has no place for stay on gRPC, which every peer has.
 //
-// It knows bytes, connections and metadata. It must not know objects, loans or lives: Bind and Dispatcher are the same
-// above both transports.
+// It knows bytes, connections and metadata. It must not know objects, loans or generations: Bind and Dispatcher are the
+// same above both transports.
 package frames
 
 import (

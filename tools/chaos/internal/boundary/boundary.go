@@ -204,12 +204,12 @@ func signal(p *loophost.Plugin, s syscall.Signal) error {
 	return nil
 }
 
-// grownUp waits until the plugin's life has been ready long enough that its end does not count as a failed start:
+// grownUp waits until the plugin's generation has been ready long enough that its end does not count as a failed start:
 // operators' plugins die once in a while, not twice a second.
 func grownUp(ctx context.Context, p *loophost.Plugin) error {
 	return until(ctx, 30*time.Second, "plugin "+p.Name()+" to have lived for a while", func() bool {
 		s := p.Status()
-		return s.State == supervise.Ready && time.Since(s.ReadyAt) > supervise.ShortLife+50*time.Millisecond
+		return s.State == supervise.Ready && time.Since(s.ReadyAt) > supervise.ShortUptime+50*time.Millisecond
 	})
 }
 

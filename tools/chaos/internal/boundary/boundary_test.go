@@ -184,7 +184,7 @@ func TestPlugin(t *testing.T) {
 	if err := signal(p.Plugin, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := until(t.Context(), 10*time.Second, "the next life", func() bool {
+	if err := until(t.Context(), 10*time.Second, "the next generation", func() bool {
 		return p.Status().Generation == 2 && p.Status().PID != 0
 	}); err != nil {
 		t.Error(err)

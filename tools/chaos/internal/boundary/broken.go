@@ -28,7 +28,7 @@ func (b Bench) broken(ctx context.Context, r *trial.Report) error {
 	withFault := func(text string) string { return fmt.Sprintf("%s='%s' exec %s", fault.Key, text, b.Self) }
 	for _, v := range []struct {
 		what string
-		// becomes is the program in every life after the first; empty: no other.
+		// becomes is the program in every generation after the first; empty: no other.
 		becomes string
 		config  string // of the chain that is called
 		state   supervise.State

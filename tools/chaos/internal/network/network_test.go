@@ -195,7 +195,7 @@ func TestCountOfFailures(t *testing.T) {
 	}
 }
 
-// A node's socket lies beside the configuration that its process was started with, whatever life of it that is.
+// A node's socket lies beside the configuration that its process was started with, whatever generation of it that is.
 func TestSocketOfANode(t *testing.T) {
 	t.Parallel()
 	const node = `sh -c 'echo; read x' sh --config /net/node-%d/config.toml`

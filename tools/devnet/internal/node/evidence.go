@@ -123,7 +123,7 @@ func roundOf(digest, epoch, number string, base int) (Round, error) {
 	return round, nil
 }
 
-// Tale is what a node's log tells of reports, in the order of time and of all lives of the node.
+// Tale is what a node's log tells of reports, in the order of time and of all generations of the node.
 type Tale struct {
 	// Accepted were handed to the relayer, which answered that it has them.
 	Accepted []Round

@@ -101,7 +101,7 @@ func TestTale(t *testing.T) {
 		`time=2026-11-23T05:23:49.898Z level=INFO msg="eventTTransmitTimeout: Transmitting" configDigest=` + digestText +
 		" epoch=3 round=1\n" +
 		`time=2026-11-23T05:23:49.898Z level=ERROR msg="eventTTransmitTimeout: ContractTransmitter.Transmit error" configDigest=` + digestText + " error=no\n" +
-		`time=2026-11-23T05:23:50.000Z level=INFO msg="a line that a kill cut off` + // the next life goes on behind it
+		`time=2026-11-23T05:23:50.000Z level=INFO msg="a line that a kill cut off` + // the next generation goes on behind it
 		line(`job=1 digest=`+digestText+` epoch=4 round=7`) +
 		strings.Repeat("x", 1<<20) + "\n" +
 		`level=INFO msg="a transmission ended" plugin=evm epoch=20 round=17 reason="the contract has a transmission of epoch 24 round 13" ending=reverted` + "\n" +

@@ -118,11 +118,11 @@ type Node struct {
 	operators  *http.Transport // to the socket
 	client     nodev1connect.NodeServiceClient
 
-	life atomic.Pointer[life]
+	generation atomic.Pointer[generation]
 }
 
-// life is one process of the node: it has as many as it is started again.
-type life struct {
+// generation is one process of the node: it has as many as it is started again.
+type generation struct {
 	number  int // from 1
 	process *process.Process
 	killed  atomic.Bool // by Kill
@@ -157,14 +157,14 @@ func (n *Node) start(launcher *process.Launcher, number int) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.settings.Name, err)
 	}
-	n.life.Store(&life{number: number, process: started})
+	n.generation.Store(&generation{number: number, process: started})
 	return nil
 }
 
 // Kill kills the node's process and returns when it has ended; its plugins are left to find out by themselves. Again
 // starts it once more.
 func (n *Node) Kill() {
-	now := n.life.Load()
+	now := n.generation.Load()
 	now.killed.Store(true)
 	now.process.Kill()
 	n.transport.CloseIdleConnections()
@@ -173,18 +173,18 @@ func (n *Node) Kill() {
 
 // Again starts a node that was killed, with the same folder, ports, keys and jobs, and does not wait for it. It must
 // not be called while Stop is.
-func (n *Node) Again(launcher *process.Launcher) error { return n.start(launcher, n.Life()+1) }
+func (n *Node) Again(launcher *process.Launcher) error { return n.start(launcher, n.Generation()+1) }
 
-// Life counts the processes of the node so far. What was asked in one life is not answered in the next.
-func (n *Node) Life() int { return n.life.Load().number }
+// Generation counts the processes of the node so far. What was asked in one generation is not answered in the next.
+func (n *Node) Generation() int { return n.generation.Load().number }
 
 // PID is the number of the node's process.
-func (n *Node) PID() int { return n.life.Load().process.PID() }
+func (n *Node) PID() int { return n.generation.Load().process.PID() }
 
-// Watch waits until the process of this life ends by itself, and returns Exit then; nil when Kill ended it, or ctx the
-// waiting.
+// Watch waits until the process of this generation ends by itself, and returns Exit then; nil when Kill ended it, or
+// ctx the waiting.
 func (n *Node) Watch(ctx context.Context) error {
-	now := n.life.Load()
+	now := n.generation.Load()
 	select {
 	case <-now.process.Done():
 	case <-ctx.Done():
@@ -218,12 +218,12 @@ func (n *Node) Move(address string) error {
 }
 
 // Ended is closed when the node's process has ended.
-func (n *Node) Ended() <-chan struct{} { return n.life.Load().process.Done() }
+func (n *Node) Ended() <-chan struct{} { return n.generation.Load().process.Done() }
 
 // Exit says how the process ended, and what it said last.
-func (n *Node) Exit() error { return n.exit(n.life.Load()) }
+func (n *Node) Exit() error { return n.exit(n.generation.Load()) }
 
-func (n *Node) exit(l *life) error {
+func (n *Node) exit(l *generation) error {
 	return fmt.Errorf("%s ended by itself (%s); its last lines:\n%s", n.Name(), l.process.Exit(),
 		lastWords(l.process.Tail(math.MaxInt)))
 }
@@ -244,11 +244,11 @@ func lastWords(tail string) string {
 }
 
 // Tail is the last lines of the node's log.
-func (n *Node) Tail() string { return n.life.Load().process.Tail(shownLines) }
+func (n *Node) Tail() string { return n.generation.Load().process.Tail(shownLines) }
 
 // Stop ends the node, by force when it takes longer than 5 s.
 func (n *Node) Stop() {
-	n.life.Load().process.Stop(grace)
+	n.generation.Load().process.Stop(grace)
 	n.transport.CloseIdleConnections()
 	n.operators.CloseIdleConnections()
 }

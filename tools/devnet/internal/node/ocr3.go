@@ -14,7 +14,7 @@ import (
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 )
 
-// Votes are what a node counts of its jobs over OCR3 in one life. Each life counts from zero.
+// Votes are what a node counts of its jobs over OCR3 in one generation. Each generation counts from zero.
 type Votes struct {
 	// Outcomes are those that its products computed and it voted for, Reports those of them, and Epochs those that it
 	// entered.
@@ -23,7 +23,7 @@ type Votes struct {
 	Lost map[string]uint64
 }
 
-// Add adds what was counted in another life.
+// Add adds what was counted in another generation.
 func (v Votes) Add(other Votes) Votes {
 	v.Outcomes += other.Outcomes
 	v.Reports += other.Reports

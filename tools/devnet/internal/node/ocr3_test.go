@@ -35,7 +35,7 @@ loop_plugin_generation{plugin="evm"} 1
 	added := Votes{}.Add(got).Add(Votes{Epochs: 1, Lost: map[string]uint64{"Observation": 1, "Outcome": 1}})
 	want = Votes{Outcomes: 23, Reports: 19, Epochs: 3, Lost: map[string]uint64{"Observation": 4, "Outcome": 1}}
 	if diff := cmp.Diff(want, added); diff != "" || got.Lost["Observation"] != 3 {
-		t.Errorf("two lives (-want +got), of which the first is %v:\n%s", got, diff)
+		t.Errorf("two generations (-want +got), of which the first is %v:\n%s", got, diff)
 	}
 	if got, err := votes(strings.NewReader("")); err != nil || got.Outcomes+got.Epochs != 0 {
 		t.Errorf("no metrics: %+v, %v", got, err)

@@ -106,7 +106,7 @@ type Plugin struct {
 	InProcess bool
 	// PID is its process; 0: none now, or none of its own.
 	PID int
-	// Generation is which life this is, from 1; Restarts counts the lives after the first.
+	// Generation is which generation this is, from 1; Restarts counts the generations after the first.
 	Generation, Restarts uint64
 }
 

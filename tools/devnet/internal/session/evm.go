@@ -152,11 +152,11 @@ func (e *evmLedger) watch(ctx context.Context, take func(transmission) error) er
 // take hours to call a block final are not waited for.
 const finalityDepth = 50
 
-// bury implements keeper.
-func (e *evmLedger) bury(ctx context.Context) { e.chain.Seal(ctx) }
+// finalize implements keeper.
+func (e *evmLedger) finalize(ctx context.Context) { e.chain.Seal(ctx) }
 
-// burial implements keeper.
-func (e *evmLedger) burial(ctx context.Context) (time.Duration, error) {
+// finality implements keeper.
+func (e *evmLedger) finality(ctx context.Context) (time.Duration, error) {
 	blockTime, err := e.chain.BlockTime(ctx)
 	return finalityDepth * blockTime, err
 }

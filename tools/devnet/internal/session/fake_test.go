@@ -86,7 +86,7 @@ func runFakeNode(configFile string) error {
 			return errors.New("fake: the database is broken")
 		}
 	}
-	// The job of an earlier life.
+	// The job of an earlier generation.
 	if spec, err := os.ReadFile("job"); err == nil {
 		f.jobs <- string(spec)
 		if outcome, err := os.ReadFile(filepath.Join("..", "outcome")); err == nil {
@@ -140,7 +140,7 @@ func runFakeNode(configFile string) error {
 	api := http.NewServeMux()
 	api.Handle(nodev1connect.NewNodeServiceHandler(f))
 	socket := filepath.Join(value("RootDir"), "loop.sock")
-	_ = os.Remove(socket) // that of an earlier life
+	_ = os.Remove(socket) // that of an earlier generation
 	operators, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
@@ -360,7 +360,7 @@ func (f *fakeNode) transmit(ctx context.Context) {
 			return
 		default:
 		}
-		// Its transactions number its rounds, in this life as in those before.
+		// Its transactions number its rounds, in this generation as in those before.
 		nonce, err := client.NonceAt(ctx, auth.From, nil)
 		if err != nil {
 			break

@@ -115,7 +115,7 @@ func (n *network) kill(ctx context.Context, group *errgroup.Group) error {
 			deeds = append(deeds, func() error { return n.killAll(ctx, group) })
 		}
 		if len(deeds) == 0 {
-			continue // all of them are between two lives
+			continue // all of them are between two generations
 		}
 		chosen := random.IntN(len(deeds))
 		if delay := time.Duration(random.Int64N(int64(aimSpread))); n.config.Aim && random.IntN(2) == 0 {

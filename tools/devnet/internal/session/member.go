@@ -22,12 +22,12 @@ type member struct {
 	plugins []node.Plugin // as it last reported them
 	left    []int         // processes of plugins when it was killed last
 	away    bool          // it was killed and is not ready again
-	// What died with its processes: the lives of its plugins, what it observed, when that was.
-	lives    map[string]uint64
-	observed node.Observations
-	votes    node.Votes
-	failures map[string]uint64 // of its job
-	killed   []time.Time
+	// What died with its processes: the generations of its plugins, what it observed, when that was.
+	generations map[string]uint64
+	observed    node.Observations
+	votes       node.Votes
+	failures    map[string]uint64 // of its job
+	killed      []time.Time
 	// accepted are the reports that it handed to its relayer: its Store was seen to hold them, or its log says so.
 	accepted map[node.Round]bool
 	// ended are the reports of which its relayer said what became of them, without their configuration.
@@ -35,11 +35,11 @@ type member struct {
 }
 
 func newMember(started *node.Node) *member {
-	return &member{Node: started, lives: map[string]uint64{}, observed: node.Observations{},
+	return &member{Node: started, generations: map[string]uint64{}, observed: node.Observations{},
 		accepted: map[node.Round]bool{}, ended: map[node.Round]bool{}}
 }
 
-// memory is what a node says of one life, and forgets with it.
+// memory is what a node says of one generation, and forgets with it.
 type memory struct {
 	plugins  []node.Plugin
 	observed node.Observations // of the median
@@ -59,7 +59,7 @@ func (m *member) leave(last memory) {
 		if plugin.PID > 0 {
 			m.left = append(m.left, plugin.PID)
 		}
-		m.lives[plugin.Name] += plugin.Generation
+		m.generations[plugin.Name] += plugin.Generation
 	}
 	maps.Copy(m.observed, last.observed)
 }
@@ -87,12 +87,12 @@ func (m *member) isAway() bool {
 // ask asks the node something that it need not answer while it is killed and started again: asked is whether it
 // answered, and err is nil when a kill came in between.
 func (m *member) ask(do func() error) (asked bool, err error) {
-	life := m.Life()
+	generation := m.Generation()
 	if m.isAway() {
 		return false, nil
 	}
 	err = do()
-	if err != nil && (m.isAway() || m.Life() != life) {
+	if err != nil && (m.isAway() || m.Generation() != generation) {
 		return false, nil
 	}
 	return err == nil, err
@@ -113,17 +113,17 @@ func (m *member) refresh(ctx context.Context) error {
 	return nil
 }
 
-// known are the plugins as the node last reported them, and restarts the lives of plugins after their first.
+// known are the plugins as the node last reported them, and restarts the generations of plugins after their first.
 func (m *member) known() (plugins []node.Plugin, restarts uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	total := maps.Clone(m.lives)
+	total := maps.Clone(m.generations)
 	for _, plugin := range m.plugins {
 		total[plugin.Name] += plugin.Generation
 	}
-	for _, lives := range total {
-		if lives > 0 {
-			restarts += lives - 1
+	for _, generations := range total {
+		if generations > 0 {
+			restarts += generations - 1
 		}
 	}
 	return m.plugins, restarts

@@ -89,7 +89,7 @@ func TestProductAllKilled(t *testing.T) {
 			t.Errorf("after outcome %d, %d was found and %d landed", r.Landed, r.Restored, r.Next)
 		}
 	}
-	// Each of the three lives of each node counts anew.
+	// Each of the three generations of each node counts anew.
 	if p := got.Product; p.Votes != 3*80 || p.Lost["Observation"] != 3*4 || p.Epochs != 6 ||
 		p.Failures[0] != (Failure{"fake: all, by Fake", 24}) {
 		t.Errorf("the product's counts are %+v", p)

@@ -147,7 +147,7 @@ type Result struct {
 	PluginProcesses int `json:"plugin_processes"`
 	// InProcess says that the plugins ran inside the nodes.
 	InProcess bool `json:"in_process"`
-	// Kills counts the processes that devnet killed, Restarts the lives of plugins after their first.
+	// Kills counts the processes that devnet killed, Restarts the generations of plugins after their first.
 	Kills    int    `json:"kills"`
 	Restarts uint64 `json:"restarts"`
 	// NodeRestarts counts the nodes among Kills, which were started again. A node that ends by itself ends the session.

@@ -175,7 +175,7 @@ func TestRunKills(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Victims may be between two lives when the end comes, on a busy machine more than one.
+	// Victims may be between two generations when the end comes, on a busy machine more than one.
 	if got.Kills < 5 || got.Restarts < uint64(got.Kills)/2 || got.Restarts > uint64(got.Kills) ||
 		got.Transmissions != 20 || got.NodeRestarts != 0 {
 		t.Errorf("the result is %+v", got)
@@ -217,7 +217,7 @@ func TestRunKillsNodes(t *testing.T) {
 	}
 	// Each node that comes again has two plugins anew.
 	if most := uint64(got.Kills + nodes); got.Restarts < uint64(nodes) || got.Restarts > most {
-		t.Errorf("%d lives of plugins after the first, want %d to %d", got.Restarts, nodes, most)
+		t.Errorf("%d generations of plugins after the first, want %d to %d", got.Restarts, nodes, most)
 	}
 	if r := got.Reports; r == nil || r.Accepted == 0 || r.Lost+r.LandedTwice+r.InFlight+r.NonceGaps > 0 {
 		t.Errorf("the reports are %+v", r)

@@ -19,10 +19,10 @@ const (
 
 // keeper is a chain that can tell all about its accounts, and that devnet can bring to rest.
 type keeper interface {
-	// bury makes a block, so that what is on the chain becomes final.
-	bury(ctx context.Context)
-	// burial is how long that takes on a chain that lets nobody make blocks.
-	burial(ctx context.Context) (time.Duration, error)
+	// finalize makes a block, so that what is on the chain becomes final.
+	finalize(ctx context.Context)
+	// finality is how long that takes on a chain that lets nobody make blocks.
+	finality(ctx context.Context) (time.Duration, error)
 	// books are all that Books asks of a chain.
 	books(ctx context.Context, members []*member) (audit.Books, error)
 }
@@ -38,11 +38,11 @@ func (n *network) settle(ctx context.Context) error {
 	defer ticker.Stop()
 	patience := cmp.Or(n.config.settleTimeout, settleTimeout)
 	if kept, tells := n.ledger.(keeper); tells {
-		burial, err := kept.burial(ctx)
+		finality, err := kept.finality(ctx)
 		if err != nil {
 			return err
 		}
-		patience += burial
+		patience += finality
 	}
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
@@ -105,7 +105,7 @@ func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *
 	}
 	kept, tells := n.ledger.(keeper)
 	if tells {
-		kept.bury(ctx)
+		kept.finalize(ctx)
 	}
 	if left != nil && !late {
 		return false, nil, nil

@@ -219,7 +219,7 @@ func (n *network) checkResumed() error {
 	return nil
 }
 
-// counts are what the node counted in all of its lives, and the errors of its job.
+// counts are what the node counted in all of its generations, and the errors of its job.
 func (m *member) counts(ctx context.Context) (votes node.Votes, failures map[string]uint64, err error) {
 	if _, err := m.ask(func() (err error) { votes, err = m.Votes(ctx); return err }); err != nil {
 		return node.Votes{}, nil, err
@@ -232,7 +232,7 @@ func (m *member) counts(ctx context.Context) (votes node.Votes, failures map[str
 	return m.votes.Add(votes), added(m.failures, failures), nil
 }
 
-// added are the counts of two lives together.
+// added are the counts of two generations together.
 func added(a, b map[string]uint64) map[string]uint64 {
 	all := map[string]uint64{}
 	for _, counts := range []map[string]uint64{a, b} {

@@ -154,7 +154,7 @@ func (n *network) ask(ctx context.Context) error {
 	var processes int
 	var restarts uint64
 	for _, m := range n.members {
-		shown := table.Node{Name: m.Name(), URL: m.URL(), Restarts: m.Life() - 1, Away: m.isAway()}
+		shown := table.Node{Name: m.Name(), URL: m.URL(), Restarts: m.Generation() - 1, Away: m.isAway()}
 		plugins, again := m.known()
 		restarts += again
 		for _, plugin := range plugins {

@@ -159,9 +159,9 @@ const (
 	PluginState_PLUGIN_STATE_STARTING PluginState = 1
 	// Serves.
 	PluginState_PLUGIN_STATE_READY PluginState = 2
-	// Ended; the next life comes after a pause.
+	// Ended; the next generation comes after a pause.
 	PluginState_PLUGIN_STATE_RESTARTING PluginState = 3
-	// Failed five times in a row; a new life is tried rarely.
+	// Failed five times in a row; a new generation is tried rarely.
 	PluginState_PLUGIN_STATE_QUARANTINED PluginState = 4
 	// Ended for good.
 	PluginState_PLUGIN_STATE_STOPPED PluginState = 5
@@ -1675,7 +1675,7 @@ func (x *RestartPluginRequest) GetName() string {
 	return ""
 }
 
-// RestartPluginResponse describes the plugin in its new life.
+// RestartPluginResponse describes the plugin in its new generation.
 type RestartPluginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The plugin.
@@ -1734,15 +1734,15 @@ type PluginStatus struct {
 	InProcess bool `protobuf:"varint,4,opt,name=in_process,json=inProcess,proto3" json:"in_process,omitempty"`
 	// Its process; 0 when there is none.
 	Pid int32 `protobuf:"varint,5,opt,name=pid,proto3" json:"pid,omitempty"`
-	// Which life this is, from 1.
+	// Which generation this is, from 1.
 	Generation uint64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
-	// Lives that ended though nobody asked for it.
+	// Generations that ended though nobody asked for it.
 	Restarts uint64 `protobuf:"varint,7,opt,name=restarts,proto3" json:"restarts,omitempty"`
-	// When this life became ready; absent while it is not.
+	// When this generation became ready; absent while it is not.
 	ReadyAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ready_at,json=readyAt,proto3" json:"ready_at,omitempty"`
-	// How the last life ended, in one sentence of some 200 characters at most: exit status, signal, or what failed.
+	// How the last generation ended, in one sentence of some 200 characters at most: exit status, signal, or what failed.
 	LastExit string `protobuf:"bytes,9,opt,name=last_exit,json=lastExit,proto3" json:"last_exit,omitempty"`
-	// The last lines of stderr of the last life that ended.
+	// The last lines of stderr of the last generation that ended.
 	LastStderr []string `protobuf:"bytes,10,rep,name=last_stderr,json=lastStderr,proto3" json:"last_stderr,omitempty"`
 	// Version that the plugin gave.
 	Version string `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
@@ -1766,7 +1766,7 @@ type PluginStatus struct {
 	ConfinementLacks []string `protobuf:"bytes,20,rep,name=confinement_lacks,json=confinementLacks,proto3" json:"confinement_lacks,omitempty"`
 	// The process that stands by; absent when none is to.
 	Standby *StandbyStatus `protobuf:"bytes,21,opt,name=standby,proto3" json:"standby,omitempty"`
-	// What the start of the life that became ready last was made of, in order. One whose process had stood by took few steps.
+	// What the start of the generation that became ready last was made of, in order. One whose process had stood by took few steps.
 	Start []*StartStep `protobuf:"bytes,22,rep,name=start,proto3" json:"start,omitempty"`
 	// Its health as the node saw it last; absent while it has not been looked at.
 	Health        *HealthCheck `protobuf:"bytes,23,opt,name=health,proto3" json:"health,omitempty"`
@@ -1965,7 +1965,7 @@ func (x *PluginStatus) GetHealth() *HealthCheck {
 	return nil
 }
 
-// StartStep is a part of the start of a plugin's life.
+// StartStep is a part of the start of a plugin's generation.
 type StartStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What was done, for people.

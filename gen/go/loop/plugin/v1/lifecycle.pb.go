@@ -33,7 +33,7 @@ type InitRequest struct {
 	ClientCertificatePem string `protobuf:"bytes,3,opt,name=client_certificate_pem,json=clientCertificatePem,proto3" json:"client_certificate_pem,omitempty"`
 	// The private key of that certificate, PKCS #8 in PEM. It never leaves the process.
 	ClientKeyPem string `protobuf:"bytes,4,opt,name=client_key_pem,json=clientKeyPem,proto3" json:"client_key_pem,omitempty"`
-	// Which life of the plugin this process is, from 1. Servers answer it in the trailer `loop-generation`.
+	// Which generation of the plugin this process is, from 1. Servers answer it in the trailer `loop-generation`.
 	Generation uint64 `protobuf:"varint,5,opt,name=generation,proto3" json:"generation,omitempty"`
 	// The largest message, in bytes, that either side sends or accepts.
 	MaxMessageBytes uint32 `protobuf:"varint,6,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`

@@ -33,13 +33,13 @@ const (
 // "plugin"). SDKs implement it; authors of plugins never see it.
 type LifecycleServiceClient interface {
 	// Init is the first call on a new process, made once by the host: it tells the plugin where and how to call back, and
-	// which life this is. Calls on other services before it are FAILED_PRECONDITION.
+	// which generation this is. Calls on other services before it are FAILED_PRECONDITION.
 	//
 	// Errors: INVALID_ARGUMENT (a certificate that does not parse), FAILED_PRECONDITION (already initialised).
 	Init(ctx context.Context, in *InitRequest, opts ...grpc.CallOption) (*InitResponse, error)
-	// Release ends objects: the host calls it when a job ends, for children before parents. The names are buried for
-	// the rest of the process's life, so that a create that arrives late is refused. A name that is not known is buried
-	// too and is no error.
+	// Release ends objects: the host calls it when a job ends, for children before parents. The names stay
+	// released until the process ends, so that a create that arrives late is refused. A name that is not known is
+	// released too, and is no error.
 	//
 	// Errors: INVALID_ARGUMENT (no names).
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
@@ -107,13 +107,13 @@ func (c *lifecycleServiceClient) Drain(ctx context.Context, in *DrainRequest, op
 // "plugin"). SDKs implement it; authors of plugins never see it.
 type LifecycleServiceServer interface {
 	// Init is the first call on a new process, made once by the host: it tells the plugin where and how to call back, and
-	// which life this is. Calls on other services before it are FAILED_PRECONDITION.
+	// which generation this is. Calls on other services before it are FAILED_PRECONDITION.
 	//
 	// Errors: INVALID_ARGUMENT (a certificate that does not parse), FAILED_PRECONDITION (already initialised).
 	Init(context.Context, *InitRequest) (*InitResponse, error)
-	// Release ends objects: the host calls it when a job ends, for children before parents. The names are buried for
-	// the rest of the process's life, so that a create that arrives late is refused. A name that is not known is buried
-	// too and is no error.
+	// Release ends objects: the host calls it when a job ends, for children before parents. The names stay
+	// released until the process ends, so that a create that arrives late is refused. A name that is not known is
+	// released too, and is no error.
 	//
 	// Errors: INVALID_ARGUMENT (no names).
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)

@@ -167,7 +167,7 @@ const (
 // An oracle whose Observation, ValidateObservation or Outcome fails has no part in the votes until the next epoch,
 // which can take as long as DeltaProgress; without a quorum of votes the network rests. So a product that has nothing
 // to say says that, by an observation that its Outcome leaves out, and errs only where it cannot know what it should
-// answer. While an instance is away the host waits for it, and asks the next life of its process what the last one did
+// answer. While an instance is away the host waits for it, and asks the next generation of its process what the last one did
 // not answer. It asks anew as well after UNAVAILABLE and when a call has used up its own time, for as long as the round
 // lasts; any other error is taken as the answer.
 //
@@ -305,7 +305,7 @@ func (c *ocr3PluginServiceClient) ShouldTransmitAcceptedReport(ctx context.Conte
 // An oracle whose Observation, ValidateObservation or Outcome fails has no part in the votes until the next epoch,
 // which can take as long as DeltaProgress; without a quorum of votes the network rests. So a product that has nothing
 // to say says that, by an observation that its Outcome leaves out, and errs only where it cannot know what it should
-// answer. While an instance is away the host waits for it, and asks the next life of its process what the last one did
+// answer. While an instance is away the host waits for it, and asks the next generation of its process what the last one did
 // not answer. It asks anew as well after UNAVAILABLE and when a call has used up its own time, for as long as the round
 // lasts; any other error is taken as the answer.
 //

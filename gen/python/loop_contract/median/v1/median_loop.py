@@ -201,7 +201,7 @@ class MedianFactoryProvider(
 
 @dataclass(frozen=True)
 class CreateMedianFactoryLoans:
-    """The objects that the host lends to a new MedianFactory for its life."""
+    """The objects that the host lends to a new MedianFactory for its lifetime."""
 
     provider: MedianFactoryProvider
     value_source: datasource_loop.DataSourceServiceStub

@@ -20,16 +20,16 @@ class LifecycleService(Servicer):
     @abstractmethod
     async def init(self, request: lifecycle_pb2.InitRequest) -> lifecycle_pb2.InitResponse:
         """Init is the first call on a new process, made once by the host: it tells the plugin where and how to call back, and
-        which life this is. Calls on other services before it are FAILED_PRECONDITION.
+        which generation this is. Calls on other services before it are FAILED_PRECONDITION.
 
         Errors: INVALID_ARGUMENT (a certificate that does not parse), FAILED_PRECONDITION (already initialised).
         """
 
     @abstractmethod
     async def release(self, request: lifecycle_pb2.ReleaseRequest) -> lifecycle_pb2.ReleaseResponse:
-        """Release ends objects: the host calls it when a job ends, for children before parents. The names are buried for
-        the rest of the process's life, so that a create that arrives late is refused. A name that is not known is buried
-        too and is no error.
+        """Release ends objects: the host calls it when a job ends, for children before parents. The names stay
+        released until the process ends, so that a create that arrives late is refused. A name that is not known is
+        released too, and is no error.
 
         Errors: INVALID_ARGUMENT (no names).
         """
@@ -56,7 +56,7 @@ class LifecycleServiceStub(Stub):
         self, request: lifecycle_pb2.InitRequest, *, timeout: float | None = None
     ) -> lifecycle_pb2.InitResponse:
         """Init is the first call on a new process, made once by the host: it tells the plugin where and how to call back, and
-        which life this is. Calls on other services before it are FAILED_PRECONDITION.
+        which generation this is. Calls on other services before it are FAILED_PRECONDITION.
 
         Errors: INVALID_ARGUMENT (a certificate that does not parse), FAILED_PRECONDITION (already initialised).
         """
@@ -65,9 +65,9 @@ class LifecycleServiceStub(Stub):
     async def release(
         self, request: lifecycle_pb2.ReleaseRequest, *, timeout: float | None = None
     ) -> lifecycle_pb2.ReleaseResponse:
-        """Release ends objects: the host calls it when a job ends, for children before parents. The names are buried for
-        the rest of the process's life, so that a create that arrives late is refused. A name that is not known is buried
-        too and is no error.
+        """Release ends objects: the host calls it when a job ends, for children before parents. The names stay
+        released until the process ends, so that a create that arrives late is refused. A name that is not known is
+        released too, and is no error.
 
         Errors: INVALID_ARGUMENT (no names).
         """

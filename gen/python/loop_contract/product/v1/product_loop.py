@@ -102,7 +102,7 @@ class ProductFactoryProvider(
 
 @dataclass(frozen=True)
 class CreateProductFactoryLoans:
-    """The objects that the host lends to a new ProductFactory for its life."""
+    """The objects that the host lends to a new ProductFactory for its lifetime."""
 
     provider: ProductFactoryProvider
     pipelines: pipeline_loop.PipelineServiceStub

@@ -458,7 +458,7 @@ class Chain(
 
 @dataclass(frozen=True)
 class CreateChainLoans:
-    """The objects that the host lends to a new Chain for its life."""
+    """The objects that the host lends to a new Chain for its lifetime."""
 
     keystore: keystore_loop.KeystoreServiceStub
     store: store_loop.StoreServiceStub

@@ -25,7 +25,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// oracle is one oracle: what its node lends and remembers, and the life of its plugin.
+// oracle is one oracle: what its node lends and remembers, and the generation of its plugin.
 type oracle struct {
 	id       int
 	settings *Settings
@@ -36,10 +36,10 @@ type oracle struct {
 	config   *reportingv1.CreateOcr3PluginRequest
 	accepted map[string]bool // answers, as a node keeps them
 
-	life   *subject.Subject
-	lives  uint64
-	plugin reportingv1.Ocr3PluginServiceClient
-	info   *reportingv1.CreateOcr3PluginResponse // of the first life
+	generation  *subject.Subject
+	generations uint64
+	plugin      reportingv1.Ocr3PluginServiceClient
+	info        *reportingv1.CreateOcr3PluginResponse // of the first generation
 }
 
 func digest() []byte { return bytes.Repeat([]byte{3}, 32) }
@@ -70,20 +70,20 @@ func newOracle(s *Settings, id int) *oracle {
 	return o
 }
 
-// begin starts a life and makes its objects again by their names.
+// begin starts a generation and makes its objects again by their names.
 func (o *oracle) begin(ctx context.Context) error {
-	o.lives++
+	o.generations++
 	var err error
-	if o.life, err = subject.Start(ctx, subject.Settings{
+	if o.generation, err = subject.Start(ctx, subject.Settings{
 		Kind: productv1loop.ProductKind(), Command: o.settings.Command, Env: o.settings.Env, InProcess: o.settings.InProcess,
 		StartTimeout: o.settings.StartTimeout, LogLevel: slog.LevelInfo,
-	}, o.host, o.lives); err != nil {
+	}, o.host, o.generations); err != nil {
 		return err
 	}
-	if err := o.life.Initialise(ctx); err != nil {
+	if err := o.generation.Initialise(ctx); err != nil {
 		return fmt.Errorf("LifecycleService.Init: %w", err)
 	}
-	root := productv1.NewProductServiceClient(wire.Bind(o.life.Conn, ""))
+	root := productv1.NewProductServiceClient(wire.Bind(o.generation.Conn, ""))
 	if o.factory.GetProviderType() == "" {
 		description, err := root.DescribeProduct(ctx, &productv1.DescribeProductRequest{})
 		if err != nil {
@@ -96,7 +96,7 @@ func (o *oracle) begin(ctx context.Context) error {
 	if _, err := root.CreateProductFactory(ctx, o.factory); err != nil {
 		return fmt.Errorf("CreateProductFactory: %w", err)
 	}
-	info, err := reportingv1.NewOcr3PluginFactoryServiceClient(wire.Bind(o.life.Conn, o.factory.GetName())).
+	info, err := reportingv1.NewOcr3PluginFactoryServiceClient(wire.Bind(o.generation.Conn, o.factory.GetName())).
 		CreateOcr3Plugin(ctx, o.config)
 	if err != nil {
 		return fmt.Errorf("CreateOcr3Plugin: %w", err)
@@ -114,7 +114,7 @@ func (o *oracle) begin(ctx context.Context) error {
 			o.info,
 		)
 	}
-	o.plugin = reportingv1.NewOcr3PluginServiceClient(wire.Bind(o.life.Conn, o.config.GetName()))
+	o.plugin = reportingv1.NewOcr3PluginServiceClient(wire.Bind(o.generation.Conn, o.config.GetName()))
 	return nil
 }
 
@@ -124,9 +124,9 @@ func (o *oracle) restart(ctx context.Context) error {
 }
 
 func (o *oracle) close() {
-	if o.life != nil {
-		o.life.Close()
-		o.life = nil
+	if o.generation != nil {
+		o.generation.Close()
+		o.generation = nil
 	}
 }
 
@@ -177,7 +177,7 @@ func (o *oracle) quorum(ctx context.Context, r *reportingv1.Ocr3PluginServiceObs
 	return answer.GetQuorumReached(), err
 }
 
-// accept asks whether a report is worth a transmission, once in the oracle's life.
+// accept asks whether a report is worth a transmission, once in the oracle's generation.
 func (o *oracle) accept(ctx context.Context, seqNr uint64, report *reportingv1.ReportWithInfo) (bool, error) {
 	key := fmt.Sprintf("%d %x", seqNr, reporting.ReportID(report))
 	if answer, known := o.accepted[key]; known {

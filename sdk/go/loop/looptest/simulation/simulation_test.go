@@ -50,8 +50,8 @@ type counter struct {
 	accepted  atomic.Uint64
 }
 
-// lives counts those of all plugins of a fault.
-var lives atomic.Uint32
+// generations counts those of all plugins of a fault.
+var generations atomic.Uint32
 
 func newCounter(fault string) func(*loop.Host) productv1loop.ProductService {
 	return func(*loop.Host) productv1loop.ProductService { return &counter{fault: fault} }
@@ -82,7 +82,7 @@ func (c *counter) CreateOcr3Plugin(_ context.Context,
 	case "declares too much":
 		response.Limits.MaxReportCount, response.Limits.MaxReportLength = 2000, 1<<20
 	case "declares something else each time":
-		response.Limits.MaxReportLength = 16 + lives.Add(1)
+		response.Limits.MaxReportLength = 16 + generations.Add(1)
 	case "quorum by number":
 		response.ObservationQuorum = reportingv1.ObservationQuorum_OBSERVATION_QUORUM_TWO_F_PLUS_ONE
 	}

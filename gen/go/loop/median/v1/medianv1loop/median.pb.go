@@ -30,7 +30,7 @@ type MedianFactory interface {
 	reportingv1loop.ReportingPluginFactoryService
 }
 
-// CreateMedianFactoryLoans are the objects that the host lends to a new MedianFactory for its life.
+// CreateMedianFactoryLoans are the objects that the host lends to a new MedianFactory for its lifetime.
 type CreateMedianFactoryLoans struct {
 	// The relayer's provider for the job's contract.
 	Provider MedianFactoryProvider

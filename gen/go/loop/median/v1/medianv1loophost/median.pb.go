@@ -31,7 +31,7 @@ type Median struct {
 	MedianService
 }
 
-// LaunchMedian starts a plugin of kind median and waits until its first life is ready.
+// LaunchMedian starts a plugin of kind median and waits until its first generation is ready.
 func LaunchMedian(ctx context.Context, r *loophost.Runtime, s loophost.PluginSettings) (*Median, error) {
 	p, err := r.Launch(ctx, medianv1loop.MedianKind(), s)
 	if err != nil {
@@ -51,7 +51,7 @@ func (o *MedianFactory) Created(ctx context.Context) (*v1.CreateMedianFactoryRes
 	return loophost.Created[*v1.CreateMedianFactoryResponse](ctx, o.Object)
 }
 
-// CreateMedianFactoryLoans are lent to the new MedianFactory for its life.
+// CreateMedianFactoryLoans are lent to the new MedianFactory for its lifetime.
 type CreateMedianFactoryLoans struct {
 	// The relayer's provider for the job's contract.
 	Provider loophost.Lendable

@@ -43,7 +43,7 @@ type ProductFactory interface {
 	reportingv1loop.Ocr3PluginFactoryService
 }
 
-// CreateProductFactoryLoans are the objects that the host lends to a new ProductFactory for its life.
+// CreateProductFactoryLoans are the objects that the host lends to a new ProductFactory for its lifetime.
 type CreateProductFactoryLoans struct {
 	// The relayer's provider for the job's contract. What the job's type of provider has no use for is UNIMPLEMENTED.
 	Provider ProductFactoryProvider

@@ -31,7 +31,7 @@ type Product struct {
 	ProductService
 }
 
-// LaunchProduct starts a plugin of kind product and waits until its first life is ready.
+// LaunchProduct starts a plugin of kind product and waits until its first generation is ready.
 func LaunchProduct(ctx context.Context, r *loophost.Runtime, s loophost.PluginSettings) (*Product, error) {
 	p, err := r.Launch(ctx, productv1loop.ProductKind(), s)
 	if err != nil {
@@ -52,7 +52,7 @@ func (o *ProductFactory) Created(ctx context.Context) (*v1.CreateProductFactoryR
 	return loophost.Created[*v1.CreateProductFactoryResponse](ctx, o.Object)
 }
 
-// CreateProductFactoryLoans are lent to the new ProductFactory for its life.
+// CreateProductFactoryLoans are lent to the new ProductFactory for its lifetime.
 type CreateProductFactoryLoans struct {
 	// The relayer's provider for the job's contract. What the job's type of provider has no use for is UNIMPLEMENTED.
 	Provider loophost.Lendable

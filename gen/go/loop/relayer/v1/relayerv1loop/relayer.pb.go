@@ -55,7 +55,7 @@ type Chain interface {
 	ChainService
 }
 
-// CreateChainLoans are the objects that the host lends to a new Chain for its life.
+// CreateChainLoans are the objects that the host lends to a new Chain for its lifetime.
 type CreateChainLoans struct {
 	// Accounts that the relayer may sign with on this chain.
 	Keystore v11.KeystoreServiceClient

@@ -31,7 +31,7 @@ type Relayer struct {
 	RelayerService
 }
 
-// LaunchRelayer starts a plugin of kind relayer and waits until its first life is ready.
+// LaunchRelayer starts a plugin of kind relayer and waits until its first generation is ready.
 func LaunchRelayer(ctx context.Context, r *loophost.Runtime, s loophost.PluginSettings) (*Relayer, error) {
 	p, err := r.Launch(ctx, relayerv1loop.RelayerKind(), s)
 	if err != nil {
@@ -51,7 +51,7 @@ func (o *Chain) Created(ctx context.Context) (*v1.CreateChainResponse, error) {
 	return loophost.Created[*v1.CreateChainResponse](ctx, o.Object)
 }
 
-// CreateChainLoans are lent to the new Chain for its life.
+// CreateChainLoans are lent to the new Chain for its lifetime.
 type CreateChainLoans struct {
 	// Accounts that the relayer may sign with on this chain.
 	Keystore loophost.Lendable

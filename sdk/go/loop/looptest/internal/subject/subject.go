@@ -45,7 +45,7 @@ type Settings struct {
 	Launched func(*Process)
 }
 
-// Subject is one life of the plugin.
+// Subject is one generation of the plugin.
 type Subject struct {
 	// Conn reaches the plugin. It checks nothing, and sends messages of any size.
 	Conn grpc.ClientConnInterface
@@ -57,7 +57,7 @@ type Subject struct {
 	close []func()
 }
 
-// Start begins a life that calls back to host. Init is left to the caller.
+// Start begins a generation that calls back to host. Init is left to the caller.
 func Start(ctx context.Context, s Settings, host *loan.Host, generation uint64) (*Subject, error) {
 	x := &Subject{Init: &pluginv1.InitRequest{Generation: generation, MaxMessageBytes: wire.MaxMessageBytes,
 		HostVersion: "conformance"}}
@@ -167,7 +167,7 @@ func (x *Subject) Abandon() {
 	x.Process.abandon()
 }
 
-// Close ends the life.
+// Close ends the generation.
 func (x *Subject) Close() {
 	for i := len(x.close) - 1; i >= 0; i-- {
 		x.close[i]()

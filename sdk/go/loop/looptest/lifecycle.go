@@ -23,8 +23,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// lifeCases are about a process's life and end, and what it tells of itself.
-func lifeCases() []check {
+// lifecycleCases are about a process's lifetime and end, and what it tells of itself.
+func lifecycleCases() []check {
 	return []check{
 		{"health/serving",
 			"grpc.health.v1 answers SERVING for the service plugin before and after Init and while calls wait, and NOT_FOUND " +
@@ -38,20 +38,22 @@ func lifeCases() []check {
 			logsJSON},
 		{"logs/level", "no line is below the level in LOOP_LOG_LEVEL", true, logsLevel},
 		{"logs/stdout", "nothing but the handshake line stands on stdout", true, logsStdout},
-		{"life/stdin", "the end of stdin ends the process, and whatever it started, within 1 s, also while a call waits",
-			true, lifeStdin},
-		{"life/host-gone", "a host that dies with all its pipes and connections ends the process within 1 s", true,
-			lifeHostGone},
-		{"life/recreate", "after SIGKILL a new process makes the same objects by the same names", true, lifeRecreate},
-		{"life/drain", "Drain refuses new calls as UNAVAILABLE and finishes those in flight", false, lifeDrain},
-		{"life/drain-exit", "after Drain the process ends with status 0", true, lifeDrainExit},
-		{"life/drain-grace", "a call that does not end holds Drain up for its grace and no longer", true, lifeDrainGrace},
-		{"life/sigterm", "SIGTERM ends the process within 3 s", true, lifeSIGTERM},
+		{"lifecycle/stdin", "the end of stdin ends the process, and whatever it started, within 1 s, also while a call waits",
+			true, lifecycleStdin},
+		{"lifecycle/host-gone", "a host that dies with all its pipes and connections ends the process within 1 s", true,
+			lifecycleHostGone},
+		{"lifecycle/recreate", "after SIGKILL a new process makes the same objects by the same names", true,
+			lifecycleRecreate},
+		{"lifecycle/drain", "Drain refuses new calls as UNAVAILABLE and finishes those in flight", false, lifecycleDrain},
+		{"lifecycle/drain-exit", "after Drain the process ends with status 0", true, lifecycleDrainExit},
+		{"lifecycle/drain-grace", "a call that does not end holds Drain up for its grace and no longer", true,
+			lifecycleDrainGrace},
+		{"lifecycle/sigterm", "SIGTERM ends the process within 3 s", true, lifecycleSIGTERM},
 	}
 }
 
 // wait begins a call that waits for the host.
-func (l *life) wait(ctx context.Context) (*loan.Hold, <-chan error, error) {
+func (l *generation) wait(ctx context.Context) (*loan.Hold, <-chan error, error) {
 	_, child, err := l.pair(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -96,7 +98,7 @@ func healthServing(ctx context.Context, b *bench) error {
 	return want("the health of a service that is not there", err, codes.NotFound)
 }
 
-func (l *life) metrics(ctx context.Context, accept string) (*pluginv1.CollectMetricsResponse, error) {
+func (l *generation) metrics(ctx context.Context, accept string) (*pluginv1.CollectMetricsResponse, error) {
 	if _, _, err := l.pair(ctx); err != nil { // so that there is something to count
 		return nil, err
 	}
@@ -196,7 +198,7 @@ func parseLine(text string) (line, error) {
 }
 
 // talk has a plugin say something at each level that it uses, and ends it.
-func (b *bench) talk(ctx context.Context, level slog.Level) (*life, error) {
+func (b *bench) talk(ctx context.Context, level slog.Level) (*generation, error) {
 	s := b.subjectSettings()
 	s.LogLevel = level
 	l, err := b.start(ctx, b.newWorld(), s)
@@ -274,7 +276,7 @@ func logsStdout(ctx context.Context, b *bench) error {
 // gone is how long a process may live without its host.
 const gone = time.Second
 
-func lifeStdin(ctx context.Context, b *bench) error {
+func lifecycleStdin(ctx context.Context, b *bench) error {
 	for _, waiting := range []bool{false, true} {
 		l, err := b.fresh(ctx, b.newWorld())
 		if err != nil {
@@ -300,7 +302,7 @@ func lifeStdin(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func lifeHostGone(ctx context.Context, b *bench) error {
+func lifecycleHostGone(ctx context.Context, b *bench) error {
 	l, err := b.fresh(ctx, b.newWorld())
 	if err != nil {
 		return err
@@ -318,7 +320,7 @@ func lifeHostGone(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func lifeRecreate(ctx context.Context, b *bench) error {
+func lifecycleRecreate(ctx context.Context, b *bench) error {
 	w := b.newWorld()
 	parent, child := loan.Name("Conformance"), loan.Name("Conformance")
 	for number := range 2 {
@@ -327,13 +329,13 @@ func lifeRecreate(ctx context.Context, b *bench) error {
 			return err
 		}
 		if _, err := l.makeParent(ctx, parent, false); err != nil {
-			return fmt.Errorf("in life %d: %w", number+1, err)
+			return fmt.Errorf("in generation %d: %w", number+1, err)
 		}
 		if _, err := l.makeChild(ctx, parent, child, false); err != nil {
-			return fmt.Errorf("in life %d: %w", number+1, err)
+			return fmt.Errorf("in generation %d: %w", number+1, err)
 		}
 		if err := l.probe(ctx, child); err != nil {
-			return fmt.Errorf("a call in life %d: %w", number+1, err)
+			return fmt.Errorf("a call in generation %d: %w", number+1, err)
 		}
 		l.Process.Signal(syscall.SIGKILL)
 		<-l.Process.Exited()
@@ -342,7 +344,7 @@ func lifeRecreate(ctx context.Context, b *bench) error {
 }
 
 // drain asks the plugin to end.
-func (l *life) drain(ctx context.Context, grace time.Duration) error {
+func (l *generation) drain(ctx context.Context, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, grace+5*time.Second)
 	defer cancel()
 	err := l.call(ctx, "", pluginv1.LifecycleService_Drain_FullMethodName,
@@ -353,7 +355,7 @@ func (l *life) drain(ctx context.Context, grace time.Duration) error {
 	return nil
 }
 
-func lifeDrain(ctx context.Context, b *bench) error {
+func lifecycleDrain(ctx context.Context, b *bench) error {
 	l, err := b.fresh(ctx, b.newWorld())
 	if err != nil {
 		return err
@@ -402,7 +404,7 @@ func lifeDrain(ctx context.Context, b *bench) error {
 	return <-drained
 }
 
-func (l *life) exitsWith0(bound time.Duration, after string) error {
+func (l *generation) exitsWith0(bound time.Duration, after string) error {
 	if !settled(l.Process.Exited(), bound, true) {
 		return fmt.Errorf("%s after %s the process lives on; want it to end", bound, after)
 	}
@@ -412,7 +414,7 @@ func (l *life) exitsWith0(bound time.Duration, after string) error {
 	return nil
 }
 
-func lifeDrainExit(ctx context.Context, b *bench) error {
+func lifecycleDrainExit(ctx context.Context, b *bench) error {
 	l, err := b.fresh(ctx, b.newWorld())
 	if err != nil {
 		return err
@@ -426,7 +428,7 @@ func lifeDrainExit(ctx context.Context, b *bench) error {
 	return l.exitsWith0(3*time.Second, "Drain")
 }
 
-func lifeDrainGrace(ctx context.Context, b *bench) error {
+func lifecycleDrainGrace(ctx context.Context, b *bench) error {
 	l, err := b.fresh(ctx, b.newWorld())
 	if err != nil {
 		return err
@@ -447,7 +449,7 @@ func lifeDrainGrace(ctx context.Context, b *bench) error {
 	return l.exitsWith0(3*time.Second, "Drain, whose grace a call outlasted,")
 }
 
-func lifeSIGTERM(ctx context.Context, b *bench) error {
+func lifecycleSIGTERM(ctx context.Context, b *bench) error {
 	l, err := b.fresh(ctx, b.newWorld())
 	if err != nil {
 		return err

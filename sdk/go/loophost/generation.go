@@ -27,18 +27,18 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
-// life is one generation of a plugin: a process with its connection and its callback server, or their in-process
+// generation is one generation of a plugin: a process with its connection and its callback server, or their in-process
 // stand-ins.
-type life struct {
-	plugin     *Plugin
-	generation uint64
-	ctx        context.Context // ends as soon as the end is noticed
-	cancel     context.CancelFunc
-	probes     chan struct{}
-	calls      atomic.Int64 // in flight from the host
-	trace      *process.Trace
+type generation struct {
+	plugin *Plugin
+	number uint64          // from 1
+	ctx    context.Context // ends as soon as the end is noticed
+	cancel context.CancelFunc
+	probes chan struct{}
+	calls  atomic.Int64 // in flight from the host
+	trace  *process.Trace
 
-	// Set before the life becomes ready, and not changed after.
+	// Set before the generation becomes ready, and not changed after.
 	conn grpc.ClientConnInterface
 	proc *process.Process // nil in-process
 	info *pluginv1.InitResponse
@@ -54,23 +54,23 @@ type life struct {
 	asked  bool // its end was asked for
 }
 
-func newLife(p *Plugin, generation uint64) *life {
-	l := &life{plugin: p, generation: generation, probes: make(chan struct{}, 1), trace: process.NewTrace()}
+func newGeneration(p *Plugin, number uint64) *generation {
+	l := &generation{plugin: p, number: number, probes: make(chan struct{}, 1), trace: process.NewTrace()}
 	l.ctx, l.cancel = context.WithCancel(p.runtime.ctx)
 	return l
 }
 
-func (l *life) dying() bool            { return l.ctx.Err() != nil }
-func (l *life) ended() <-chan struct{} { return l.ctx.Done() }
+func (l *generation) dying() bool            { return l.ctx.Err() != nil }
+func (l *generation) ended() <-chan struct{} { return l.ctx.Done() }
 
-func (l *life) isReady() bool {
+func (l *generation) isReady() bool {
 	l.plugin.mu.Lock()
 	defer l.plugin.mu.Unlock()
 	return l.ready
 }
 
 // transport is how unary calls go to the process; empty in-process.
-func (l *life) transport() string {
+func (l *generation) transport() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -82,7 +82,7 @@ func (l *life) transport() string {
 	return "grpc"
 }
 
-func (l *life) pid() int {
+func (l *generation) pid() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.proc == nil {
@@ -91,8 +91,9 @@ func (l *life) pid() int {
 	return l.proc.PID()
 }
 
-// run lives the life and tells the supervisor of its readiness and its end. At its end nothing of it is left.
-func (l *life) run() {
+// run begins the generation, watches it, and tells the supervisor of its readiness and its end. At its end nothing of
+// it is left.
+func (l *generation) run() {
 	callbacks, err := l.begin()
 	if err == nil {
 		l.plugin.send(supervise.BecameReady, l)
@@ -111,7 +112,7 @@ func (l *life) run() {
 			l.exit.Reason = l.verdict
 		}
 	}
-	// The group is dead; the handlers that serve it are drained before the next life begins.
+	// The group is dead; the handlers that serve it are drained before the next generation begins.
 	if callbacks != nil {
 		callbacks.close(l.plugin.logger)
 	}
@@ -122,7 +123,7 @@ func (l *life) run() {
 }
 
 // begin starts the process and initialises it.
-func (l *life) begin() (*callbacks, error) {
+func (l *generation) begin() (*callbacks, error) {
 	p := l.plugin
 	ctx, cancel := context.WithTimeout(l.ctx, p.runtime.settings.StartTimeout)
 	defer cancel()
@@ -134,7 +135,7 @@ func (l *life) begin() (*callbacks, error) {
 	var failed error
 	var both sync.WaitGroup
 	both.Go(func() { cb, failed = newCallbacks(l) })
-	proc, err := p.takeSpare(), error(nil)
+	proc, err := p.takeSuccessor(), error(nil)
 	if proc == nil {
 		proc, err = p.startProcess(ctx, l.trace)
 	}
@@ -180,7 +181,7 @@ func (p *Plugin) startProcess(ctx context.Context, trace *process.Trace) (*proce
 	})
 }
 
-func (l *life) beginInProcess(ctx context.Context) (*callbacks, error) {
+func (l *generation) beginInProcess(ctx context.Context) (*callbacks, error) {
 	p := l.plugin
 	up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
 	cb := &callbacks{dispatcher: l.dispatcher()}
@@ -191,9 +192,9 @@ func (l *life) beginInProcess(ctx context.Context) (*callbacks, error) {
 	return cb, l.init(ctx, cb)
 }
 
-func (l *life) init(ctx context.Context, cb *callbacks) error {
+func (l *generation) init(ctx context.Context, cb *callbacks) error {
 	r := cb.init
-	r.Generation, r.MaxMessageBytes, r.HostVersion = l.generation, wire.MaxMessageBytes, l.plugin.runtime.settings.Version
+	r.Generation, r.MaxMessageBytes, r.HostVersion = l.number, wire.MaxMessageBytes, l.plugin.runtime.settings.Version
 	if t := l.plugin.runtime.telemetry; t != nil {
 		r.Telemetry = t.name
 	}
@@ -211,9 +212,9 @@ func (l *life) init(ctx context.Context, cb *callbacks) error {
 // caught within a quarter of one.
 const memoryInterval = 250 * time.Millisecond
 
-// watch returns when the process has ended, hangs or takes too much memory. A life in-process ends with the plugin
-// alone.
-func (l *life) watch() {
+// watch returns when the process has ended, hangs or takes too much memory. A generation in-process ends with the
+// plugin alone.
+func (l *generation) watch() {
 	if l.proc == nil {
 		<-l.ctx.Done()
 		return
@@ -250,14 +251,14 @@ func (l *life) watch() {
 		case <-memory:
 			if used := l.proc.Memory(); used > l.plugin.settings.MemoryLimit {
 				l.verdict = overLimit(used, l.plugin.settings.MemoryLimit)
-				l.plugin.logger.Error("the plugin takes more memory than its limit and is killed", "generation", l.generation,
+				l.plugin.logger.Error("the plugin takes more memory than its limit and is killed", "generation", l.number,
 					"pid", l.pid(), "bytes", used, "limit", l.plugin.settings.MemoryLimit)
 				return
 			}
 			continue
 		case a := <-answers:
 			if checking, l.verdict = false, a.verdict; l.verdict != "" {
-				l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.generation, "pid", l.pid(),
+				l.plugin.logger.Error("the plugin does not answer and is killed", "generation", l.number, "pid", l.pid(),
 					"reason", l.verdict, "error", a.err)
 				return
 			}
@@ -307,7 +308,7 @@ func check(ctx context.Context, conn grpc.ClientConnInterface, patience time.Dur
 
 // watchAttached returns when a plugin that is being debugged has ended. One that stands still does so for a person who
 // looks at it.
-func (l *life) watchAttached(tick <-chan time.Time) {
+func (l *generation) watchAttached(tick <-chan time.Time) {
 	health := grpc_health_v1.NewHealthClient(l.conn)
 	for {
 		select {
@@ -326,31 +327,31 @@ func (l *life) watchAttached(tick <-chan time.Time) {
 	}
 }
 
-// wasAsked is whether the life's end was asked for.
-func (l *life) wasAsked() bool {
+// wasAsked is whether the generation's end was asked for.
+func (l *generation) wasAsked() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.asked
 }
 
 // probe asks for a health check now.
-func (l *life) probe() {
+func (l *generation) probe() {
 	select {
 	case l.probes <- struct{}{}:
 	default: // one is due
 	}
 }
 
-// kill ends the life at once.
-func (l *life) kill() {
+// kill ends the generation at once.
+func (l *generation) kill() {
 	l.mu.Lock()
 	l.killed = true
 	l.mu.Unlock()
 	l.cancel()
 }
 
-// end ends the life within a bound: half of it for the plugin to drain, then SIGTERM, then SIGKILL.
-func (l *life) end(bound time.Duration) {
+// end ends the generation within a bound: half of it for the plugin to drain, then SIGTERM, then SIGKILL.
+func (l *generation) end(bound time.Duration) {
 	defer l.kill()
 	l.mu.Lock()
 	l.asked = true
@@ -358,7 +359,7 @@ func (l *life) end(bound time.Duration) {
 	if !l.isReady() || l.dying() || l.proc != nil && l.proc.Attached() {
 		return // an attached process goes on
 	}
-	// Not bound to the life's context: the life is meant to end under the call.
+	// Not bound to the generation's context: the generation is meant to end under the call.
 	ctx, cancel := context.WithTimeout(context.Background(), bound/2)
 	_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Drain(ctx,
 		&pluginv1.DrainRequest{Grace: durationpb.New(bound / 3)})
@@ -391,14 +392,14 @@ type callbacks struct {
 	init       *pluginv1.InitRequest
 }
 
-func (l *life) dispatcher() *wire.Dispatcher {
+func (l *generation) dispatcher() *wire.Dispatcher {
 	d := wire.NewDispatcher(wire.DispatcherSettings{Resolver: loans{l.plugin}, Logger: l.plugin.logger,
 		Observe: l.plugin.callbacks.Observe})
-	d.SetGeneration(l.generation)
+	d.SetGeneration(l.number)
 	return d
 }
 
-func newCallbacks(l *life) (*callbacks, error) {
+func newCallbacks(l *generation) (*callbacks, error) {
 	r := l.plugin.runtime
 	client, err := wire.NewKeyPair()
 	if err != nil {
