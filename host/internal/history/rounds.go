@@ -152,7 +152,7 @@ func (j *Job) Reports() map[hostservice.Round][]byte {
 // happens changes the record of a round, and tells those who listen.
 func (j *Job) happens(round hostservice.Round, event nodev1.RoundEvent, report []byte, change func(*record)) {
 	j.rounds.mu.Lock()
-	r := j.rounds.at(round)
+	r := j.rounds.atLocked(round)
 	change(r)
 	var told *nodev1.RoundObservation
 	if event != nodev1.RoundEvent_ROUND_EVENT_UNSPECIFIED && j.history.rounds.heard(j.id) {
@@ -164,8 +164,8 @@ func (j *Job) happens(round hostservice.Round, event nodev1.RoundEvent, report [
 	}
 }
 
-// at is the record of a round, which is begun if it is new. The lock is held.
-func (r *recorder) at(round hostservice.Round) *record {
+// atLocked is the record of a round, which is begun if it is new.
+func (r *recorder) atLocked(round hostservice.Round) *record {
 	if entry := r.rounds[round]; entry != nil {
 		return entry
 	}

@@ -89,9 +89,9 @@ type object struct {
 	open int
 }
 
-// unused reports whether nobody will use an object any more, so that it is to be closed. Each of its conditions comes
-// true once and stays true, so that whoever makes the last one true finds it, and nobody else. The lock is held.
-func (o *object) unused() bool { return o.released && o.calls == 0 && o.open == 0 && isDone(o) }
+// unusedLocked reports whether nobody will use an object any more, so that it is to be closed. Each of its conditions
+// comes true once and stays true, so that whoever makes the last one true finds it, and nobody else.
+func (o *object) unusedLocked() bool { return o.released && o.calls == 0 && o.open == 0 && isDone(o) }
 
 func newTable(logger *slog.Logger) *table {
 	return &table{logger: logger, root: map[string]any{}, objects: map[string]*object{}, released: map[string]struct{}{}}
@@ -164,7 +164,7 @@ func (t *table) construct(ctx context.Context, o *object, construct func(context
 		}
 		o.err = err
 		o.released = true
-		t.forget(o)
+		t.forgetLocked(o)
 	} else {
 		o.value, o.services, o.response = made.value, made.services, made.response
 		// Released while it was being made: nobody may see it, and what was made must be closed.
@@ -173,15 +173,15 @@ func (t *table) construct(ctx context.Context, o *object, construct func(context
 		}
 	}
 	close(o.done)
-	unused := o.unused()
+	unused := o.unusedLocked()
 	t.mu.Unlock()
 	if unused {
 		t.end(o)
 	}
 }
 
-// forget removes an entry. The lock is held.
-func (t *table) forget(o *object) {
+// forgetLocked removes an entry.
+func (t *table) forgetLocked(o *object) {
 	if t.objects[o.name] == o {
 		delete(t.objects, o.name)
 	}
@@ -205,7 +205,7 @@ func (t *table) releaseAll(names []string) {
 }
 
 // releaseLocked marks a name and its children as released and appends those that nobody uses any more. Their parents
-// follow when they are closed. The lock is held.
+// follow when they are closed.
 func (t *table) releaseLocked(name string, ended []*object) []*object {
 	t.released[name] = struct{}{}
 	o := t.objects[name]
@@ -216,8 +216,8 @@ func (t *table) releaseLocked(name string, ended []*object) []*object {
 		ended = t.releaseLocked(child, ended)
 	}
 	o.released = true
-	t.forget(o)
-	if o.unused() {
+	t.forgetLocked(o)
+	if o.unusedLocked() {
 		ended = append(ended, o)
 	}
 	return ended
@@ -245,7 +245,7 @@ func (t *table) left(o *object) {
 	}
 	t.mu.Lock()
 	o.open--
-	unused := o.unused()
+	unused := o.unusedLocked()
 	t.mu.Unlock()
 	if unused {
 		t.end(o)
@@ -294,7 +294,7 @@ func (t *table) Resolve(service, name string) (wire.Target, error) {
 func (t *table) leave(o *object) {
 	t.mu.Lock()
 	o.calls--
-	unused := o.unused()
+	unused := o.unusedLocked()
 	t.mu.Unlock()
 	if unused {
 		t.end(o)

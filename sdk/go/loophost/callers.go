@@ -94,14 +94,14 @@ func (c *callers) admit(made *caller) error {
 	if made.gone {
 		return net.ErrClosed
 	}
-	c.forget(made)
+	c.forgetLocked(made)
 	c.known++
 	made.known = true
 	return nil
 }
 
-// forget takes a connection out of the strangers. The lock is held.
-func (c *callers) forget(made *caller) {
+// forgetLocked takes a connection out of the strangers.
+func (c *callers) forgetLocked(made *caller) {
 	c.strangers = slices.DeleteFunc(c.strangers, func(s *caller) bool { return s == made })
 }
 
@@ -113,7 +113,7 @@ func (c *caller) Close() error {
 		if c.known {
 			c.all.known--
 		} else {
-			c.all.forget(c)
+			c.all.forgetLocked(c)
 		}
 	}
 	c.all.mu.Unlock()

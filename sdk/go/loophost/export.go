@@ -46,8 +46,8 @@ type lent struct {
 	services map[string]int
 }
 
-// lend puts a loan in force. The lock is held.
-func (p *Plugin) lend(loan Loan) {
+// lendLocked puts a loan in force.
+func (p *Plugin) lendLocked(loan Loan) {
 	l := p.lent[loan.Lent.Name()]
 	if l == nil {
 		l = &lent{what: loan.Lent, services: map[string]int{}}
@@ -58,8 +58,8 @@ func (p *Plugin) lend(loan Loan) {
 	}
 }
 
-// takeBack ends one object's loan. The lock is held.
-func (p *Plugin) takeBack(loan Loan) {
+// takeBackLocked ends one object's loan.
+func (p *Plugin) takeBackLocked(loan Loan) {
 	l := p.lent[loan.Lent.Name()]
 	if l == nil {
 		return

@@ -10,12 +10,12 @@ import (
 func (p *Plugin) tell(e journal.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.step(e)
+	p.stepLocked(e)
 }
 
-// step takes an event into the journal and carries its effects out. The lock is held, and nothing waits for anything:
+// stepLocked takes an event into the journal and carries its effects out. Nothing in it waits for anything:
 // what takes time is begun, and tells the journal when it has ended.
-func (p *Plugin) step(e journal.Event) []journal.Effect {
+func (p *Plugin) stepLocked(e journal.Event) []journal.Effect {
 	if l := p.generation; l != nil && l.ready && l.dying() {
 		// It ends for the journal when that is noticed, and not only when nothing of it is left.
 		p.carry(p.journal.Step(journal.Event{What: journal.Ended, Generation: l.number}))
@@ -35,7 +35,7 @@ func (p *Plugin) carry(effects []journal.Effect) {
 		switch e.Do {
 		case journal.Lend:
 			for _, loan := range o.spec.Loans {
-				p.lend(loan)
+				p.lendLocked(loan)
 			}
 		case journal.AwaitLoans:
 			go o.awaitLoans(l)
@@ -54,7 +54,7 @@ func (p *Plugin) carry(effects []journal.Effect) {
 			g.set(nil, e.Reason, e.Final)
 			close(o.released)
 			for _, loan := range o.spec.Loans {
-				p.takeBack(loan)
+				p.takeBackLocked(loan)
 			}
 			delete(p.objects, e.Object)
 		}

@@ -173,10 +173,10 @@ func (o *Object) make(l *generation) {
 	o.plugin.mu.Lock()
 	defer o.plugin.mu.Unlock()
 	if err != nil {
-		o.plugin.step(journal.Event{What: journal.Failed, Object: o.spec.Name, Generation: l.number, Reason: err})
+		o.plugin.stepLocked(journal.Event{What: journal.Failed, Object: o.spec.Name, Generation: l.number, Reason: err})
 		return
 	}
-	o.plugin.step(journal.Event{What: journal.Made, Object: o.spec.Name, Generation: l.number})
+	o.plugin.stepLocked(journal.Event{What: journal.Made, Object: o.spec.Name, Generation: l.number})
 	if o.gate.now.Load().generation == l {
 		o.response = response
 	}
@@ -198,7 +198,7 @@ func (o *Object) Release(ctx context.Context) error {
 	p := o.plugin
 	p.mu.Lock()
 	var names []string
-	for _, e := range p.step(journal.Event{What: journal.Release, Object: o.spec.Name}) {
+	for _, e := range p.stepLocked(journal.Event{What: journal.Release, Object: o.spec.Name}) {
 		if e.Do == journal.End && e.Tell {
 			names = append(names, e.Object)
 		}

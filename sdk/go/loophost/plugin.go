@@ -162,7 +162,7 @@ func newPlugin(r *Runtime, kind wire.Kind, s PluginSettings) *Plugin {
 	p.machine.Jitter, p.journal = jitter, journal.New(p.name, jitter)
 	p.seam = wire.Bind(&gated{plugin: p, what: "plugin " + p.name, gate: p.gate}, "")
 	if t := r.telemetry; t != nil {
-		p.lend(Loan{Lent: t, Services: []string{t.desc.ServiceName}})
+		p.lendLocked(Loan{Lent: t, Services: []string{t.desc.ServiceName}})
 	}
 	return p
 }
@@ -218,7 +218,7 @@ func (p *Plugin) create(parent string, c Constructor, options []CreateOption) *O
 		return refuse(codes.AlreadyExists, "%s was made by another request", o)
 	}
 	p.objects[c.Name] = o
-	p.step(journal.Event{What: journal.Create, Object: c.Name, Parent: parent, Borrows: borrows})
+	p.stepLocked(journal.Event{What: journal.Create, Object: c.Name, Parent: parent, Borrows: borrows})
 	if p.journal.Look(c.Name).State == Released {
 		delete(p.objects, c.Name) // with its parent
 	}

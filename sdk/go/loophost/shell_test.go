@@ -55,7 +55,7 @@ func (s *shell) begin() *fakeProcess {
 	s.Plugin.mu.Lock()
 	defer s.Plugin.mu.Unlock()
 	s.Plugin.generation, f.generation.ready = f.generation, true
-	s.step(journal.Event{What: journal.Ready, Generation: s.generations})
+	s.stepLocked(journal.Event{What: journal.Ready, Generation: s.generations})
 	return f
 }
 
@@ -69,7 +69,7 @@ func (f *fakeProcess) end() {
 	f.shell.Plugin.mu.Lock()
 	defer f.shell.Plugin.mu.Unlock()
 	f.shell.Plugin.generation = nil
-	f.shell.step(journal.Event{What: journal.Ended, Generation: f.generation.number})
+	f.shell.stepLocked(journal.Event{What: journal.Ended, Generation: f.generation.number})
 }
 
 // create makes an object that serves a chain's calls.

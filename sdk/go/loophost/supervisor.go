@@ -72,11 +72,11 @@ func (p *Plugin) supervise() {
 		}
 		do := p.machine.Step(time.Now(), e.what)
 		if e.what == supervise.BecameReady && p.machine.State() == supervise.Ready {
-			p.becameReady(e.generation)
+			p.becameReadyLocked(e.generation)
 		}
 		state := p.machine.State()
 		if state == supervise.Quarantined || state == supervise.Stopped {
-			p.unreachable(state)
+			p.unreachableLocked(state)
 		}
 		if do.Launch {
 			p.generation = newGeneration(p, p.machine.Generation())
@@ -85,7 +85,7 @@ func (p *Plugin) supervise() {
 		}
 		if do.Kill && e.what == supervise.Restart {
 			// Callers wait for the new process while the old one finishes what it has.
-			p.step(journal.Event{What: journal.Replaced, Generation: p.machine.Generation()})
+			p.stepLocked(journal.Event{What: journal.Replaced, Generation: p.machine.Generation()})
 		}
 		l := p.generation
 		p.mu.Unlock()
@@ -108,8 +108,8 @@ func (p *Plugin) supervise() {
 	}
 }
 
-// becameReady begins a generation. The lock is held.
-func (p *Plugin) becameReady(l *generation) {
+// becameReadyLocked begins a generation.
+func (p *Plugin) becameReadyLocked(l *generation) {
 	l.ready = true
 	p.readyAt, p.info, p.trace = time.Now(), l.info, l.trace.Steps()
 	p.logger.Info("the plugin is ready", "generation", l.number, "pid", l.pid(), "version", l.info.GetVersion(),
@@ -117,7 +117,7 @@ func (p *Plugin) becameReady(l *generation) {
 	for _, s := range p.trace {
 		p.logger.Debug("a step of the plugin's start", "generation", l.number, "step", s.What, "took", s.Took)
 	}
-	p.step(journal.Event{What: journal.Ready, Generation: l.number})
+	p.stepLocked(journal.Event{What: journal.Ready, Generation: l.number})
 	select {
 	case <-p.first:
 	default:
@@ -125,7 +125,7 @@ func (p *Plugin) becameReady(l *generation) {
 	}
 }
 
-// endedLocked notes the end of a generation. The lock is held.
+// endedLocked notes the end of a generation.
 func (p *Plugin) endedLocked(l *generation) {
 	p.lastErr = l.err
 	if l.err == nil {
@@ -150,16 +150,16 @@ func (p *Plugin) endedLocked(l *generation) {
 	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.number, "pid", l.pid(),
 		"reason", brief(p.lastErr.Error()))
 	p.generation = nil
-	p.step(journal.Event{What: journal.Ended, Generation: l.number})
+	p.stepLocked(journal.Event{What: journal.Ended, Generation: l.number})
 }
 
-// unreachable fails callers at once while nobody can say when the plugin comes back. The lock is held.
-func (p *Plugin) unreachable(s supervise.State) {
+// unreachableLocked fails callers at once while nobody can say when the plugin comes back.
+func (p *Plugin) unreachableLocked(s supervise.State) {
 	err := status.Errorf(codes.Unavailable, "plugin %s is %s", p.name, s)
 	if p.lastErr != nil {
 		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, brief(p.lastErr.Error()))
 	}
-	p.step(journal.Event{What: journal.Unreachable, Reason: err})
+	p.stepLocked(journal.Event{What: journal.Unreachable, Reason: err})
 }
 
 // confirmDeath asks, after a connection broke under a call, whether its generation is over: a broken connection of a

@@ -158,7 +158,7 @@ func (p *Pool[C]) ranked(sending bool) []*member[C] {
 		}
 		m.mu.Lock()
 		if m.connected && time.Now().After(m.rest) {
-			ranks = append(ranks, rank{m, p.late(m, newest) != "", m.faults, m.height})
+			ranks = append(ranks, rank{m, p.lateLocked(m, newest) != "", m.faults, m.height})
 		}
 		m.mu.Unlock()
 	}
@@ -179,8 +179,8 @@ func (p *Pool[C]) ranked(sending bool) []*member[C] {
 	return members
 }
 
-// late says why a node is asked after the others although it answers; empty: it is not. The node's lock is held.
-func (p *Pool[C]) late(m *member[C], newest uint64) string {
+// lateLocked says why a node is asked after the others although it answers; empty: it is not.
+func (p *Pool[C]) lateLocked(m *member[C], newest uint64) string {
 	switch silence := time.Since(m.news); {
 	case m.SendOnly || m.news.IsZero():
 		return ""
@@ -381,7 +381,7 @@ func (p *Pool[C]) Statuses() []*relayerv1.NodeStatus {
 			case m.faults > 0:
 				s.State = relayerv1.NodeState_NODE_STATE_UNREACHABLE
 			default:
-				s.Reason = p.late(m, newest)
+				s.Reason = p.lateLocked(m, newest)
 			}
 		}
 		m.mu.Unlock()

@@ -198,7 +198,7 @@ func (p *plugin) made(response *reportingv1.CreateOcr3PluginResponse) {
 	p.makings.Made()
 	p.mu.Lock()
 	p.latest = response
-	report := p.compare()
+	report := p.compareLocked()
 	p.mu.Unlock()
 	report()
 }
@@ -207,14 +207,14 @@ func (p *plugin) made(response *reportingv1.CreateOcr3PluginResponse) {
 func (p *plugin) give(response *reportingv1.CreateOcr3PluginResponse) {
 	p.mu.Lock()
 	p.given = response
-	report := p.compare()
+	report := p.compareLocked()
 	p.mu.Unlock()
 	report()
 }
 
-// compare holds the newest instance to what libocr was told, and returns what to do about it: libocr keeps that until
-// the next configuration, and so do the other oracles. The lock is held.
-func (p *plugin) compare() (report func()) {
+// compareLocked holds the newest instance to what libocr was told, and returns what to do about it: libocr keeps that
+// until the next configuration, and so do the other oracles.
+func (p *plugin) compareLocked() (report func()) {
 	if p.given == nil || p.latest == nil {
 		return func() {}
 	}

@@ -211,7 +211,7 @@ func (c *Chain[C, K, A, F]) advanced(node string, height uint64) {
 		return
 	}
 	c.heights[node] = height
-	c.wake()
+	c.wakeLocked()
 }
 
 // serves hears when a node begins to serve, maybe after an outage in which no block was made.
@@ -221,11 +221,11 @@ func (c *Chain[C, K, A, F]) serves(string) {
 	if c.settings.Served != nil {
 		c.settings.Served()
 	}
-	c.wake()
+	c.wakeLocked()
 }
 
-// wake has everything look at the chain. The lock is held.
-func (c *Chain[C, K, A, F]) wake() {
+// wakeLocked has everything look at the chain.
+func (c *Chain[C, K, A, F]) wakeLocked() {
 	c.woken = time.Now()
 	for _, followed := range c.contracts {
 		followed.contract.Nudge()

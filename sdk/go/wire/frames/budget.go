@@ -1,23 +1,23 @@
 package frames
 
-// free is whether there is room for a call. The lock is held.
-func (c *Conn) free(size int) bool {
-	return len(c.calls) < maxOpen && (c.shared(size) || size <= maxChunk && c.passed+size <= maxPassed)
+// freeLocked is whether there is room for a call.
+func (c *Conn) freeLocked(size int) bool {
+	return len(c.calls) < maxOpen && (c.sharedLocked(size) || size <= maxChunk && c.passed+size <= maxPassed)
 }
 
-// shared is whether there is room for a call among those that passed nobody: a small one takes none from a long one
-// that waits. The lock is held.
-func (c *Conn) shared(size int) bool {
+// sharedLocked is whether there is room for a call among those that passed nobody: a small one takes none from a long
+// one that waits.
+func (c *Conn) sharedLocked(size int) bool {
 	return c.bytes-c.passed+size <= maxBytes && (size > maxChunk || len(c.slots.waiting) == 0)
 }
 
-// forget takes a call that is answered out of what is counted. The lock is held.
-func (c *Conn) forget(id uint32, k *call) {
+// forgetLocked takes a call that is answered out of what is counted.
+func (c *Conn) forgetLocked(id uint32, k *call) {
 	delete(c.calls, id)
 	c.bytes -= k.size
 	if k.passed {
 		c.passed -= k.size
 	}
-	c.slots.wake()
-	c.small.wake()
+	c.slots.wakeLocked()
+	c.small.wakeLocked()
 }

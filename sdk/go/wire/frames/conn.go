@@ -242,11 +242,11 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 	}
 	for behind := len(slots.waiting) > 0; c.err == nil; behind = false {
 		came := true
-		if behind || !c.free(k.size) {
-			came = slots.wait(&c.mu, ctx.Done(), func() bool { return c.err != nil || c.free(k.size) })
-			c.small.wake() // they may have waited for a long call's turn or leave
+		if behind || !c.freeLocked(k.size) {
+			came = slots.waitLocked(&c.mu, ctx.Done(), func() bool { return c.err != nil || c.freeLocked(k.size) })
+			c.small.wakeLocked() // they may have waited for a long call's turn or leave
 		} else if len(c.out) > maxQueue {
-			came = c.waitRoom(ctx.Done())
+			came = c.waitRoomLocked(ctx.Done())
 		} else {
 			break
 		}
@@ -269,7 +269,7 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 	}
 	id = c.last
 	c.calls[id] = k
-	if k.passed = !c.shared(k.size); k.passed {
+	if k.passed = !c.sharedLocked(k.size); k.passed {
 		c.passed += k.size
 	}
 	c.bytes += k.size
@@ -278,7 +278,7 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 		c.timer.Reset(time.Until(c.due))
 	}
 	c.out = out.append(c.out, id, left)
-	leads = k.size <= maxChunk && c.tryLead(k)
+	leads = k.size <= maxChunk && c.tryLeadLocked(k)
 	c.send(len(c.calls) > 1)
 	return id, leads, nil
 }
@@ -291,18 +291,18 @@ func (c *Conn) leave(id uint32, k *call, err error) {
 		c.mu.Unlock()
 		return
 	}
-	c.abandon(id, k, err)
+	c.abandonLocked(id, k, err)
 	c.send(false)
 }
 
-// abandon ends a call for its caller. The lock is held.
-func (c *Conn) abandon(id uint32, k *call, err error) {
+// abandonLocked ends a call for its caller.
+func (c *Conn) abandonLocked(id uint32, k *call, err error) {
 	c.calls[id] = &call{gone: true, size: k.size, passed: k.passed}
 	c.out = appendHeader(c.out, header{id: id, kind: kindCancel}, 0, 0)
 	k.err, k.message = err, nil
 	k.done <- struct{}{}
 	if c.lead.caller == k {
-		c.kick() // he reads, and sees nothing else
+		c.kickLocked() // he reads, and sees nothing else
 	}
 }
 
@@ -322,7 +322,7 @@ func (c *Conn) expire() {
 		switch {
 		case k.gone || k.deadline.IsZero():
 		case !now.Before(k.deadline):
-			c.abandon(id, k, status.FromContextError(context.DeadlineExceeded).Err())
+			c.abandonLocked(id, k, status.FromContextError(context.DeadlineExceeded).Err())
 		case c.due.IsZero() || k.deadline.Before(c.due):
 			c.due = k.deadline
 		}
@@ -337,7 +337,7 @@ func (c *Conn) expire() {
 func (c *Conn) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.fail(err)
+	c.failLocked(err)
 	c.timer.Stop()
 	c.lead.timer.Stop()
 	for id, k := range c.calls {
@@ -348,8 +348,8 @@ func (c *Conn) end(err error) {
 		}
 	}
 	c.bytes, c.passed = 0, 0
-	c.slots.wake()
-	c.small.wake()
+	c.slots.wakeLocked()
+	c.small.wakeLocked()
 }
 
 // take takes a frame of an answer, and ends its call if it is the last one.
@@ -378,7 +378,7 @@ func (c *Conn) take(f *frame) error {
 		c.mu.Unlock()
 		return nil
 	}
-	c.forget(f.id, k)
+	c.forgetLocked(f.id, k)
 	c.mu.Unlock()
 	if k.gone {
 		return nil

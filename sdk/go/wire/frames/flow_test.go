@@ -269,7 +269,7 @@ func TestLine(t *testing.T) {
 				all.Go(func() {
 					mu.Lock()
 					defer mu.Unlock()
-					if l.wait(&mu, dones[i], func() bool { return room > 0 }) {
+					if l.waitLocked(&mu, dones[i], func() bool { return room > 0 }) {
 						room--
 						got = append(got, i)
 					}
@@ -284,7 +284,7 @@ func TestLine(t *testing.T) {
 			synctest.Wait()
 			mu.Lock()
 			room = len(want)
-			l.wake()
+			l.wakeLocked()
 			mu.Unlock()
 			all.Wait()
 			if fmt.Sprint(got) != fmt.Sprint(want) || len(l.waiting) != 0 {

@@ -32,8 +32,8 @@ type lead struct {
 // longAgo ends a read that is waiting.
 var longAgo = time.Unix(1, 0)
 
-// tryLead is whether a call that was just begun leads. The lock is held.
-func (c *Conn) tryLead(k *call) bool {
+// tryLeadLocked is whether a call that was just begun leads.
+func (c *Conn) tryLeadLocked(k *call) bool {
 	l := &c.lead
 	if len(c.calls) > 1 {
 		l.row = 0
@@ -45,12 +45,12 @@ func (c *Conn) tryLead(k *call) bool {
 	}
 	l.taken, l.caller = true, k
 	l.turn++
-	c.lookLater()
+	c.lookLaterLocked()
 	return true
 }
 
-// lookLater has the lead looked at in a while. The lock is held.
-func (c *Conn) lookLater() {
+// lookLaterLocked has the lead looked at in a while.
+func (c *Conn) lookLaterLocked() {
 	if l := &c.lead; !l.set && c.err == nil {
 		l.set, l.seen = true, 0
 		l.timer.Reset(leadEvery)
@@ -67,18 +67,18 @@ func (c *Conn) look() {
 	switch {
 	case c.err != nil:
 	case l.turn != l.seen:
-		c.lookLater()
+		c.lookLaterLocked()
 		l.seen = l.turn
 	case l.caller != nil:
-		c.kick()
+		c.kickLocked()
 	case !l.taken:
 		l.taken = true
 		l.own <- struct{}{} // never waits: nobody else leads
 	}
 }
 
-// kick has the caller who leads let go. The lock is held.
-func (c *Conn) kick() {
+// kickLocked has the caller who leads let go.
+func (c *Conn) kickLocked() {
 	if !c.lead.kicked {
 		c.lead.kicked = true
 		_ = c.nc.SetReadDeadline(longAgo) // fails where the read has failed already
@@ -104,7 +104,7 @@ func (c *Conn) readFor(k *call) {
 		l.own <- struct{}{} // never waits, as in look
 	default:
 		l.taken = false
-		c.lookLater() // a look that came just now has set no other
+		c.lookLaterLocked() // a look that came just now has set no other
 	}
 	c.mu.Unlock()
 	if failed {
@@ -139,7 +139,7 @@ func (c *Conn) read() {
 			if len(c.calls) == 0 && c.lead.row >= alone {
 				leads, c.lead.taken = false, false
 				c.lead.turn++
-				c.lookLater()
+				c.lookLaterLocked()
 			}
 			c.mu.Unlock()
 		}

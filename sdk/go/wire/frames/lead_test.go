@@ -145,7 +145,7 @@ func TestTheEndIsSeenAfterALead(t *testing.T) {
 		c, s, _ := leading(t)
 		k := &call{done: make(chan struct{}, 1)}
 		c.mu.Lock()
-		if !c.tryLead(k) {
+		if !c.tryLeadLocked(k) {
 			t.Fatal("a call that is alone does not lead")
 		}
 		c.mu.Unlock()

@@ -109,7 +109,7 @@ func (s *Server) Finish(ctx context.Context) {
 	s.mu.Unlock()
 	for _, c := range conns {
 		c.mu.Lock()
-		c.quiet.wait(&c.mu, ctx.Done(), func() bool {
+		c.quiet.waitLocked(&c.mu, ctx.Done(), func() bool {
 			return c.err != nil || len(c.open) == 0 && len(c.out) == 0 && !c.flushing
 		})
 		c.mu.Unlock()
@@ -154,7 +154,7 @@ func (c *serverConn) serve() {
 // end fails the connection and lets the handlers of its calls know.
 func (c *serverConn) end(err error) {
 	c.mu.Lock()
-	c.fail(err)
+	c.failLocked(err)
 	c.server.bytes.Add(-int64(c.bytes)) // none of them is answered any more
 	c.bytes = 0
 	calls := make([]*incoming, 0, len(c.open))
@@ -415,12 +415,12 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 		h.flags, head, first = h.flags|flagMore, head+4, maxChunk
 	}
 	c.mu.Lock()
-	if !c.waitRoom(nil) || c.err != nil {
+	if !c.waitRoomLocked(nil) || c.err != nil {
 		c.mu.Unlock()
 		return
 	}
 	if first == len(message) {
-		c.close(q)
+		c.closeLocked(q)
 	}
 	c.out = appendHeader(c.out, h, head, first)
 	if h.flags&flagMore != 0 {
@@ -431,15 +431,15 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 	if len(message) > first {
 		c.chunks(nil, q.id, message[first:], func(last bool) bool {
 			if last {
-				c.close(q)
+				c.closeLocked(q)
 			}
 			return true
 		})
 	}
 }
 
-// close frees a call's id, with the last frame of its answer. The lock is held.
-func (c *serverConn) close(q *incoming) {
+// closeLocked frees a call's id, with the last frame of its answer.
+func (c *serverConn) closeLocked(q *incoming) {
 	delete(c.open, q.id)
 	c.bytes -= q.size
 	c.server.bytes.Add(-int64(q.size))

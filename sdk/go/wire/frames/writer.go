@@ -10,9 +10,9 @@ import (
 // is unfair.
 type line struct{ waiting []chan struct{} }
 
-// wait waits until it is this goroutine's turn and ok holds, or done is closed, and says which. The lock is held before
-// and after, and whoever makes ok come true calls wake.
-func (l *line) wait(mu *sync.Mutex, done <-chan struct{}, ok func() bool) bool {
+// waitLocked waits until it is this goroutine's turn and ok holds, or done is closed, and says which. The lock is held
+// before and after, and whoever makes ok come true calls wake.
+func (l *line) waitLocked(mu *sync.Mutex, done <-chan struct{}, ok func() bool) bool {
 	if len(l.waiting) == 0 && ok() {
 		return true
 	}
@@ -36,13 +36,13 @@ func (l *line) wait(mu *sync.Mutex, done <-chan struct{}, ok func() bool) bool {
 				break
 			}
 		}
-		l.wake() // there may be something left for the next
+		l.wakeLocked() // there may be something left for the next
 		return came
 	}
 }
 
-// wake lets the first look. The lock is held.
-func (l *line) wake() {
+// wakeLocked lets the first look.
+func (l *line) wakeLocked() {
 	if len(l.waiting) > 0 {
 		select {
 		case l.waiting[0] <- struct{}{}:
@@ -80,20 +80,20 @@ func (w *writer) run() {
 		}
 		w.mu.Lock()
 		for len(w.out) > 0 && w.err == nil {
-			w.flush()
+			w.flushLocked()
 		}
 		w.flushing = false
-		w.quiet.wake()
+		w.quiet.wakeLocked()
 		w.mu.Unlock()
 	}
 }
 
-// waitRoom waits until little is queued; it is false if done was closed first. The lock is held before and after.
-func (w *writer) waitRoom(done <-chan struct{}) bool {
+// waitRoomLocked waits until little is queued; it is false if done was closed first. The lock is held before and after.
+func (w *writer) waitRoomLocked(done <-chan struct{}) bool {
 	if len(w.room.waiting) == 0 && len(w.out) <= maxQueue {
 		return true
 	}
-	return w.room.wait(&w.mu, done, func() bool { return len(w.out) <= maxQueue || w.err != nil })
+	return w.room.waitLocked(&w.mu, done, func() bool { return len(w.out) <= maxQueue || w.err != nil })
 }
 
 // send sees to it that what was appended is written, and unlocks: by this goroutine if that is quick and nobody writes
@@ -114,22 +114,22 @@ func (w *writer) send(crowded bool) {
 				break
 			}
 		}
-		w.flush()
+		w.flushLocked()
 	}
 	if len(w.out) == 0 || w.err != nil {
 		w.flushing = false
-		w.quiet.wake()
+		w.quiet.wakeLocked()
 	} else {
 		w.kick <- struct{}{} // never waits: who flushes alone kicks
 	}
 	w.mu.Unlock()
 }
 
-// flush writes what is queued. The lock is held before and after, and not meanwhile.
-func (w *writer) flush() {
+// flushLocked writes what is queued. The lock is held before and after, and not meanwhile.
+func (w *writer) flushLocked() {
 	b := w.out
 	w.out = w.spare[:0]
-	w.room.wake()
+	w.room.wakeLocked()
 	w.mu.Unlock()
 	_, err := w.nc.Write(b)
 	w.mu.Lock()
@@ -139,12 +139,12 @@ func (w *writer) flush() {
 		w.spare = nil
 	}
 	if err != nil {
-		w.fail(err)
+		w.failLocked(err)
 	}
 }
 
-// fail ends the connection. The lock is held. The first error stays.
-func (w *writer) fail(err error) {
+// failLocked ends the connection. The first error stays.
+func (w *writer) failLocked(err error) {
 	if w.err != nil {
 		return
 	}
@@ -152,8 +152,8 @@ func (w *writer) fail(err error) {
 	w.out = nil
 	close(w.done)
 	hangUp(w.nc)
-	w.room.wake()
-	w.quiet.wake()
+	w.room.wakeLocked()
+	w.quiet.wakeLocked()
 }
 
 // chunks sends the rest of a message whose first frame was sent, and waits for room until done is closed. next is
@@ -161,7 +161,7 @@ func (w *writer) fail(err error) {
 func (w *writer) chunks(done <-chan struct{}, id uint32, rest []byte, next func(last bool) bool) {
 	for len(rest) > 0 {
 		w.mu.Lock()
-		if !w.waitRoom(done) || w.err != nil || !next(len(rest) <= maxChunk) {
+		if !w.waitRoomLocked(done) || w.err != nil || !next(len(rest) <= maxChunk) {
 			w.mu.Unlock()
 			return
 		}

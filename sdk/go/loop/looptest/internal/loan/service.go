@@ -161,13 +161,13 @@ func (s *Store) Answer(ctx context.Context, method string, request proto.Message
 		delete(s.entries, r.GetKey())
 		return &hostservicev1.DeleteResponse{}, nil
 	case *hostservicev1.ListRequest:
-		return s.list(r), nil
+		return s.listLocked(r), nil
 	}
 	return nil, status.Errorf(codes.Unimplemented, "the store has no %s", method)
 }
 
-// list answers pages of two, so that paging is tried. Its tokens are keys. The lock is held.
-func (s *Store) list(r *hostservicev1.ListRequest) *hostservicev1.ListResponse {
+// listLocked answers pages of two, so that paging is tried. Its tokens are keys.
+func (s *Store) listLocked(r *hostservicev1.ListRequest) *hostservicev1.ListResponse {
 	var keys []string
 	for k := range s.entries {
 		if strings.HasPrefix(k, r.GetPrefix()) && k > r.GetPageToken() {
