@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"github.com/smartcontractkit/libocr/commontypes"
 	libocr "github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
@@ -27,6 +26,7 @@ import (
 	"github.com/loop-plugins/loop/plugins/median"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/inprocess"
 )
 
 // fakeWorld stands for everything that a median asks of others: the contract and its codecs as libocr's own interfaces.
@@ -267,7 +267,7 @@ func (h fakeHost) Resolve(_, object string) (wire.Target, error) {
 type process struct {
 	t         testing.TB
 	plugin    *median.Plugin
-	down, up  *inprocgrpc.Channel
+	down, up  *inprocess.Channel
 	lifecycle pluginv1.LifecycleServiceClient
 	root      medianv1.MedianServiceClient
 }
@@ -275,8 +275,8 @@ type process struct {
 // start begins a generation of the plugin whose lent objects are those of w.
 func start(t testing.TB, w *fakeWorld) process {
 	t.Helper()
-	down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
-	up := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+	down := inprocess.New()
+	up := inprocess.New()
 	logger := slog.New(slog.DiscardHandler)
 	host := wire.NewDispatcher(wire.DispatcherSettings{Logger: logger, Resolver: fakeHost{
 		"provider": fakeProvider{w}, "value": fakeSource{&w.value}, "juels": fakeSource{&w.juels}, "gas": fakeSource{&w.gas},

@@ -23,7 +23,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -46,6 +45,7 @@ import (
 	telemetryv1 "github.com/loop-plugins/loop/gen/go/loop/telemetry/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/inprocess"
 )
 
 // ---- The plugin's side: a fake median, which runs in a child process and in this one ----
@@ -601,8 +601,8 @@ func TestStartedByHand(t *testing.T) {
 // bound is a fake median in this process, initialised.
 func bound(t *testing.T, h *fakeHost) grpc.ClientConnInterface {
 	t.Helper()
-	down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
-	up := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+	down := inprocess.New()
+	up := inprocess.New()
 	h.register(up)
 	loop.InProcess(medianv1loop.MedianPlugin(func(h *loop.Host) medianv1loop.MedianService {
 		return &fakeMedian{host: h}

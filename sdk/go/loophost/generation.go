@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -25,6 +24,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
+	"github.com/loop-plugins/loop/sdk/go/wire/inprocess"
 )
 
 // generation is one generation of a plugin: a process with its connection and its callback server, or their in-process
@@ -183,7 +183,7 @@ func (p *Plugin) startProcess(ctx context.Context, trace *process.Trace) (*proce
 
 func (l *generation) beginInProcess(ctx context.Context) (*callbacks, error) {
 	p := l.plugin
-	up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+	up, down := inprocess.New(), inprocess.New()
 	cb := &callbacks{dispatcher: l.dispatcher()}
 	cb.register(up)
 	loop.InProcess(*p.settings.InProcess, p.logger, down, up)

@@ -4,18 +4,18 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
 
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/inprocess"
 )
 
 // Inside makes a plugin inside the host that can be asked what needs no object: nothing supervises it and it reaches
 // nothing of the host. It is let go of as any value.
 func Inside(ctx context.Context, p loop.Plugin) (grpc.ClientConnInterface, error) {
-	up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+	up, down := inprocess.New(), inprocess.New()
 	loop.InProcess(p, slog.New(slog.DiscardHandler), down, up)
 	request := insideRequest()
 	request.Generation, request.MaxMessageBytes = 1, wire.MaxMessageBytes

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -29,6 +28,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/breakage"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
+	"github.com/loop-plugins/loop/sdk/go/wire/inprocess"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,7 +51,7 @@ func connections(t testing.TB, register func(grpc.ServiceRegistrar)) map[string]
 
 // inProcess serves what register registers on a channel of this process.
 func inProcess(_ testing.TB, register func(grpc.ServiceRegistrar)) grpc.ClientConnInterface {
-	c := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+	c := inprocess.New()
 	register(c)
 	return c
 }

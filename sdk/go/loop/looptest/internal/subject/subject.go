@@ -17,7 +17,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -27,6 +26,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
+	"github.com/loop-plugins/loop/sdk/go/wire/inprocess"
 )
 
 // Settings say what to run. One of Command and InProcess is set.
@@ -63,7 +63,7 @@ func Start(ctx context.Context, s Settings, host *loan.Host, generation uint64) 
 		HostVersion: "conformance"}}
 	x.Init.Telemetry = host.Lend("Telemetry", loan.Sink{}, "loop.telemetry.v1.TelemetryService")
 	if s.InProcess != nil {
-		up, down := (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{}), (&inprocgrpc.Channel{}).WithCloner(wire.Cloner{})
+		up, down := inprocess.New(), inprocess.New()
 		host.Register(up)
 		loop.InProcess(*s.InProcess, slog.New(slog.DiscardHandler), down, up)
 		x.Conn = down
