@@ -29,9 +29,10 @@ run: build ## Run a devnet until Ctrl-C; ARGS='--help' lists what it can do.
 	@exec bin/devnet $(ARGS)
 
 .PHONY: generate
-generate: .bin/buf ## Format proto/ and generate gen/ from it.
+generate: .bin/buf ## Format proto/ and generate gen/ and docs/api.md from it.
 	.bin/buf format -w
 	.bin/buf generate
+	.bin/buf generate --template buf.gen.api.yaml
 	@$(MAKE) .venv/ready
 	@if [ -e .venv/ready ]; then set -x; .bin/buf generate --template buf.gen.python.yaml; fi
 
@@ -67,10 +68,10 @@ prepare: # The product and the tools at once: while one downloads, the other com
 tools: .bin/check .bin/staticcheck .bin/buf .bin/deploy
 
 .PHONY: generated
-generated: generate # gen/ is what proto/ generates, and is committed.
-	@changed=$$(git status --porcelain gen); \
+generated: generate # What proto/ generates is committed.
+	@changed=$$(git status --porcelain gen docs/api.md); \
 	if [ -n "$$changed" ]; then \
-		printf '%s\nThe files above differ from what is committed: run make generate and commit gen/.\n' "$$changed" >&2; exit 1; \
+		printf '%s\nThe files above differ from what is committed: run make generate and commit them.\n' "$$changed" >&2; exit 1; \
 	fi
 
 .PHONY: unit

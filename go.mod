@@ -43,6 +43,7 @@ require (
 
 tool (
 	connectrpc.com/connect/cmd/protoc-gen-connect-go
+	github.com/loop-plugins/loop/tools/protoc-gen-api
 	github.com/loop-plugins/loop/tools/protoc-gen-go-loop
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc
 	google.golang.org/protobuf/cmd/protoc-gen-go

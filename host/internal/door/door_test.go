@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -53,6 +55,27 @@ func TestEveryMethodHasARole(t *testing.T) {
 	}
 	if len(roles) != methods.Len() {
 		t.Errorf("%d methods have a role, and there are %d", len(roles), methods.Len())
+	}
+}
+
+// The comments of the proto file, which docs/api.md is made of, give each method the role that it needs.
+func TestRolesAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	rows := regexp.MustCompile(`(?m)^\| \[(\w+)\]\(#\w+\) \| (\w+) \|`)
+	for _, row := range rows.FindAllStringSubmatch(string(page), -1) {
+		documented["/"+nodev1connect.NodeServiceName+"/"+row[1]] = row[2]
+	}
+	needed := map[string]string{}
+	for procedure, role := range roles {
+		needed[procedure] = RoleName(role)
+	}
+	if diff := cmp.Diff(needed, documented); diff != "" {
+		t.Errorf("docs/api.md has other roles (-code +page); correct node.proto and run make generate:\n%s", diff)
 	}
 }
 

@@ -27,7 +27,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// State is where a part of the node stands.
+// State is the state of a part of the node.
 type State int32
 
 const (
@@ -35,11 +35,11 @@ const (
 	State_STATE_UNSPECIFIED State = 0
 	// Does all that it should.
 	State_STATE_RUNNING State = 1
-	// Works while something needs a person soon.
+	// Works, but something needs attention soon.
 	State_STATE_DEGRADED State = 2
-	// Begins when something comes that is not there yet.
+	// Waits for something that is not there yet.
 	State_STATE_WAITING State = 3
-	// Does not work until somebody mends what the reason says.
+	// Does not work until somebody fixes what the reason says.
 	State_STATE_FAILED State = 4
 )
 
@@ -94,11 +94,11 @@ type Severity int32
 const (
 	// Not set.
 	Severity_SEVERITY_UNSPECIFIED Severity = 0
-	// It is well.
+	// No problem was found.
 	Severity_SEVERITY_OK Severity = 1
-	// It could not be looked at.
+	// It could not be checked.
 	Severity_SEVERITY_UNCHECKED Severity = 2
-	// It works and needs a person soon.
+	// It works, but needs attention soon.
 	Severity_SEVERITY_WARNING Severity = 3
 	// It does not work.
 	Severity_SEVERITY_FAILED Severity = 4
@@ -149,7 +149,7 @@ func (Severity) EnumDescriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{1}
 }
 
-// PluginState is where a plugin stands.
+// PluginState is the state of a plugin.
 type PluginState int32
 
 const (
@@ -214,7 +214,7 @@ func (PluginState) EnumDescriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{2}
 }
 
-// ObjectState is where an object stands.
+// ObjectState is the state of an object.
 type ObjectState int32
 
 const (
@@ -271,7 +271,7 @@ func (ObjectState) EnumDescriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{3}
 }
 
-// JobState is where a job stands.
+// JobState is the state of a job.
 type JobState int32
 
 const (
@@ -279,11 +279,11 @@ const (
 	JobState_JOB_STATE_UNSPECIFIED JobState = 0
 	// Does all that it should.
 	JobState_JOB_STATE_RUNNING JobState = 1
-	// Does not work until somebody mends what the reason says.
+	// Does not work until somebody fixes what the reason says.
 	JobState_JOB_STATE_FAILED JobState = 2
-	// Begins when something comes that is not there yet, such as the contract's configuration.
+	// Waits for something that is not there yet, such as the contract's configuration.
 	JobState_JOB_STATE_WAITING JobState = 3
-	// Works while something needs a person soon.
+	// Works, but something needs attention soon.
 	JobState_JOB_STATE_DEGRADED JobState = 4
 )
 
@@ -446,7 +446,7 @@ func (KeyKind) EnumDescriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{6}
 }
 
-// Role is what a caller may do. Each may do what those before it may.
+// Role is what a caller may do. Each role includes those before it.
 type Role int32
 
 const (
@@ -456,7 +456,7 @@ const (
 	Role_ROLE_VIEW Role = 1
 	// Adds and removes jobs and bridges, and restarts plugins.
 	Role_ROLE_OPERATE Role = 2
-	// Makes, imports and exports keys, and makes and revokes tokens.
+	// Creates, imports and exports keys, creates and revokes tokens, and reads jobs and bridges with their secrets.
 	Role_ROLE_ADMIN Role = 3
 )
 
@@ -631,13 +631,13 @@ type HealthCheck struct {
 	Healthy bool `protobuf:"varint,2,opt,name=healthy,proto3" json:"healthy,omitempty"`
 	// Why it is not running.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Whether it is degraded or waits.
+	// Whether it is degraded or waiting.
 	Degraded bool `protobuf:"varint,4,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	// "node", "database", "plugin", "chain", "bridge" or "job".
 	Kind string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Where it stands.
+	// Its state.
 	State State `protobuf:"varint,6,opt,name=state,proto3,enum=loop.node.v1.State" json:"state,omitempty"`
-	// What to do about the reason; empty where the reason says it, or nothing is to be done.
+	// What to do about the reason; empty where the reason says it, or there is nothing to do.
 	Remedy string `protobuf:"bytes,7,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	// Since when it is in its state.
 	Since         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
@@ -823,7 +823,7 @@ type Chain struct {
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// The plugin that serves it: an isolated job has one of its own.
 	Plugin string `protobuf:"bytes,3,opt,name=plugin,proto3" json:"plugin,omitempty"`
-	// Where it stands.
+	// Its state.
 	State State `protobuf:"varint,4,opt,name=state,proto3,enum=loop.node.v1.State" json:"state,omitempty"`
 	// Why it is not running.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -831,7 +831,7 @@ type Chain struct {
 	Remedy string `protobuf:"bytes,6,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	// Since when it is in its state.
 	StateSince *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=state_since,json=stateSince,proto3" json:"state_since,omitempty"`
-	// The newest block that an RPC node told of; on Solana, the slot.
+	// The newest block that an RPC node reported; on Solana, the slot.
 	LatestBlock uint64 `protobuf:"varint,8,opt,name=latest_block,json=latestBlock,proto3" json:"latest_block,omitempty"`
 	// Its RPC nodes in the order of the configuration.
 	Nodes []*RpcNode `protobuf:"bytes,9,rep,name=nodes,proto3" json:"nodes,omitempty"`
@@ -948,11 +948,11 @@ type RpcNode struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Whether it serves.
 	Serves bool `protobuf:"varint,2,opt,name=serves,proto3" json:"serves,omitempty"`
-	// Why it does not, or is asked last; without addresses.
+	// Why it does not serve, or is used last; without addresses.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The newest block that it told of.
+	// The newest block that it reported.
 	LatestBlock uint64 `protobuf:"varint,4,opt,name=latest_block,json=latestBlock,proto3" json:"latest_block,omitempty"`
-	// How long the newest call took that it answered; absent: it is not known.
+	// How long its latest answered call took; absent: not known.
 	Latency       *durationpb.Duration `protobuf:"bytes,5,opt,name=latency,proto3" json:"latency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1028,13 +1028,13 @@ type ChainAccount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// What it holds of the coin that it pays with, in the coin's smallest unit; absent: it is not known.
+	// Its balance of the coin that it pays with, in the coin's smallest unit; absent: not known.
 	Balance *v1.BigInt `protobuf:"bytes,2,opt,name=balance,proto3" json:"balance,omitempty"`
-	// How many digits of the balance are a part of one coin.
+	// The coin's decimals: one coin is 10 to the power of this many smallest units.
 	Decimals uint32 `protobuf:"varint,3,opt,name=decimals,proto3" json:"decimals,omitempty"`
-	// Why its latest transaction has no effect; empty: nothing.
+	// Why its latest transaction has no effect; empty: it has, or there is none.
 	Trouble string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
-	// For how long its oldest transmission has waited that is in no block; 0: there is none.
+	// How long its oldest transmission that is in no block has waited; 0: there is none.
 	OldestWaiting *durationpb.Duration `protobuf:"bytes,5,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1142,7 +1142,7 @@ func (*DiagnoseRequest) Descriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{8}
 }
 
-// DiagnoseResponse has a finding for each thing that was looked at.
+// DiagnoseResponse has a finding for each thing that was checked.
 type DiagnoseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The worst first.
@@ -1188,18 +1188,18 @@ func (x *DiagnoseResponse) GetFindings() []*Finding {
 	return nil
 }
 
-// Finding is what was found at one thing.
+// Finding is the result of one check.
 type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What was looked for, such as "funds" or "clock".
+	// What was checked, such as "funds" or "clock".
 	Check string `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
-	// At what, such as "job 1 (ETH/USD)".
+	// Of which part, such as "job 1 (ETH/USD)".
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// How bad it is.
 	Severity Severity `protobuf:"varint,3,opt,name=severity,proto3,enum=loop.node.v1.Severity" json:"severity,omitempty"`
 	// One sentence, without a full stop.
 	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
-	// What to do, likewise; empty where nothing is to be done.
+	// What to do, likewise; empty where there is nothing to do.
 	Remedy        string `protobuf:"bytes,5,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1307,12 +1307,12 @@ func (*ReloadRequest) Descriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
-// ReloadResponse says what has changed in the configuration, by its keys.
+// ReloadResponse names the keys of the configuration that have changed.
 type ReloadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What holds from now on.
+	// Those that apply from now on.
 	Applied []string `protobuf:"bytes,1,rep,name=applied,proto3" json:"applied,omitempty"`
-	// What holds from the next start of the node on.
+	// Those that apply from the next start of the node on.
 	AtRestart     []string `protobuf:"bytes,2,rep,name=at_restart,json=atRestart,proto3" json:"at_restart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1491,12 +1491,12 @@ func (x *SetLogLevelRequest) GetLevel() string {
 	return ""
 }
 
-// SetLogLevelResponse says what was before, and who does not follow.
+// SetLogLevelResponse carries the level before, and the plugins that keep theirs.
 type SetLogLevelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The level until now.
+	// The level before.
 	Before string `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`
-	// Plugins whose processes send no lines of the new level before they are restarted.
+	// Plugins whose processes send lines of the new level only after a restart.
 	Plugins       []string `protobuf:"bytes,2,rep,name=plugins,proto3" json:"plugins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1728,7 +1728,7 @@ type PluginStatus struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// "relayer" or "median".
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Where it stands.
+	// Its state.
 	State PluginState `protobuf:"varint,3,opt,name=state,proto3,enum=loop.node.v1.PluginState" json:"state,omitempty"`
 	// Whether it runs inside the node's process.
 	InProcess bool `protobuf:"varint,4,opt,name=in_process,json=inProcess,proto3" json:"in_process,omitempty"`
@@ -1750,25 +1750,26 @@ type PluginStatus struct {
 	Runtime string `protobuf:"bytes,12,opt,name=runtime,proto3" json:"runtime,omitempty"`
 	// Its objects, parents first.
 	Objects []*ObjectStatus `protobuf:"bytes,13,rep,name=objects,proto3" json:"objects,omitempty"`
-	// Resident memory of its process and that one's children; 0 when there is none, or the machine does not tell.
+	// Resident memory of its process and that one's children, in bytes; 0: no process, or the machine does not say.
 	MemoryBytes uint64 `protobuf:"varint,14,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	// The memory at which its process is killed and started again; 0: no limit.
+	// The memory at which its process is killed and started again, in bytes; 0: no limit.
 	MemoryLimitBytes uint64 `protobuf:"varint,15,opt,name=memory_limit_bytes,json=memoryLimitBytes,proto3" json:"memory_limit_bytes,omitempty"`
 	// The files that its process was started from: the program, and an interpreter's script.
 	Files []*PluginFile `protobuf:"bytes,16,rep,name=files,proto3" json:"files,omitempty"`
-	// Whether it may be started from no others.
+	// Whether it may only be started from these files.
 	Pinned bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
-	// How calls go to its process: "loop/1" as frames, "grpc" over gRPC alone; empty when there is none.
+	// How calls go to its process: "loop/1" as frames, "grpc" over gRPC only; empty: no process.
 	Transport string `protobuf:"bytes,18,opt,name=transport,proto3" json:"transport,omitempty"`
-	// What is taken from its process: "none", "limits", "landlock", "user" or "namespace"; empty when the node does not start it.
+	// The level at which its process is confined: "none", "limits", "landlock", "user" or "namespace"; empty: the node does not
+	// start it.
 	Confinement string `protobuf:"bytes,19,opt,name=confinement,proto3" json:"confinement,omitempty"`
-	// What the node's kernel is too old to take at that level, such as "TCP ports".
+	// What the node's kernel is too old to confine at that level, such as "TCP ports".
 	ConfinementLacks []string `protobuf:"bytes,20,rep,name=confinement_lacks,json=confinementLacks,proto3" json:"confinement_lacks,omitempty"`
-	// The process that stands by; absent when none is to.
+	// The standby process; absent: none is wanted.
 	Standby *StandbyStatus `protobuf:"bytes,21,opt,name=standby,proto3" json:"standby,omitempty"`
-	// What the start of the generation that became ready last was made of, in order. One whose process had stood by took few steps.
+	// The steps of the start of the generation that became ready last, in order. A process that was the standby took few.
 	Start []*StartStep `protobuf:"bytes,22,rep,name=start,proto3" json:"start,omitempty"`
-	// Its health as the node saw it last; absent while it has not been looked at.
+	// Its health as the node saw it last; absent: not checked yet.
 	Health        *HealthCheck `protobuf:"bytes,23,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1968,7 +1969,7 @@ func (x *PluginStatus) GetHealth() *HealthCheck {
 // StartStep is a part of the start of a plugin's generation.
 type StartStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What was done, for people.
+	// What was done, in words.
 	What string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
 	// How long it took.
 	Took          *durationpb.Duration `protobuf:"bytes,2,opt,name=took,proto3" json:"took,omitempty"`
@@ -2025,9 +2026,9 @@ type StandbyStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its process; 0 when there is none.
 	Pid int32 `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
-	// Resident memory of it and its children; 0 when there is none, or the machine does not tell.
+	// Resident memory of it and its children, in bytes; 0: no process, or the machine does not say.
 	MemoryBytes uint64 `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	// Why the last one was ended or could not be had; empty while there is one.
+	// Why the last one ended or could not be started; empty while there is one.
 	Problem       string `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2087,7 +2088,7 @@ func (x *StandbyStatus) GetProblem() string {
 // PluginFile is a file that a plugin's process was started from.
 type PluginFile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where it lay.
+	// Its path.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Its SHA-256 checksum, in hexadecimal digits.
 	Sha256        string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
@@ -2146,13 +2147,13 @@ type ObjectStatus struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What it is, such as the constructor's method.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// Where it stands.
+	// Its state.
 	State ObjectState `protobuf:"varint,3,opt,name=state,proto3,enum=loop.node.v1.ObjectState" json:"state,omitempty"`
 	// Why it is parked.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Name of its parent; empty for children of the plugin itself.
 	Parent string `protobuf:"bytes,5,opt,name=parent,proto3" json:"parent,omitempty"`
-	// Whose it is, such as "job 3 (ETH/USD)" or "chain 1"; empty where nobody knows.
+	// What it belongs to, such as "job 3 (ETH/USD)" or "chain 1"; empty: not known.
 	Owner         string `protobuf:"bytes,6,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2235,11 +2236,11 @@ type WatchPluginLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Most lines to begin with, the newest; 0: all that are kept.
+	// How many of the newest lines to begin with; 0: all that are kept.
 	Lines uint32 `protobuf:"varint,2,opt,name=lines,proto3" json:"lines,omitempty"`
-	// Whether to go on with those that follow.
+	// Whether to go on with new lines.
 	Follow bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
-	// Lines up to this number are left out: the caller has them.
+	// Lines up to this number are left out, since the caller has them.
 	After         uint64 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2427,7 +2428,7 @@ type AddJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
 	Job *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	// What the node ignored.
+	// What the node ignored in the spec.
 	Warnings      []*Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2581,7 +2582,7 @@ func (x *ValidateJobResponse) GetWarnings() []*Problem {
 // Problem is one finding in a job spec.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Line in the text, from 1; 0 when it has none.
+	// Line in the text, from 1; 0: it has none.
 	Line uint32 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
 	// The key.
 	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
@@ -2751,7 +2752,7 @@ type Job struct {
 	ContractId string `protobuf:"bytes,6,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
 	// When it was added.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// Where it stands.
+	// Its state.
 	State JobState `protobuf:"varint,8,opt,name=state,proto3,enum=loop.node.v1.JobState" json:"state,omitempty"`
 	// Why it does not run, or not as it should.
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -2897,16 +2898,16 @@ func (x *Job) GetStateSince() *timestamppb.Timestamp {
 	return nil
 }
 
-// JobError is an error of a job. Errors that differ in the numbers of epochs, rounds and blocks and in durations alone are one.
+// JobError is an error of a job. Errors that differ only in numbers of epochs, rounds and blocks and in durations are one.
 type JobError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The latest message.
 	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
-	// How often.
+	// How often it came.
 	Count uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	// When last.
+	// When it came last.
 	LastAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_at,json=lastAt,proto3" json:"last_at,omitempty"`
-	// When first.
+	// When it came first.
 	FirstAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first_at,json=firstAt,proto3" json:"first_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2977,7 +2978,7 @@ type ListJobErrorsRequest struct {
 	JobId int64 `protobuf:"varint,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Most errors to return; 0: 100.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before; empty: the first.
+	// The next_page_token of the page before; empty: the first page.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3037,9 +3038,9 @@ func (x *ListJobErrorsRequest) GetPageToken() string {
 // ListJobErrorsResponse is one page.
 type ListJobErrorsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The one that came last first.
+	// The latest first.
 	Errors []*JobError `protobuf:"bytes,1,rep,name=errors,proto3" json:"errors,omitempty"`
-	// Token of the next page; empty: this is the last.
+	// Token of the next page; empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3148,7 +3149,7 @@ type ShowJobResponse struct {
 	Faulty uint32 `protobuf:"varint,4,opt,name=faulty,proto3" json:"faulty,omitempty"`
 	// The account that sends the job's reports; empty of a bootstrap job.
 	Transmitter string `protobuf:"bytes,5,opt,name=transmitter,proto3" json:"transmitter,omitempty"`
-	// What the relayer says of the chain and its accounts, such as one without funds.
+	// What the relayer reports of the chain and its accounts, such as one without funds.
 	ChainTrouble string `protobuf:"bytes,6,opt,name=chain_trouble,json=chainTrouble,proto3" json:"chain_trouble,omitempty"`
 	// The other oracles.
 	Peers []*Peer `protobuf:"bytes,7,rep,name=peers,proto3" json:"peers,omitempty"`
@@ -3267,7 +3268,7 @@ type Peer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its index in the contract's configuration.
 	OracleIndex uint32 `protobuf:"varint,1,opt,name=oracle_index,json=oracleIndex,proto3" json:"oracle_index,omitempty"`
-	// When a message of it came last; absent: none came since this node runs the configuration.
+	// When this node last received a message of it; absent: none since it runs the configuration.
 	HeardAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
 	// Whether that is within 15 s, or five of the configuration's rounds if they are longer.
 	Heard         bool `protobuf:"varint,3,opt,name=heard,proto3" json:"heard,omitempty"`
@@ -3329,13 +3330,13 @@ func (x *Peer) GetHeard() bool {
 // ContractAnswer is what a contract last accepted.
 type ContractAnswer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The round that it comes from.
+	// The round that it is from.
 	Timestamp *v11.ReportTimestamp `protobuf:"bytes,1,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// The answer.
 	Answer *v1.BigInt `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
 	// The chain's time of the transmission.
 	TransmittedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=transmitted_at,json=transmittedAt,proto3" json:"transmitted_at,omitempty"`
-	// The account that transmitted it; empty when the relayer does not know.
+	// The account that transmitted it; empty: the relayer does not know.
 	Transmitter   string `protobuf:"bytes,4,opt,name=transmitter,proto3" json:"transmitter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3404,9 +3405,9 @@ type ListRunsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its id.
 	JobId int64 `protobuf:"varint,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// Most runs to return; 0: 100. At most 1000 are.
+	// Most runs to return, at most 1000; 0: 100.
 	PageSize uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before; empty: the first.
+	// The next_page_token of the page before; empty: the first page.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Whether to leave out runs in which no task failed.
 	Failed        bool `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
@@ -3477,7 +3478,7 @@ type ListRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Newest first, without their tasks.
 	Runs []*Run `protobuf:"bytes,1,rep,name=runs,proto3" json:"runs,omitempty"`
-	// Token of the next page; empty: this is the last.
+	// Token of the next page; empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3688,7 +3689,7 @@ type WatchRunsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The run.
 	Run *Run `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
-	// How many before it are left out since the caller reads too slowly.
+	// How many before it were left out because the caller reads too slowly.
 	Missed        uint64 `protobuf:"varint,2,opt,name=missed,proto3" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3738,17 +3739,17 @@ func (x *WatchRunsResponse) GetMissed() uint64 {
 	return 0
 }
 
-// Run is one run of one of a job's pipelines. Of what tasks came to at most some KiB are kept; texts that the node knows for secrets (of
-// URLs and headers) are cut out.
+// Run is one run of one of a job's pipelines. At most some KiB of the tasks' results are kept. Texts that the node knows to
+// be secrets, from URLs and headers, are cut out.
 type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its number, which grows within a job.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Its job.
 	JobId int64 `protobuf:"varint,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// The source: "value", "juels" or "gas", or the name that a product has for the pipeline.
+	// The source: "value", "juels" or "gas", or the product's name of the pipeline.
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
-	// The round that it observed for; absent: none, such as of a refresh of the fee coin's price.
+	// The round that it observed for; absent: none, such as for a refresh of the fee coin's price.
 	Timestamp *v11.ReportTimestamp `protobuf:"bytes,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	// When it began.
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
@@ -3758,9 +3759,9 @@ type Run struct {
 	Value string `protobuf:"bytes,7,opt,name=value,proto3" json:"value,omitempty"`
 	// Why the run failed.
 	Error string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
-	// What the pipeline ended in, before it was cut to an integer, as JSON.
+	// The pipeline's result before it was cut to an integer, as JSON.
 	ResultJson string `protobuf:"bytes,9,opt,name=result_json,json=resultJson,proto3" json:"result_json,omitempty"`
-	// How many tasks failed by themselves. A run with some may have a value.
+	// How many tasks failed by themselves. A run may have a value all the same.
 	FailedTasks uint32 `protobuf:"varint,10,opt,name=failed_tasks,json=failedTasks,proto3" json:"failed_tasks,omitempty"`
 	// The tasks, in an order in which they can run.
 	Tasks         []*RunTask `protobuf:"bytes,11,rep,name=tasks,proto3" json:"tasks,omitempty"`
@@ -3882,9 +3883,9 @@ type RunTask struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Its type.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// What it was given.
+	// Its inputs.
 	Inputs []*RunInput `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty"`
-	// What it came to, as JSON; empty: an error.
+	// Its result, as JSON; empty: an error.
 	ResultJson string `protobuf:"bytes,4,opt,name=result_json,json=resultJson,proto3" json:"result_json,omitempty"`
 	// Why it failed, or did not run.
 	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
@@ -3975,12 +3976,12 @@ func (x *RunTask) GetTook() *durationpb.Duration {
 	return nil
 }
 
-// RunInput is what a task was given by another one.
+// RunInput is an input of a task: the result of another one.
 type RunInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The other task.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// What that came to, as JSON; empty: an error.
+	// The other task's result, as JSON; empty: an error.
 	ResultJson string `protobuf:"bytes,2,opt,name=result_json,json=resultJson,proto3" json:"result_json,omitempty"`
 	// Its error.
 	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
@@ -4332,15 +4333,15 @@ type RoundObservation struct {
 	ObservedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=observed_at,json=observedAt,proto3" json:"observed_at,omitempty"`
 	// How long that took.
 	Took *durationpb.Duration `protobuf:"bytes,7,opt,name=took,proto3" json:"took,omitempty"`
-	// The answer of the report that the network made of the round; absent: none was due, or it is not known.
+	// The answer of the report that the network made in the round; absent: none was due, or it is not known.
 	Answer *v1.BigInt `protobuf:"bytes,8,opt,name=answer,proto3" json:"answer,omitempty"`
 	// When this node handed the report to its relayer, which sends it; absent: it did not.
 	SentAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
-	// Why the relayer did not take it.
+	// Why the relayer refused it.
 	SendError string `protobuf:"bytes,10,opt,name=send_error,json=sendError,proto3" json:"send_error,omitempty"`
-	// Whether this node has seen that the contract took the round's report, from whichever node.
+	// Whether this node has seen that the contract accepted the round's report, whichever node sent it.
 	Landed bool `protobuf:"varint,11,opt,name=landed,proto3" json:"landed,omitempty"`
-	// The account whose transmission that was; empty when it is not known.
+	// The account that transmitted it; empty: not known.
 	Transmitter   string `protobuf:"bytes,12,opt,name=transmitter,proto3" json:"transmitter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4515,11 +4516,11 @@ type WatchRoundsResponse struct {
 	JobName string `protobuf:"bytes,2,opt,name=job_name,json=jobName,proto3" json:"job_name,omitempty"`
 	// What happened.
 	Event RoundEvent `protobuf:"varint,3,opt,name=event,proto3,enum=loop.node.v1.RoundEvent" json:"event,omitempty"`
-	// The round as it is then.
+	// The round at that time.
 	Round *RoundObservation `protobuf:"bytes,4,opt,name=round,proto3" json:"round,omitempty"`
 	// When it happened.
 	At *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
-	// How many events before it are left out since the caller reads too slowly.
+	// How many events before it were left out because the caller reads too slowly.
 	Missed        uint64 `protobuf:"varint,6,opt,name=missed,proto3" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4821,13 +4822,13 @@ func (x *Ocr2PublicKeys) GetOnchainPublicKey() []byte {
 // ListSignaturesRequest asks for a page.
 type ListSignaturesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The key whose signatures are meant, as ListKeys has its id; empty: all.
+	// The account, spelled as the id in ListKeys; empty: all.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// Whether to leave out what was signed.
+	// Whether to return only what was refused.
 	Refused bool `protobuf:"varint,2,opt,name=refused,proto3" json:"refused,omitempty"`
-	// Most signatures to return; 0: 100. At most 1000 are.
+	// Most signatures to return, at most 1000; 0: 100.
 	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_page_token of the page before; empty: the first.
+	// The next_page_token of the page before; empty: the first page.
 	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4896,7 +4897,7 @@ type ListSignaturesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Newest first.
 	Signatures []*Signature `protobuf:"bytes,1,rep,name=signatures,proto3" json:"signatures,omitempty"`
-	// Token of the next page; empty: this is the last.
+	// Token of the next page; empty: this is the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4946,26 +4947,26 @@ func (x *ListSignaturesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// Signature is something that a relayer had signed or was refused.
+// Signature is a transaction that a relayer asked the node to sign.
 type Signature struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Grows with each.
+	// Its number, which grows.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// When it was asked for.
 	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
 	// The plugin's process that asked.
 	Plugin string `protobuf:"bytes,3,opt,name=plugin,proto3" json:"plugin,omitempty"`
-	// The relay and the chain that it was for.
+	// The relay that it was for.
 	Relay string `protobuf:"bytes,4,opt,name=relay,proto3" json:"relay,omitempty"`
-	// See relay.
+	// The chain that it was for.
 	ChainId string `protobuf:"bytes,5,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
-	// The key.
+	// The key that was to sign.
 	Account string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
-	// The job that it was for; 0: none is known.
+	// The job that it was for; 0: not known.
 	JobId int64 `protobuf:"varint,7,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// What was signed, in words; empty: nothing was. "not checked" where the node cannot tell what it is.
+	// What was signed, in words; empty: it was refused. "not checked" where the node cannot tell what it is.
 	What string `protobuf:"bytes,8,opt,name=what,proto3" json:"what,omitempty"`
-	// Why nothing was signed, in words; empty: it was.
+	// Why it was refused, in words; empty: it was signed.
 	Refused       string `protobuf:"bytes,9,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5069,7 +5070,7 @@ type CreateKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it is for.
 	Kind KeyKind `protobuf:"varint,1,opt,name=kind,proto3,enum=loop.node.v1.KeyKind" json:"kind,omitempty"`
-	// The relay of an OCR2 bundle or an account; empty: the one that the node has chains of, if that is one alone.
+	// The relay of an OCR2 bundle or an account; empty: the only one that the node has chains of.
 	Relay         string `protobuf:"bytes,2,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5172,7 +5173,7 @@ type ImportKeyRequest struct {
 	File []byte `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
 	// The password that opens it.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
-	// The relay of the account; empty: the one whose accounts have secp256k1 keys, if that is one alone.
+	// The relay of the account; empty: the only one whose accounts have secp256k1 keys.
 	Relay         string `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5278,11 +5279,11 @@ func (x *ImportKeyResponse) GetKey() *Key {
 // ExportKeyRequest names a key.
 type ExportKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account, in any spelling that its relayer takes.
+	// The account, in any spelling that its relayer accepts.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The password that will open the file.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
-	// The relay of the account; empty: whichever has it.
+	// The relay of the account; empty: the one that has it.
 	Relay         string `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5390,12 +5391,12 @@ type Bridge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name: letters, digits, - and _; stored in lower case.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Where it answers. It may hold secrets: errors and logs never show it, and but for RevealBridge, answers have "xxxxx" for its
-	// user, path and query.
+	// Its address. It may hold secrets: errors and logs never show it, and only RevealBridge returns it whole. All other
+	// methods return "xxxxx" for its user, path and query.
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
 	// When it was added.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	// Its health as the node saw it last; absent when no job uses it.
+	// Its health as the node saw it last; absent: no job uses it.
 	Health        *HealthCheck `protobuf:"bytes,4,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5551,7 +5552,7 @@ func (x *AddBridgeResponse) GetBridge() *Bridge {
 	return nil
 }
 
-// UpdateBridgeRequest carries a bridge that is there, with another URL.
+// UpdateBridgeRequest carries an existing bridge with another URL.
 type UpdateBridgeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name and URL.
@@ -5901,14 +5902,14 @@ func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
 	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{84}
 }
 
-// TokenWanted is the detail of UNAUTHENTICATED for a call without a token by TCP without TLS, which only the node's machine
-// reaches. It leads callers of the node's own user to the socket, which wants none.
+// TokenWanted is the detail of UNAUTHENTICATED for a call over TCP without TLS and without a token. Only the node's own
+// machine can make such a call. The node's own user can go on at the socket, which needs no token.
 type TokenWanted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The path of the socket.
 	Socket string `protobuf:"bytes,1,opt,name=socket,proto3" json:"socket,omitempty"`
-	// When the node started, which NodeStatus says by the socket too: a node at the other end of a tunnel has its socket
-	// elsewhere, and another may have one of the same path here.
+	// When the node started, as NodeStatus returns it at the socket too. It tells nodes apart: behind a tunnel, the socket of
+	// that path on the caller's machine may be another node's.
 	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5965,7 +5966,7 @@ type Token struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What its holder may do.
 	Role Role `protobuf:"varint,2,opt,name=role,proto3,enum=loop.node.v1.Role" json:"role,omitempty"`
-	// When it was made.
+	// When it was created.
 	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

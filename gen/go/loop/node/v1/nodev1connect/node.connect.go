@@ -114,23 +114,23 @@ const (
 
 // NodeServiceClient is a client for the loop.node.v1.NodeService service.
 type NodeServiceClient interface {
-	// NodeStatus returns who the node is and how it does.
+	// NodeStatus returns the node's version and peer id, and the health of its parts.
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
-	// Diagnose looks for what is wrong with the node and with what it leans on, and says what to do: one finding for each
-	// thing that is looked at. It asks every bridge whether it answers, by a request without effect. One call is served at a
-	// time, and takes some 15 s at most.
+	// Diagnose looks for what is wrong with the node and with what it depends on, and says what to do. It returns one finding
+	// for each thing that it looks at. It asks every bridge whether it answers, by a request without effect. One call is
+	// served at a time, and takes some 15 s at most.
 	Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error)
 	// Reload, for the role OPERATE, reads the node's configuration file again. It applies the level of the log and the tables
-	// of the chains that the node has, whose jobs begin anew, and names all else that has changed. A file that is wrong
-	// changes nothing.
+	// of the chains that the node has, whose jobs start again. Everything else that has changed is named. A file that is
+	// wrong changes nothing.
 	//
-	// Errors: INVALID_ARGUMENT (what is wrong with the file), FAILED_PRECONDITION (a relayer refuses a chain: it goes on as
+	// Errors: INVALID_ARGUMENT (what is wrong with the file), FAILED_PRECONDITION (a relayer refuses a chain, which goes on as
 	// before).
 	Reload(context.Context, *v1.ReloadRequest) (*v1.ReloadResponse, error)
 	// GetLogLevel returns the least level of lines in the log.
 	GetLogLevel(context.Context, *v1.GetLogLevelRequest) (*v1.GetLogLevelResponse, error)
-	// SetLogLevel, for the role OPERATE, sets it until the node ends or reads its configuration again. Plugins that run send
-	// what they were started to send.
+	// SetLogLevel, for the role OPERATE, sets the least level of lines in the log until the node ends or reads its
+	// configuration again. Running plugins go on sending the levels that they were started with.
 	//
 	// Errors: INVALID_ARGUMENT (no such level).
 	SetLogLevel(context.Context, *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error)
@@ -139,15 +139,15 @@ type NodeServiceClient interface {
 	// ListChains returns the chains of each relayer's process with their RPC nodes and accounts.
 	ListChains(context.Context, *v1.ListChainsRequest) (*v1.ListChainsResponse, error)
 	// RestartPlugin, for the role OPERATE, replaces a plugin's process by a new one, which is how a running plugin is upgraded.
-	// The new process has shaken hands before the old one drains; if it does not, the old one stays.
+	// The old process drains after the new one has shaken hands. If that fails, the old one stays.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
 	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
-	// WatchPluginLog tells the lines of the log about a plugin, what it says itself among them: those that are kept in memory,
-	// at most 1,000, and if wanted those that follow, until the caller or the node ends. A caller that reads too slowly misses
-	// some, which the numbers of the lines show. A stream ends with UNAVAILABLE after ten minutes: open it again.
+	// WatchPluginLog streams the lines of the log about a plugin and from it. It begins with those that the node keeps in
+	// memory, at most 1,000. With follow it goes on with new ones until the caller or the node ends. A caller that reads too
+	// slowly misses some, which the numbers of the lines show. A stream ends with UNAVAILABLE after ten minutes: open it again.
 	//
-	// Errors: NOT_FOUND (no such plugin), UNAVAILABLE (the node ends, or the stream has had its time).
+	// Errors: NOT_FOUND (no such plugin), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchPluginLog(context.Context, *v1.WatchPluginLogRequest) (*connect.ServerStreamForClient[v1.WatchPluginLogResponse], error)
 	// AddJob, for the role OPERATE, checks a job spec, stores it and starts the job.
 	//
@@ -157,95 +157,99 @@ type NodeServiceClient interface {
 	ValidateJob(context.Context, *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
 	// ListJobs returns the jobs.
 	ListJobs(context.Context, *v1.ListJobsRequest) (*v1.ListJobsResponse, error)
-	// RevealJob, for the role ADMIN, returns a job with its spec, which may hold secrets. It has a line in the audit.
+	// RevealJob, for the role ADMIN, returns a job with its spec, which may hold secrets. The audit log records the call.
 	//
 	// Errors: NOT_FOUND.
 	RevealJob(context.Context, *v1.RevealJobRequest) (*v1.RevealJobResponse, error)
-	// RemoveJob, for the role OPERATE, stops a job and forgets it.
+	// RemoveJob, for the role OPERATE, stops a job and removes it.
 	//
 	// Errors: NOT_FOUND.
 	RemoveJob(context.Context, *v1.RemoveJobRequest) (*v1.RemoveJobResponse, error)
-	// ListObservations returns what came of a job's last rounds, newest first. The node keeps some hundred rounds per job in memory.
+	// ListObservations returns the results of a job's last rounds, newest first. The node keeps some hundred rounds per job in
+	// memory.
 	//
 	// Errors: NOT_FOUND (no such job).
 	ListObservations(context.Context, *v1.ListObservationsRequest) (*v1.ListObservationsResponse, error)
-	// WatchRounds tells what happens in the rounds of a job, or of all, from now on. A caller that reads too slowly misses some. A stream
-	// ends with UNAVAILABLE after ten minutes: open it again.
+	// WatchRounds streams what happens in the rounds of a job, or of all jobs, from now on. A caller that reads too slowly
+	// misses some. A stream ends with UNAVAILABLE after ten minutes: open it again.
 	//
-	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has had its time).
+	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchRounds(context.Context, *v1.WatchRoundsRequest) (*connect.ServerStreamForClient[v1.WatchRoundsResponse], error)
-	// ShowJob returns what a job does and with whom.
+	// ShowJob returns a job with its oracle, its peers, its last rounds and what its contract has.
 	//
 	// Errors: NOT_FOUND.
 	ShowJob(context.Context, *v1.ShowJobRequest) (*v1.ShowJobResponse, error)
-	// ListRuns pages through the runs of a job's pipelines, newest first, without their tasks. [JobPipeline] of the node's configuration
-	// says how many are kept.
+	// ListRuns pages through the runs of a job's pipelines, newest first, without their tasks. [JobPipeline] of the node's
+	// configuration says how many are kept.
 	//
-	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that is none).
+	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that no page returned).
 	ListRuns(context.Context, *v1.ListRunsRequest) (*v1.ListRunsResponse, error)
 	// GetRun returns a run with its tasks.
 	//
 	// Errors: NOT_FOUND (no such job, or a run that is not kept).
 	GetRun(context.Context, *v1.GetRunRequest) (*v1.GetRunResponse, error)
-	// WatchRuns tells of runs with their tasks as they end, of a job or of all, from now on; as WatchRounds does.
+	// WatchRuns streams runs with their tasks as they end, of a job or of all jobs, from now on. Its streams are like those of
+	// WatchRounds.
 	//
-	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has had its time).
+	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchRuns(context.Context, *v1.WatchRunsRequest) (*connect.ServerStreamForClient[v1.WatchRunsResponse], error)
-	// ListJobErrors pages through the errors of a job, each kind once, the one that came last first.
+	// ListJobErrors pages through the errors of a job, each kind once, the latest first.
 	//
-	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that is none).
+	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that no page returned).
 	ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
-	// ListSignatures pages through what relayers had signed and were refused, newest first. The node keeps the newest 10000 of each
-	// account that were signed, and as many that were refused; its log has all but floods of refusals.
+	// ListSignatures pages through the transactions that relayers asked the node to sign, newest first. For each account the
+	// node keeps the newest 10000 that it signed and the newest 10000 that it refused. Its log has all but floods of refusals.
 	//
-	// Errors: INVALID_ARGUMENT (a page token that is none).
+	// Errors: INVALID_ARGUMENT (a page token that no page returned).
 	ListSignatures(context.Context, *v1.ListSignaturesRequest) (*v1.ListSignaturesResponse, error)
-	// CreateKey, for the role ADMIN, makes a key.
+	// CreateKey, for the role ADMIN, creates a key.
 	//
 	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
 	// names accounts, is down).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
 	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
-	// password crosses the connection as it is: call it by the socket or TLS.
+	// password is sent as it is: use the socket or TLS.
 	//
-	// Errors: INVALID_ARGUMENT (no such key file, another password, or a relay whose accounts have other keys),
+	// Errors: INVALID_ARGUMENT (not a key file, a wrong password, or a relay whose accounts have other keys),
 	// ALREADY_EXISTS (the key is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey, for the role ADMIN, returns a key as a key file, sealed under a password of the caller's: an account with a
-	// secp256k1 key as wallets have it, all else as OCR2 nodes do. The password crosses the connection as it is: call it by the
-	// socket or TLS.
+	// ExportKey, for the role ADMIN, returns a key as a key file, encrypted with the caller's password: an account with a
+	// secp256k1 key as wallets have it, any other key as OCR2 nodes have it. The password is sent as it is: use the socket or
+	// TLS.
 	//
 	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
-	// names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
+	// names neither), FAILED_PRECONDITION (the node's configuration does not allow exports).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
 	AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error)
-	// UpdateBridge, for the role OPERATE, gives a bridge another URL. Jobs that use it go on, and ask there from their next
-	// observation on.
+	// UpdateBridge, for the role OPERATE, gives a bridge another URL. Jobs that use it go on, and use the new URL from
+	// their next observation on.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT (a URL).
 	UpdateBridge(context.Context, *v1.UpdateBridgeRequest) (*v1.UpdateBridgeResponse, error)
 	// ListBridges returns the bridges.
 	ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error)
-	// RevealBridge, for the role ADMIN, returns a bridge with its whole URL, which may hold secrets. It has a line in the audit.
+	// RevealBridge, for the role ADMIN, returns a bridge with its whole URL, which may hold secrets. The audit log records the
+	// call.
 	//
 	// Errors: NOT_FOUND.
 	RevealBridge(context.Context, *v1.RevealBridgeRequest) (*v1.RevealBridgeResponse, error)
-	// RemoveBridge, for the role OPERATE, forgets a bridge.
+	// RemoveBridge, for the role OPERATE, removes a bridge.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (a job uses it).
 	RemoveBridge(context.Context, *v1.RemoveBridgeRequest) (*v1.RemoveBridgeResponse, error)
-	// CreateToken, for the role ADMIN, makes a token for callers by TCP. It is told this once: the node keeps its hash alone.
+	// CreateToken, for the role ADMIN, creates a token for callers over TCP. The response is the only time that it is shown: the
+	// node keeps only its hash.
 	//
 	// Errors: INVALID_ARGUMENT (a name or role), ALREADY_EXISTS.
 	CreateToken(context.Context, *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error)
-	// ListTokens, for the role ADMIN, returns whose tokens there are.
+	// ListTokens, for the role ADMIN, returns the names and roles of the tokens.
 	ListTokens(context.Context, *v1.ListTokensRequest) (*v1.ListTokensResponse, error)
-	// RevokeToken, for the role ADMIN, ends a token: its next call is refused.
+	// RevokeToken, for the role ADMIN, revokes a token: its next call is refused.
 	//
 	// Errors: NOT_FOUND.
 	RevokeToken(context.Context, *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error)
@@ -824,23 +828,23 @@ func (c *nodeServiceClient) RevokeToken(ctx context.Context, req *v1.RevokeToken
 
 // NodeServiceHandler is an implementation of the loop.node.v1.NodeService service.
 type NodeServiceHandler interface {
-	// NodeStatus returns who the node is and how it does.
+	// NodeStatus returns the node's version and peer id, and the health of its parts.
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
-	// Diagnose looks for what is wrong with the node and with what it leans on, and says what to do: one finding for each
-	// thing that is looked at. It asks every bridge whether it answers, by a request without effect. One call is served at a
-	// time, and takes some 15 s at most.
+	// Diagnose looks for what is wrong with the node and with what it depends on, and says what to do. It returns one finding
+	// for each thing that it looks at. It asks every bridge whether it answers, by a request without effect. One call is
+	// served at a time, and takes some 15 s at most.
 	Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error)
 	// Reload, for the role OPERATE, reads the node's configuration file again. It applies the level of the log and the tables
-	// of the chains that the node has, whose jobs begin anew, and names all else that has changed. A file that is wrong
-	// changes nothing.
+	// of the chains that the node has, whose jobs start again. Everything else that has changed is named. A file that is
+	// wrong changes nothing.
 	//
-	// Errors: INVALID_ARGUMENT (what is wrong with the file), FAILED_PRECONDITION (a relayer refuses a chain: it goes on as
+	// Errors: INVALID_ARGUMENT (what is wrong with the file), FAILED_PRECONDITION (a relayer refuses a chain, which goes on as
 	// before).
 	Reload(context.Context, *v1.ReloadRequest) (*v1.ReloadResponse, error)
 	// GetLogLevel returns the least level of lines in the log.
 	GetLogLevel(context.Context, *v1.GetLogLevelRequest) (*v1.GetLogLevelResponse, error)
-	// SetLogLevel, for the role OPERATE, sets it until the node ends or reads its configuration again. Plugins that run send
-	// what they were started to send.
+	// SetLogLevel, for the role OPERATE, sets the least level of lines in the log until the node ends or reads its
+	// configuration again. Running plugins go on sending the levels that they were started with.
 	//
 	// Errors: INVALID_ARGUMENT (no such level).
 	SetLogLevel(context.Context, *v1.SetLogLevelRequest) (*v1.SetLogLevelResponse, error)
@@ -849,15 +853,15 @@ type NodeServiceHandler interface {
 	// ListChains returns the chains of each relayer's process with their RPC nodes and accounts.
 	ListChains(context.Context, *v1.ListChainsRequest) (*v1.ListChainsResponse, error)
 	// RestartPlugin, for the role OPERATE, replaces a plugin's process by a new one, which is how a running plugin is upgraded.
-	// The new process has shaken hands before the old one drains; if it does not, the old one stays.
+	// The old process drains after the new one has shaken hands. If that fails, the old one stays.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
 	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
-	// WatchPluginLog tells the lines of the log about a plugin, what it says itself among them: those that are kept in memory,
-	// at most 1,000, and if wanted those that follow, until the caller or the node ends. A caller that reads too slowly misses
-	// some, which the numbers of the lines show. A stream ends with UNAVAILABLE after ten minutes: open it again.
+	// WatchPluginLog streams the lines of the log about a plugin and from it. It begins with those that the node keeps in
+	// memory, at most 1,000. With follow it goes on with new ones until the caller or the node ends. A caller that reads too
+	// slowly misses some, which the numbers of the lines show. A stream ends with UNAVAILABLE after ten minutes: open it again.
 	//
-	// Errors: NOT_FOUND (no such plugin), UNAVAILABLE (the node ends, or the stream has had its time).
+	// Errors: NOT_FOUND (no such plugin), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchPluginLog(context.Context, *v1.WatchPluginLogRequest, *connect.ServerStream[v1.WatchPluginLogResponse]) error
 	// AddJob, for the role OPERATE, checks a job spec, stores it and starts the job.
 	//
@@ -867,95 +871,99 @@ type NodeServiceHandler interface {
 	ValidateJob(context.Context, *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
 	// ListJobs returns the jobs.
 	ListJobs(context.Context, *v1.ListJobsRequest) (*v1.ListJobsResponse, error)
-	// RevealJob, for the role ADMIN, returns a job with its spec, which may hold secrets. It has a line in the audit.
+	// RevealJob, for the role ADMIN, returns a job with its spec, which may hold secrets. The audit log records the call.
 	//
 	// Errors: NOT_FOUND.
 	RevealJob(context.Context, *v1.RevealJobRequest) (*v1.RevealJobResponse, error)
-	// RemoveJob, for the role OPERATE, stops a job and forgets it.
+	// RemoveJob, for the role OPERATE, stops a job and removes it.
 	//
 	// Errors: NOT_FOUND.
 	RemoveJob(context.Context, *v1.RemoveJobRequest) (*v1.RemoveJobResponse, error)
-	// ListObservations returns what came of a job's last rounds, newest first. The node keeps some hundred rounds per job in memory.
+	// ListObservations returns the results of a job's last rounds, newest first. The node keeps some hundred rounds per job in
+	// memory.
 	//
 	// Errors: NOT_FOUND (no such job).
 	ListObservations(context.Context, *v1.ListObservationsRequest) (*v1.ListObservationsResponse, error)
-	// WatchRounds tells what happens in the rounds of a job, or of all, from now on. A caller that reads too slowly misses some. A stream
-	// ends with UNAVAILABLE after ten minutes: open it again.
+	// WatchRounds streams what happens in the rounds of a job, or of all jobs, from now on. A caller that reads too slowly
+	// misses some. A stream ends with UNAVAILABLE after ten minutes: open it again.
 	//
-	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has had its time).
+	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchRounds(context.Context, *v1.WatchRoundsRequest, *connect.ServerStream[v1.WatchRoundsResponse]) error
-	// ShowJob returns what a job does and with whom.
+	// ShowJob returns a job with its oracle, its peers, its last rounds and what its contract has.
 	//
 	// Errors: NOT_FOUND.
 	ShowJob(context.Context, *v1.ShowJobRequest) (*v1.ShowJobResponse, error)
-	// ListRuns pages through the runs of a job's pipelines, newest first, without their tasks. [JobPipeline] of the node's configuration
-	// says how many are kept.
+	// ListRuns pages through the runs of a job's pipelines, newest first, without their tasks. [JobPipeline] of the node's
+	// configuration says how many are kept.
 	//
-	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that is none).
+	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that no page returned).
 	ListRuns(context.Context, *v1.ListRunsRequest) (*v1.ListRunsResponse, error)
 	// GetRun returns a run with its tasks.
 	//
 	// Errors: NOT_FOUND (no such job, or a run that is not kept).
 	GetRun(context.Context, *v1.GetRunRequest) (*v1.GetRunResponse, error)
-	// WatchRuns tells of runs with their tasks as they end, of a job or of all, from now on; as WatchRounds does.
+	// WatchRuns streams runs with their tasks as they end, of a job or of all jobs, from now on. Its streams are like those of
+	// WatchRounds.
 	//
-	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has had its time).
+	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchRuns(context.Context, *v1.WatchRunsRequest, *connect.ServerStream[v1.WatchRunsResponse]) error
-	// ListJobErrors pages through the errors of a job, each kind once, the one that came last first.
+	// ListJobErrors pages through the errors of a job, each kind once, the latest first.
 	//
-	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that is none).
+	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that no page returned).
 	ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
-	// ListSignatures pages through what relayers had signed and were refused, newest first. The node keeps the newest 10000 of each
-	// account that were signed, and as many that were refused; its log has all but floods of refusals.
+	// ListSignatures pages through the transactions that relayers asked the node to sign, newest first. For each account the
+	// node keeps the newest 10000 that it signed and the newest 10000 that it refused. Its log has all but floods of refusals.
 	//
-	// Errors: INVALID_ARGUMENT (a page token that is none).
+	// Errors: INVALID_ARGUMENT (a page token that no page returned).
 	ListSignatures(context.Context, *v1.ListSignaturesRequest) (*v1.ListSignaturesResponse, error)
-	// CreateKey, for the role ADMIN, makes a key.
+	// CreateKey, for the role ADMIN, creates a key.
 	//
 	// Errors: INVALID_ARGUMENT (no kind, or a relay that the node does not have), UNAVAILABLE (the relay's relayer, which
 	// names accounts, is down).
 	CreateKey(context.Context, *v1.CreateKeyRequest) (*v1.CreateKeyResponse, error)
 	// ImportKey, for the role ADMIN, adds the key of a key file: a wallet's with a secp256k1 key, or an OCR2 node's. The
-	// password crosses the connection as it is: call it by the socket or TLS.
+	// password is sent as it is: use the socket or TLS.
 	//
-	// Errors: INVALID_ARGUMENT (no such key file, another password, or a relay whose accounts have other keys),
+	// Errors: INVALID_ARGUMENT (not a key file, a wrong password, or a relay whose accounts have other keys),
 	// ALREADY_EXISTS (the key is here), UNAVAILABLE (the relay's relayer is down).
 	ImportKey(context.Context, *v1.ImportKeyRequest) (*v1.ImportKeyResponse, error)
-	// ExportKey, for the role ADMIN, returns a key as a key file, sealed under a password of the caller's: an account with a
-	// secp256k1 key as wallets have it, all else as OCR2 nodes do. The password crosses the connection as it is: call it by the
-	// socket or TLS.
+	// ExportKey, for the role ADMIN, returns a key as a key file, encrypted with the caller's password: an account with a
+	// secp256k1 key as wallets have it, any other key as OCR2 nodes have it. The password is sent as it is: use the socket or
+	// TLS.
 	//
 	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
-	// names none), FAILED_PRECONDITION (the node's configuration lets nobody export keys).
+	// names neither), FAILED_PRECONDITION (the node's configuration does not allow exports).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
 	AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error)
-	// UpdateBridge, for the role OPERATE, gives a bridge another URL. Jobs that use it go on, and ask there from their next
-	// observation on.
+	// UpdateBridge, for the role OPERATE, gives a bridge another URL. Jobs that use it go on, and use the new URL from
+	// their next observation on.
 	//
 	// Errors: NOT_FOUND, INVALID_ARGUMENT (a URL).
 	UpdateBridge(context.Context, *v1.UpdateBridgeRequest) (*v1.UpdateBridgeResponse, error)
 	// ListBridges returns the bridges.
 	ListBridges(context.Context, *v1.ListBridgesRequest) (*v1.ListBridgesResponse, error)
-	// RevealBridge, for the role ADMIN, returns a bridge with its whole URL, which may hold secrets. It has a line in the audit.
+	// RevealBridge, for the role ADMIN, returns a bridge with its whole URL, which may hold secrets. The audit log records the
+	// call.
 	//
 	// Errors: NOT_FOUND.
 	RevealBridge(context.Context, *v1.RevealBridgeRequest) (*v1.RevealBridgeResponse, error)
-	// RemoveBridge, for the role OPERATE, forgets a bridge.
+	// RemoveBridge, for the role OPERATE, removes a bridge.
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (a job uses it).
 	RemoveBridge(context.Context, *v1.RemoveBridgeRequest) (*v1.RemoveBridgeResponse, error)
-	// CreateToken, for the role ADMIN, makes a token for callers by TCP. It is told this once: the node keeps its hash alone.
+	// CreateToken, for the role ADMIN, creates a token for callers over TCP. The response is the only time that it is shown: the
+	// node keeps only its hash.
 	//
 	// Errors: INVALID_ARGUMENT (a name or role), ALREADY_EXISTS.
 	CreateToken(context.Context, *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error)
-	// ListTokens, for the role ADMIN, returns whose tokens there are.
+	// ListTokens, for the role ADMIN, returns the names and roles of the tokens.
 	ListTokens(context.Context, *v1.ListTokensRequest) (*v1.ListTokensResponse, error)
-	// RevokeToken, for the role ADMIN, ends a token: its next call is refused.
+	// RevokeToken, for the role ADMIN, revokes a token: its next call is refused.
 	//
 	// Errors: NOT_FOUND.
 	RevokeToken(context.Context, *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error)
