@@ -248,6 +248,7 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 		Config:        n.settings.Config,
 		Pipelines:     n.runner,
 		History:       past,
+		Handovers:     n.handovers,
 		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"job_id": strconv.FormatInt(r.stored.ID, 10)},
 			n.registry),
 		Logger: n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),

@@ -76,6 +76,7 @@ type Node struct {
 	peer      *oracle.Peer
 	runner    *pipeline.Runner
 	history   *history.History
+	handovers *oracle.Handovers
 	jobs      *jobs
 	states    *states
 	sources   *sources
@@ -223,6 +224,7 @@ func (n *Node) startJobs(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
+	n.handovers = oracle.NewHandovers(n.logger)
 	n.history = history.New(history.Settings{Database: n.database, Limits: s.Config.JobPipeline, Logger: s.Logger})
 	return n.jobs.startStored(ctx)
 }
@@ -275,6 +277,9 @@ func (n *Node) Close(ctx context.Context) {
 	}
 	if n.jobs != nil {
 		n.jobs.close()
+	}
+	if n.handovers != nil {
+		n.handovers.Close()
 	}
 	if n.history != nil {
 		n.history.Close() // which ends streams: the server waits for them

@@ -245,6 +245,8 @@ type transmitter struct {
 	logger        *logger
 	feed          *feed.Recorder
 	history       *history.Job
+	handovers     *Handovers
+	job           int64
 	answer        func(ctx context.Context, report []byte) (*big.Int, error) // reads it out of a report
 }
 
@@ -290,7 +292,8 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 // tell has the log's one line of a transmission of this node's own. It has no answer where the node cannot read it, as
 // of a product's report.
 func (t *transmitter) tell(ctx context.Context, at types.ReportTimestamp, report types.Report) {
-	if !t.logger.slog.Enabled(ctx, slog.LevelInfo) {
+	level := t.handovers.level(t.job)
+	if !t.logger.slog.Enabled(ctx, level) {
 		return
 	}
 	attributes := []slog.Attr{
@@ -301,7 +304,7 @@ func (t *transmitter) tell(ctx context.Context, at types.ReportTimestamp, report
 	if answer, err := t.answer(reading, report); err == nil {
 		attributes = append(attributes, slog.Any("answer", answer))
 	}
-	t.logger.slog.LogAttrs(ctx, slog.LevelInfo, "a report was handed to the relayer", attributes...)
+	t.logger.slog.LogAttrs(ctx, level, "a report was handed to the relayer", attributes...)
 }
 
 // LatestConfigDigestAndEpoch implements types.ContractTransmitter.

@@ -121,23 +121,24 @@ func (b bridges) Bridge(_ context.Context, name string) (string, error) {
 
 // testNode is a node's parts without the node.
 type testNode struct {
-	t        *testing.T
-	logger   *slog.Logger
-	logs     *logs
-	database *database.Database
-	keys     *keystore.Keystore
-	peer     *Peer
-	runtime  *loophost.Runtime
-	relayer  *relayerv1loophost.Relayer
-	fake     *fakeRelayer // nil out of process
-	chain    *relayerv1loophost.Chain
-	median   *medianv1loophost.Median
-	product  *productv1loophost.Product
-	watch    *Watch
-	runner   *pipeline.Runner
-	config   *config.Config
-	address  string
-	price    *price
+	t         *testing.T
+	logger    *slog.Logger
+	logs      *logs
+	handovers *Handovers
+	database  *database.Database
+	keys      *keystore.Keystore
+	peer      *Peer
+	runtime   *loophost.Runtime
+	relayer   *relayerv1loophost.Relayer
+	fake      *fakeRelayer // nil out of process
+	chain     *relayerv1loophost.Chain
+	median    *medianv1loophost.Median
+	product   *productv1loophost.Product
+	watch     *Watch
+	runner    *pipeline.Runner
+	config    *config.Config
+	address   string
+	price     *price
 }
 
 // price is an adapter whose answer tests set.
@@ -223,6 +224,8 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	}
 	n := &testNode{t: t, config: config.Default(), price: newPrice(t, "100")}
 	n.logger, n.logs = newLogger(t)
+	n.handovers = NewHandovers(n.logger)
+	t.Cleanup(n.handovers.Close)
 	var err error
 	n.database, n.keys = newKeys(t)
 	if !s.noPeer {
@@ -344,7 +347,7 @@ func (n *testNode) job(spec *job.Spec) Settings {
 		JobID: stored.ID, ExternalJobID: stored.ExternalID, Spec: spec, Chain: n.chain, Watch: n.watch, Median: n.median,
 		Runtime:  n.runtime,
 		Database: n.database, Bundle: n.bundle(), Schemes: fakeSchemes(), Peer: n.peer, Config: n.config, Pipelines: n.runner,
-		Logger: n.logger.With("job", stored.ID),
+		Handovers: n.handovers, Logger: n.logger.With("job", stored.ID),
 	}
 }
 

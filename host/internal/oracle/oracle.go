@@ -63,8 +63,9 @@ type Settings struct {
 	// Bundle signs; a bootstrap job needs none.
 	Bundle *keystore.OCR2Bundle
 	// Schemes are how the relayer says that reports are signed, by name; a bootstrap job needs none.
-	Schemes map[string]keystore.Algorithm
-	Peer    *Peer
+	Schemes   map[string]keystore.Algorithm
+	Peer      *Peer
+	Handovers *Handovers // of the node
 	// Config has [OCR2], [P2P.V2] DefaultBootstrappers and the least time for queries.
 	Config *config.Config
 	// Pipelines runs the job's sources; a bootstrap job needs none.
@@ -89,7 +90,7 @@ func (s *Settings) check() error {
 		ok   bool
 	}{
 		{"Spec", s.Spec != nil}, {"Chain", s.Chain != nil}, {"Watch", s.Watch != nil}, {"Runtime", s.Runtime != nil},
-		{"Database", s.Database != nil},
+		{"Database", s.Database != nil}, {"Handovers", s.Handovers != nil},
 		{"Peer", s.Peer != nil}, {"Config", s.Config != nil}, {"Logger", s.Logger != nil},
 	} {
 		if !needed.ok {
@@ -256,8 +257,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring,
 		ContractTransmitter: &transmitter{
 			provider: provider, account: types.Account(s.Spec.Account()),
 			transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
-			feed:    o.feed,
-			history: s.History, answer: o.Answer,
+			feed: o.feed, history: s.History, handovers: s.Handovers, job: s.JobID, answer: o.Answer,
 		},
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,

@@ -252,7 +252,8 @@ func TestTrap4TransmissionIsNeverRepeated(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "transmit")
 	p := newParts(t, nodeSettings{relayerMode: "die:" + mark, inProcess: inProcess(&fakeMedian{})})
 	transmit := &transmitter{provider: p.provider, account: "a", transmitLimit: time.Minute, readLimit: time.Minute,
-		logger: p.factory.logger, feed: feed.New(false), history: newHistory(t), answer: (&Oracle{}).Answer}
+		logger: p.factory.logger, handovers: NewHandovers(p.logger), feed: feed.New(false), history: newHistory(t),
+		answer: (&Oracle{}).Answer}
 	signatures := []types.AttributedOnchainSignature{{Signature: []byte{1}, Signer: 2}}
 	if err := transmit.Transmit(t.Context(), types.ReportContext{ReportTimestamp: at(1)}, types.Report{1},
 		signatures); err != nil {

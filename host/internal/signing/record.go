@@ -20,7 +20,8 @@ const (
 	writeInterval = time.Second
 	// writeTimeout bounds one.
 	writeTimeout = 10 * time.Second
-	// mostPending is how many signatures wait for the database. More are in the log alone: it is full or stands still.
+	// mostPending is how many signatures wait for the database. More have a line in the log alone: it is full or stands
+	// still.
 	mostPending = 4096
 	// mostKept is how many are kept of each account that were signed, and as many that were refused: a relayer that has
 	// much refused takes no place from what it had signed.
@@ -40,7 +41,9 @@ const (
 	outcomeRate      = "rate"
 )
 
-// Record is what relayers had signed and were refused: in the log, in the database and in a metric.
+// Record is what relayers had signed and were refused: in the database, in a metric and in the log. There a signature
+// has a line at debug, since a node of many feeds makes several a second. While the database does not take them they
+// have lines at info.
 type Record struct {
 	database *database.Database
 	logger   *slog.Logger
@@ -52,10 +55,11 @@ type Record struct {
 	mu       sync.Mutex
 	last     int64 // id
 	pending  []database.Signature
+	taken    int                      // by a write that is not done
+	failing  bool                     // the last write failed, which was said
 	refusals map[string]*door.Sparing // by account
 
 	writing     sync.Mutex
-	failing     bool                         // the last write failed, which was said
 	untrimmed   map[database.Signed]struct{} // written since the last trimming
 	most, every int
 }
@@ -108,18 +112,23 @@ func (r *Record) put(ctx context.Context, s database.Signature, outcome string) 
 		}
 		line, without = r.refusals[key].Refuse()
 	}
-	if line && len(r.pending) < mostPending {
+	kept := line && r.taken+len(r.pending) < mostPending
+	if kept {
 		r.last++
 		s.ID = r.last
 		r.pending = append(r.pending, s)
 	}
+	failing := r.failing
 	r.mu.Unlock()
 	if !line {
 		return
 	}
-	level, said := slog.LevelInfo, "done: "+s.What
-	if s.Refused != "" {
+	level, said := slog.LevelDebug, "done: "+s.What
+	switch {
+	case s.Refused != "":
 		level, said = slog.LevelWarn, "refused: "+s.Refused
+	case !kept, failing:
+		level = slog.LevelInfo
 	}
 	if without > 0 {
 		said += fmt.Sprintf("; %d more in the minutes before have no line", without)
@@ -147,7 +156,7 @@ func (r *Record) flush(ctx context.Context) {
 	defer r.writing.Unlock()
 	r.mu.Lock()
 	all := r.pending
-	r.pending = nil
+	r.pending, r.taken = nil, len(all)
 	r.mu.Unlock()
 	if len(all) == 0 {
 		return
@@ -158,19 +167,19 @@ func (r *Record) flush(ctx context.Context) {
 	if err == nil {
 		err = r.trim(ctx, all)
 	}
+	r.mu.Lock()
+	r.taken = 0
 	if err != nil {
-		r.mu.Lock()
 		r.pending = append(all, r.pending...)
-		r.pending = r.pending[max(0, len(r.pending)-mostPending):]
-		r.mu.Unlock()
 	}
-	if failing := err != nil; failing != r.failing {
-		r.failing = failing
-		if failing {
-			r.logger.Error("what relayers had signed cannot be stored; it is in the log alone until it can", "error", err)
-		} else {
-			r.logger.Info("what relayers had signed is stored again")
-		}
+	changed := r.failing != (err != nil)
+	r.failing = err != nil
+	r.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		r.logger.Error("what relayers had signed cannot be stored; it is in the log alone until it can", "error", err)
+	case changed:
+		r.logger.Info("what relayers had signed is stored again")
 	}
 }
 

@@ -39,7 +39,7 @@ type room struct {
 func newRoom(t *testing.T) *room {
 	t.Helper()
 	r := &room{metrics: prometheus.NewPedanticRegistry(), log: &bytes.Buffer{}}
-	logger := slog.New(slog.NewTextHandler(r.log, nil))
+	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	path := filepath.Join(t.TempDir(), "db")
 	if r.database, err = database.Open(t.Context(), database.Settings{Path: path, Logger: logger}); err != nil {
@@ -119,7 +119,7 @@ loop_signatures_total{chain_id="7",outcome="refused",relay="acme"} 2
 		t.Error(err)
 	}
 	for _, line := range []string{
-		`level=INFO msg=audit audit.who.plugin=acme audit.who.relay=acme audit.who.chain=7 audit.who.job=3 audit.method=Sign ` +
+		`level=DEBUG msg=audit audit.who.plugin=acme audit.who.relay=acme audit.who.chain=7 audit.who.job=3 audit.method=Sign ` +
 			`audit.object="account me" audit.outcome="done: transmission to feed, 1"`,
 		`level=WARN msg=audit audit.who.plugin=acme audit.who.relay=acme audit.who.chain=7 audit.who.job=0 audit.method=Sign ` +
 			`audit.object="account me" audit.outcome="refused: it is for no contract"`,
@@ -214,6 +214,37 @@ func TestFloodOfRefusals(t *testing.T) {
 	all, err := r.record.List(t.Context(), database.SignatureFilter{}, 10*mostRefusals)
 	if err != nil || len(all) != mostRefusals {
 		t.Errorf("%d in the record: %v", len(all), err)
+	}
+}
+
+// What cannot be stored is in the log, at the level that operators read.
+func TestRecordWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	r := newRoom(t)
+	if err := r.database.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sign := func(what string) {
+		r.record.put(t.Context(), database.Signature{At: time.Now(), Account: "me", What: what}, outcomeChecked)
+	}
+	sign("the first")
+	r.record.flush(t.Context())
+	sign("the second")
+	for range 2 * mostPending {
+		sign("another")
+	}
+	r.record.flush(t.Context())
+	lines := func(level, what string) int {
+		return strings.Count(r.log.String(),
+			"level="+level+` msg=audit audit.who.plugin="" audit.who.relay="" audit.who.chain="" audit.who.job=0 `+
+				`audit.method=Sign audit.object="account me" audit.outcome="done: `+what+`"`)
+	}
+	if lines("DEBUG", "the first") != 1 || lines("INFO", "the second") != 1 || lines("INFO", "another") != 2*mostPending ||
+		strings.Count(r.log.String(), "level=ERROR") != 1 {
+		t.Errorf("the log has\n%.2000s", r.log)
+	}
+	if n := len(r.record.pending); n != mostPending {
+		t.Errorf("%d wait for the database, want %d", n, mostPending)
 	}
 }
 

@@ -165,7 +165,7 @@ func (n *network) startNode(i int) (*member, error) {
 		Name: name, Dir: filepath.Join(n.folder, name), Binary: n.binaries.node, PluginCommands: commands,
 		Variables: n.config.Variables,
 		HTTPPort:  n.httpPorts[i], P2PPort: n.p2pPorts[i], Chain: n.chain, Host: n.hostOf(i),
-		Debug: n.config.Aim,
+		Debug: n.audited(), // so that its log has a line for each report
 	})
 	if err != nil {
 		return nil, err
