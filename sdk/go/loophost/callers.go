@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -60,6 +61,8 @@ type caller struct {
 	gone  bool
 }
 
+var _ syscall.Conn = (*caller)(nil) // frames would have slower system calls otherwise
+
 // Accept implements net.Listener.
 func (c *callers) Accept() (net.Conn, error) {
 	conn, err := c.Listener.Accept()
@@ -103,6 +106,11 @@ func (c *callers) admit(made *caller) error {
 // forgetLocked takes a connection out of the strangers.
 func (c *callers) forgetLocked(made *caller) {
 	c.strangers = slices.DeleteFunc(c.strangers, func(s *caller) bool { return s == made })
+}
+
+// SyscallConn implements syscall.Conn, as the connection itself does.
+func (c *caller) SyscallConn() (syscall.RawConn, error) {
+	return c.Conn.(syscall.Conn).SyscallConn() // a socket's
 }
 
 // Close implements net.Conn.

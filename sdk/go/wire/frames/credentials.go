@@ -33,7 +33,7 @@ type dispatching struct {
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (d *dispatching) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn := tls.Server(raw, d.config)
+	conn := tls.Server(quick(raw), d.config)
 	if err := conn.Handshake(); err != nil { // gRPC has set a deadline
 		_ = conn.Close() // the handshake's error is told
 		return nil, nil, err
@@ -66,7 +66,7 @@ func Dial(ctx context.Context, network, address string, config *tls.Config) (net
 	if err != nil {
 		return nil, err
 	}
-	conn := tls.Client(raw, agreed(config))
+	conn := tls.Client(quick(raw), agreed(config))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close() // the handshake's error is told
 		return nil, err
