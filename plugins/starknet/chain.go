@@ -2,8 +2,10 @@ package starknet
 
 import (
 	"context"
+	"errors"
 	"math/big"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -23,6 +25,7 @@ type Chain struct {
 	*base
 	config Config
 	id     stark.Felt
+	reader *service.Reader[*endpoint.Client, stark.Felt]
 }
 
 type base = service.Chain[*endpoint.Client, stark.Felt, *account.Account, *contract]
@@ -67,9 +70,26 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 		},
 		Replay: c.replay,
 	})
+	c.read()
 	c.Resume()
 	return c, nil
 }
+
+// read begins to read contracts, all of them at once: at an interval, and at each new block of any node.
+func (c *Chain) read() {
+	interval, timeout := c.config.OCR2CachePollPeriod.Duration, c.config.RequestTimeout.Duration
+	c.reader = service.NewReader(service.ReaderSettings[*endpoint.Client, stark.Felt]{
+		Pool: c.Pool(),
+		Poller: relayer.PollerSettings[struct{}]{
+			Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond),
+			TTL: c.config.OCR2CacheTTL.Duration, Timeout: 2 * timeout,
+		},
+		Read: read,
+	})
+}
+
+// Close ends all work of the chain. The host releases providers before their chain.
+func (c *Chain) Close() error { return errors.Join(c.reader.Close(), c.base.Close()) }
 
 // Transact implements relayerv1loop.Chain: it moves the token that fees are paid in, in its smallest unit, FRI. It
 // knows the key of an account that a job transmits from, and of no other.

@@ -23,18 +23,10 @@ type contract struct {
 	chain *Chain
 }
 
-// follow begins to read a contract: at an interval, and at each new block of any node.
+// follow begins to read a contract.
 func (c *Chain) follow(address stark.Felt) *contract {
-	interval, timeout := c.config.OCR2CachePollPeriod.Duration, c.config.RequestTimeout.Duration
-	return &contract{chain: c, Polled: service.NewPolled(service.PolledSettings[*endpoint.Client]{
-		Address: address.String(), Pool: c.Pool(), Hub: c.Hub(), Steady: steady,
-		Poller: relayer.PollerSettings[service.View]{
-			Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond),
-			TTL: c.config.OCR2CacheTTL.Duration, Timeout: 2 * timeout,
-		},
-		Read: func(ctx context.Context, client *endpoint.Client) (service.View, error) {
-			return read(ctx, client, address)
-		},
+	return &contract{chain: c, Polled: c.reader.Follow(address, service.PolledSettings[*endpoint.Client]{
+		Address: address.String(), Hub: c.Hub(), Steady: steady,
 		Config: func(ctx context.Context, client *endpoint.Client, block uint64) (*relayerv1.ContractConfig, error) {
 			return configSet(ctx, client, address, block)
 		},
@@ -55,22 +47,39 @@ func (c *contract) Height(ctx context.Context) (uint64, error) {
 	return client.Head().Number, nil
 }
 
-// read reads both views at one node.
-func read(ctx context.Context, client *endpoint.Client, address stark.Felt) (service.View, error) {
+// read reads both views of contracts at one node, in as few requests as it takes. Between two a block may come: what is
+// read belongs to the block that the node told of before or to a later one.
+func read(ctx context.Context, client *endpoint.Client, contracts []stark.Felt) ([]service.Reading, error) {
 	head := client.Head()
-	details, err := view(ctx, client, address, aggregator.ConfigDetailsView)
-	if err != nil {
+	var asked []endpoint.Asked
+	for _, address := range contracts {
+		for _, name := range []string{aggregator.ConfigDetailsView, aggregator.TransmissionDetailsView} {
+			asked = append(asked, endpoint.Asked{Contract: address, Selector: aggregator.Selector(name)})
+		}
+	}
+	if err := client.Views(ctx, asked); err != nil {
+		return nil, err
+	}
+	readings := make([]service.Reading, len(contracts))
+	for i := range contracts {
+		readings[i].View, readings[i].Err = view(asked[2*i], asked[2*i+1], head)
+	}
+	return readings, nil
+}
+
+// view is what a contract answered to both questions.
+func view(details, transmission endpoint.Asked, head endpoint.Head) (service.View, error) {
+	if err := unanswered(aggregator.ConfigDetailsView, details.Err); err != nil {
 		return service.View{}, err
 	}
-	config, err := aggregator.ParseConfigDetails(details)
+	config, err := aggregator.ParseConfigDetails(details.Answer)
 	if err != nil {
 		return service.View{}, relayer.Answered(err)
 	}
-	transmission, err := view(ctx, client, address, aggregator.TransmissionDetailsView)
-	if err != nil {
+	if err := unanswered(aggregator.TransmissionDetailsView, transmission.Err); err != nil {
 		return service.View{}, err
 	}
-	latest, err := aggregator.ParseTransmissionDetails(transmission)
+	latest, err := aggregator.ParseTransmissionDetails(transmission.Answer)
 	if err != nil {
 		return service.View{}, relayer.Answered(err)
 	}
@@ -85,17 +94,17 @@ func read(ctx context.Context, client *endpoint.Client, address stark.Felt) (ser
 	}, nil
 }
 
-func view(ctx context.Context, client *endpoint.Client, address stark.Felt, name string) ([]stark.Felt, error) {
-	answer, err := client.View(ctx, address, aggregator.Selector(name))
+// unanswered says for people why a view was not answered.
+func unanswered(name string, err error) error {
 	switch {
 	case endpoint.IsCode(err, endpoint.CodeContractNotFound):
-		return nil, relayer.Answered(
+		return relayer.Answered(
 			fmt.Errorf("there is no contract at this address; check the contract's address and the chain"))
 	case endpoint.IsCode(err, endpoint.CodeEntrypointNotFound), endpoint.IsCode(err, endpoint.CodeContractError):
-		return nil, relayer.Answered(fmt.Errorf("the contract does not answer %s (%w); check that it is an OCR2 aggregator",
+		return relayer.Answered(fmt.Errorf("the contract does not answer %s (%w); check that it is an OCR2 aggregator",
 			name, err))
 	}
-	return answer, err
+	return err
 }
 
 // configSet reads the configuration that was set in a block.

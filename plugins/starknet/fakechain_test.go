@@ -64,6 +64,8 @@ type fakeChain struct {
 	// picky refuses replacements of what is in the pool.
 	picky bool
 	calls map[string]int // by method
+	// batches counts the requests of several calls, and batched their calls.
+	batches, batched int
 }
 
 type fakeAccount struct {
@@ -400,25 +402,35 @@ func (e *rpcError) Error() string { return e.Message }
 
 func (d *fakeChain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	var in struct {
+	type call struct {
 		ID     json.RawMessage
 		Method string
 		Params []json.RawMessage
 	}
-	out := map[string]any{"jsonrpc": "2.0"}
-	if err := json.Unmarshal(body, &in); err != nil {
-		out["error"] = &rpcError{Code: -32700, Message: "Parse error"}
-	} else {
-		out["id"] = in.ID
-		d.mu.Lock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	answer := func(in call) any {
 		d.calls[in.Method]++
 		result, failed := d.call(in.Method, in.Params)
-		d.mu.Unlock()
 		if failed != nil {
-			out["error"] = failed
-		} else {
-			out["result"] = result
+			return map[string]any{"jsonrpc": "2.0", "id": in.ID, "error": failed}
 		}
+		return map[string]any{"jsonrpc": "2.0", "id": in.ID, "result": result}
+	}
+	var one call
+	var batch []call
+	var out any = map[string]any{"jsonrpc": "2.0", "error": &rpcError{Code: -32700, Message: "Parse error"}}
+	switch {
+	case json.Unmarshal(body, &one) == nil:
+		out = answer(one)
+	case json.Unmarshal(body, &batch) == nil:
+		d.batches++
+		d.batched += len(batch)
+		var answers []any
+		for _, in := range batch {
+			answers = append(answers, answer(in))
+		}
+		out = answers
 	}
 	_ = json.NewEncoder(w).Encode(out)
 }

@@ -51,6 +51,8 @@ type Client struct {
 	id   atomic.Uint64
 	head atomic.Pointer[Head]
 
+	longest atomic.Int64 // how many calls a request may have, as far as is known
+
 	preConfirmed string      // what the node's version calls the block that is being made
 	changed      atomic.Bool // the node seems to serve another version by now
 }
@@ -79,10 +81,12 @@ func (d *Driver) Connect(ctx context.Context) (*Client, error) {
 
 func (d *Driver) client() *Client {
 	transport := relayer.Connections()
-	return &Client{
+	c := &Client{
 		url: d.settings.URL, key: d.settings.APIKey,
 		http: &http.Client{Transport: relayer.Transport(transport, longest), CheckRedirect: redirect},
 	}
+	c.longest.Store(longestBatch)
+	return c
 }
 
 // keyHeader is where the nodes of Nethermind, and gateways that keep to its name, read a key.
@@ -174,7 +178,16 @@ func (c *Client) do(ctx context.Context, result any, method string, params []any
 	if params == nil {
 		params = []any{}
 	}
-	body, err := json.Marshal(request{Version: "2.0", ID: c.id.Add(1), Method: method, Params: params})
+	var answer response
+	if err := c.post(ctx, request{Version: "2.0", ID: c.id.Add(1), Method: method, Params: params}, &answer); err != nil {
+		return err
+	}
+	return answer.into(result)
+}
+
+// post sends what is to be called, and decodes what comes back.
+func (c *Client) post(ctx context.Context, calls, into any) error {
+	body, err := json.Marshal(calls)
 	if err != nil {
 		return fmt.Errorf("encode the call: %w", err)
 	}
@@ -194,17 +207,18 @@ func (c *Client) do(ctx context.Context, result any, method string, params []any
 		_, _ = io.Copy(io.Discard, reply.Body) // so that the connection serves the next call
 		_ = reply.Body.Close()
 	}()
-	var answer response
-	err = json.NewDecoder(reply.Body).Decode(&answer)
+	return json.NewDecoder(reply.Body).Decode(into)
+}
+
+// into takes the result of an answer.
+func (r *response) into(result any) error {
 	switch {
-	case err != nil:
-		return err
-	case answer.Error != nil:
-		return answer.Error.classify()
-	case len(answer.Result) == 0 || string(answer.Result) == "null":
+	case r.Error != nil:
+		return r.Error.classify()
+	case len(r.Result) == 0 || string(r.Result) == "null":
 		return relayer.Said("answers without a result")
 	}
-	if err := json.Unmarshal(answer.Result, result); err != nil {
+	if err := json.Unmarshal(r.Result, result); err != nil {
 		return relayer.Said("answers with something other than the JSON expected")
 	}
 	return nil

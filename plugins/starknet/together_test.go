@@ -1,0 +1,44 @@
+package starknet_test
+
+import (
+	"fmt"
+	"testing"
+
+	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
+)
+
+// TestFeedsShareTheirReads holds that all contracts are read in one request, however many there are.
+func TestFeedsShareTheirReads(t *testing.T) {
+	t.Parallel()
+	const feeds, turns = 12, 5
+	o := newOracles(t)
+	me, key := o.accounts[0], o.transmitters[0]
+	d := newFakeChain(t, o, newest)
+	x := newFixture(t, key)
+	chain, _ := x.chain(settings("", d.url))
+	var providers []relayerv1loop.Provider
+	for i := range feeds {
+		f := newFeed(d, o)
+		f.configure("a")
+		p, _ := x.provider(chain, fmt.Sprint("p", i), f.address, me, key)
+		providers = append(providers, p)
+	}
+	for _, p := range providers {
+		eventually(t, "each contract is read", func() bool {
+			config, err := p.LatestConfigDetails(t.Context(), &relayerv1.LatestConfigDetailsRequest{})
+			return err == nil && config.GetChangedInBlock() > 0
+		})
+	}
+	count := func() (views, requests int) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.batched, d.batches
+	}
+	views, requests := count()
+	d.mineUntil("contracts are read again", func() bool { _, n := count(); return n >= requests+turns })
+	nowViews, nowRequests := count()
+	if got, want := nowViews-views, 2*feeds*(nowRequests-requests); got != want {
+		t.Errorf("%d views in %d requests; want %d", got, nowRequests-requests, want)
+	}
+}
