@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
@@ -119,11 +120,13 @@ func (f *flooder) carryOut(order string, r *pluginv1.InitRequest) (release func(
 	case "streams":
 		return streamsTo(r, 50, 2000)
 	case "bodies by gRPC":
-		return func() {}, bodiesTo(r, func(c *grpc.ClientConn, _ *tls.Config) grpc.ClientConnInterface { return c })
+		return func() {}, bodiesTo(r, payloads(), overGRPC)
 	case "bodies by frames":
-		return func() {}, bodiesTo(r, func(c *grpc.ClientConn, config *tls.Config) grpc.ClientConnInterface {
-			return frames.Over(c, r.GetHostAddress(), config)
-		})
+		return func() {}, bodiesTo(r, payloads(), overFrames)
+	case "elements by gRPC":
+		return func() {}, bodiesTo(r, elements(), overGRPC)
+	case "elements by frames":
+		return func() {}, bodiesTo(r, elements(), overFrames)
 	case "large metrics":
 		f.large.Store(true)
 	case "codes":
@@ -198,15 +201,34 @@ func streamsTo(r *pluginv1.InitRequest, connections, each int) (release func(), 
 	}, nil
 }
 
-// bodiesTo sends large requests, many at once, by many connections.
-func bodiesTo(r *pluginv1.InitRequest, over func(*grpc.ClientConn, *tls.Config) grpc.ClientConnInterface) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
+// way is how calls go to the host.
+type way func(c *grpc.ClientConn, config *tls.Config) grpc.ClientConnInterface
+
+func overGRPC(c *grpc.ClientConn, _ *tls.Config) grpc.ClientConnInterface { return c }
+
+func overFrames(c *grpc.ClientConn, config *tls.Config) grpc.ClientConnInterface {
+	return frames.Over(c, c.Target(), config)
+}
+
+// payloads are a large request.
+func payloads() any {
 	entry := &telemetryv1.Telemetry{Type: "x", Payload: make([]byte, 1<<20)}
 	request := &telemetryv1.SendTelemetryRequest{}
 	for range 15 {
 		request.Entries = append(request.Entries, entry)
 	}
+	return request
+}
+
+// elements are a request of empty entries, of which each takes two bytes and some fifty when it is decoded.
+func elements() any {
+	return &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer(bytes.Repeat([]byte{1<<3 | 2, 0}, 7<<20))}}
+}
+
+// bodiesTo sends a request, many times at once, by many connections.
+func bodiesTo(r *pluginv1.InitRequest, request any, over way) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
 	var sent sync.WaitGroup
 	for range 20 {
 		c, config, err := dialled(r)
@@ -214,10 +236,10 @@ func bodiesTo(r *pluginv1.InitRequest, over func(*grpc.ClientConn, *tls.Config) 
 			return err
 		}
 		defer func() { _ = c.Close() }()
-		way := over(c, config)
+		to := over(c, config)
 		for range 10 {
 			sent.Go(func() {
-				_ = way.Invoke(ctx, sendTelemetry, request, &telemetryv1.SendTelemetryResponse{}) // refused, or not
+				_ = to.Invoke(ctx, sendTelemetry, request, &telemetryv1.SendTelemetryResponse{}) // refused, or not
 			})
 		}
 	}

@@ -19,15 +19,11 @@ import (
 // mostDescriptors is what a plugin may have its node open, beside what the node has open by itself.
 const mostDescriptors = 64
 
-// mostGarbage is what bodies may cost: the node holds 24 MiB of them at once, and as much again decoded, and Go's
-// collector lets a heap grow to twice what is in use before it comes.
-const mostGarbage = 160 << 20
-
-// What a plugin sends too much of costs its node no more memory than mostMemory, or mostGarbage, and few descriptors,
-// makes no series without an end, and stops neither the node nor another plugin.
+// What a plugin sends too much of costs its node no more memory than mostMemory, and few descriptors, makes no series
+// without an end, and stops neither the node nor another plugin.
 func TestFloodsOfAPlugin(t *testing.T) {
 	n := battle{level: confine.Auto, root: os.Geteuid() == 0, program: "flooder"}.start(t)
-	f := &flooding{besieged: n, t: t, evm: n.plugin(t, "evm"), most: mostMemory}
+	f := &flooding{besieged: n, t: t, evm: n.plugin(t, "evm")}
 	f.scrape("/metrics")
 	for range 3 {
 		f.scrape("/plugins/median/metrics")
@@ -52,9 +48,10 @@ func TestFloodsOfAPlugin(t *testing.T) {
 		}
 		all.Wait()
 	})
-	f.most = mostGarbage
-	f.flood("bodies by frames", nil)
-	f.flood("bodies by gRPC", nil)
+	for _, what := range []string{"bodies", "elements"} {
+		f.flood(what+" by frames", nil)
+		f.flood(what+" by gRPC", nil)
+	}
 }
 
 // flooding is a node whose median floods it.
@@ -65,7 +62,6 @@ type flooding struct {
 	orders              net.Conn
 	answers             *bufio.Reader
 	memory, descriptors int
-	most                int // bytes that a flood may cost
 }
 
 // connect connects to the flooder of the median's process.
@@ -92,8 +88,8 @@ func (f *flooding) flood(what string, meanwhile func()) {
 	}
 	more, opened := f.peak()-f.memory, f.open()-f.descriptors
 	f.t.Logf("%s (%s, %v): %d MiB and %d descriptors more", what, strings.TrimSpace(said), err, more>>20, opened)
-	if more > f.most {
-		f.t.Errorf("%s cost the node %d MiB, and %d are the most", what, more>>20, f.most>>20)
+	if more > mostMemory {
+		f.t.Errorf("%s cost the node %d MiB, and %d are the most", what, more>>20, mostMemory>>20)
 	}
 	if opened > mostDescriptors {
 		f.t.Errorf("%s have the node open %d descriptors more, and %d are the most", what, opened, mostDescriptors)

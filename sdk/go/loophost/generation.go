@@ -168,8 +168,9 @@ func (l *generation) begin() (*callbacks, error) {
 func (p *Plugin) startProcess(ctx context.Context, trace *process.Trace) (*process.Process, error) {
 	s := p.runtime.settings
 	if p.settings.Attach != "" {
-		return process.Attach(ctx, process.Settings{Name: p.name, Kind: p.kind, Hint: p.settings.Hint, GRPC: p.settings.GRPC},
-			p.settings.Attach)
+		return process.Attach(ctx, process.Settings{
+			Name: p.name, Kind: p.kind, Hint: p.settings.Hint, GRPC: p.settings.GRPC, Memory: p.runtime.memory,
+		}, p.settings.Attach)
 	}
 	return process.Start(ctx, process.Settings{
 		SHA256: p.settings.SHA256, Checksums: p.runtime.checksums,
@@ -177,7 +178,7 @@ func (p *Plugin) startProcess(ctx context.Context, trace *process.Trace) (*proce
 		Env:    append([]string{wire.LogLevelKey + "=" + s.PluginLogLevel.Level().String()}, p.settings.Env...),
 		Logger: p.logger, Sockets: p.runtime.sockets, StartTimeout: s.StartTimeout,
 		Host: p.runtime.pair, Starter: p.runtime.starter, GRPC: p.settings.GRPC, Confinement: p.confinement, Trace: trace,
-		Limits: p.bounds(),
+		Limits: p.bounds(), Memory: p.runtime.memory,
 	})
 }
 
@@ -423,13 +424,14 @@ func newCallbacks(l *generation) (*callbacks, error) {
 		return nil, fmt.Errorf("plugin %s: %w", l.plugin.name, err)
 	}
 	cb := &callbacks{dispatcher: l.dispatcher(), framed: frames.NewServer(l.plugin.logger)}
+	cb.framed.Within(r.memory)
 	creds := frames.Credentials(config, cb.framed)
 	if l.plugin.settings.GRPC {
 		creds = credentials.NewTLS(config)
 	}
 	due := l.newBudget()
 	cb.server = grpc.NewServer(append(append(limits(), due.options()...), grpc.Creds(admitting{creds}),
-		grpc.ForceServerCodecV2(wire.Codec()), grpc.WaitForHandlers(true))...)
+		grpc.ForceServerCodecV2(wire.CodecWithin(r.memory)), grpc.WaitForHandlers(true))...)
 	cb.register(cb.framed.Beside(budgeted{cb.server, due}))
 	cb.init = &pluginv1.InitRequest{
 		HostAddress:          "unix:" + path,

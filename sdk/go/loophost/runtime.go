@@ -81,6 +81,7 @@ type Runtime struct {
 	checksums *process.Checksums
 	machine   confine.Machine
 	sockets   *process.Sockets
+	memory    *wire.Memory
 	telemetry *Export // nil: none
 	calls     *prometheus.HistogramVec
 	callbacks *prometheus.HistogramVec
@@ -93,7 +94,9 @@ type Runtime struct {
 
 // New returns a runtime without plugins.
 func New(s Settings) (*Runtime, error) {
-	r := &Runtime{settings: s.withDefaults(), plugins: map[string]*Plugin{}, checksums: &process.Checksums{}}
+	r := &Runtime{
+		settings: s.withDefaults(), plugins: map[string]*Plugin{}, checksums: &process.Checksums{}, memory: &wire.Memory{},
+	}
 	if r.settings.Telemetry != nil {
 		r.telemetry = r.Export(&telemetryv1.TelemetryService_ServiceDesc, r.settings.Telemetry)
 	}

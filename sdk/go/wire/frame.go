@@ -14,11 +14,19 @@ import (
 // Frame is a message that passes undecoded. The host forwards calls between plugins as frames.
 type Frame struct{ Data mem.BufferSlice }
 
-// frameCodec passes frames through and leaves messages to the proto codec.
-type frameCodec struct{ encoding.CodecV2 }
+// frameCodec passes frames through and leaves messages to the proto codec, long ones to Decode.
+type frameCodec struct {
+	encoding.CodecV2
+	memory *Memory
+}
 
 // Codec returns the codec of every connection of the contract. Its name on the wire is proto.
-func Codec() encoding.CodecV2 { return frameCodec{encoding.GetCodecV2("proto")} }
+func Codec() encoding.CodecV2 { return CodecWithin(nil) }
+
+// CodecWithin returns the codec of a connection whose long messages take memory.
+func CodecWithin(memory *Memory) encoding.CodecV2 {
+	return frameCodec{encoding.GetCodecV2("proto"), memory}
+}
 
 // Marshal implements encoding.CodecV2.
 func (c frameCodec) Marshal(v any) (mem.BufferSlice, error) {
@@ -36,7 +44,14 @@ func (c frameCodec) Unmarshal(data mem.BufferSlice, v any) error {
 		f.Data = data
 		return nil
 	}
-	return c.CodecV2.Unmarshal(data, v)
+	m, ok := v.(proto.Message)
+	if !ok || data.Len() <= checkedMessage {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	if data.Len() > LongMessage {
+		c.memory.Take(data.Len())
+	}
+	return Decode(data.Materialize(), m, c.memory)
 }
 
 // Cloner copies messages between the two halves of an in-process call, also where one half forwards frames. It

@@ -42,7 +42,7 @@ func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 		return nil, say(err)
 	}
 	p := &Process{attached: &attached{pid: a.PID, family: newFamily(a.PID, "", nil), done: make(chan struct{})}}
-	if err := p.connect(ctx, a.Address, config, s.GRPC); err != nil {
+	if err := p.connect(ctx, a.Address, config, s); err != nil {
 		if p.Conn != nil {
 			_ = p.Conn.Close()
 		}

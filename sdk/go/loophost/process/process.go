@@ -60,6 +60,8 @@ type Settings struct {
 	Starter *Starter
 	// GRPC is whether the process is called over gRPC alone, also if it serves frames.
 	GRPC bool
+	// Memory is what long answers of the process take. Nil: they are not bounded together.
+	Memory *wire.Memory
 	// Trace, if set, takes the steps of the start.
 	Trace *Trace
 	// Confinement is what is taken from the process. Nil: nothing.
@@ -104,11 +106,11 @@ type Conn interface {
 // connect makes the connections to a plugin at a target of gRPC's, and a first call, at which a plugin that does not
 // hold its key fails. It calls by frames if the plugin has them; gRPC connects for the first stream then, since a
 // plugin's gRPC may be a library that takes longer to load than all the rest.
-func (p *Process) connect(ctx context.Context, target string, config *tls.Config, grpcAlone bool) error {
+func (p *Process) connect(ctx context.Context, target string, config *tls.Config, s Settings) error {
 	conn, err := grpc.NewClient(target,
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes),
-			grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.CodecWithin(s.Memory)),
+			grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
 		grpc.WithNoProxy(),
 		// whoever idles hangs up, and the plugin's socket may be gone from its folder by the next stream
 		grpc.WithIdleTimeout(0))
@@ -116,8 +118,10 @@ func (p *Process) connect(ctx context.Context, target string, config *tls.Config
 		return err
 	}
 	p.Conn = conn
-	if !grpcAlone {
-		if ch := frames.Over(conn, target, config); ch.Connect(ctx) == nil {
+	if !s.GRPC {
+		ch := frames.Over(conn, target, config)
+		ch.Within(s.Memory)
+		if ch.Connect(ctx) == nil {
 			p.Conn, p.framed = ch, true
 		}
 	}
@@ -170,7 +174,7 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 	go func() {
 		_, err := plugin.NewClient(config).Start()
 		if err == nil {
-			err = p.connect(ctx, r.address(), config.TLSConfig, s.GRPC)
+			err = p.connect(ctx, r.address(), config.TLSConfig, s)
 			s.Trace.Done("TLS and the first call")
 		}
 		done <- err

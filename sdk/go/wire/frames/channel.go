@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // dialTimeout bounds the making of a connection; callers keep their own deadlines.
@@ -41,12 +43,13 @@ func Over(rest Rest, target string, config *tls.Config) *Channel {
 // them; streams, and calls with options that frames have no place for, go over gRPC. A connection that broke is made
 // again by the next call.
 type Channel struct {
-	rest Rest
-	dial func(context.Context) (net.Conn, error)
-	conn atomic.Pointer[Conn]
-	none atomic.Bool // the peer has no frames
-	ctx  context.Context
-	end  context.CancelFunc
+	rest   Rest
+	memory *wire.Memory
+	dial   func(context.Context) (net.Conn, error)
+	conn   atomic.Pointer[Conn]
+	none   atomic.Bool // the peer has no frames
+	ctx    context.Context
+	end    context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool
@@ -66,6 +69,10 @@ func NewChannel(rest Rest, dial func(context.Context) (net.Conn, error)) *Channe
 	ch.ctx, ch.end = context.WithCancel(context.Background())
 	return ch
 }
+
+// Within bounds the answers of a peer who is not trusted: long ones take of that memory. It comes before the first
+// call.
+func (ch *Channel) Within(memory *wire.Memory) { ch.memory = memory }
 
 // Connect makes the connection if there is none, and says by ErrNone that the peer has no frames.
 func (ch *Channel) Connect(ctx context.Context) error {
@@ -165,7 +172,7 @@ func (ch *Channel) connect(a *attempt) {
 		hangUp(nc)
 		a.err = lost(errClosed).Err()
 	default:
-		a.conn = NewConn(nc)
+		a.conn = newConn(nc, ch.memory)
 		ch.conn.Store(a.conn)
 	}
 }

@@ -42,6 +42,7 @@ type Conn struct {
 	last    uint32
 	bytes   int // of the requests that are not answered
 	passed  int // of these the bytes of the calls that passed others
+	long    int // bytes of the long answers that come or are decoded
 	// Who waits for room: long calls, and small ones apart, which need not wait for the bytes of long ones.
 	slots, small line
 	// One timer serves all calls: it is set for the first deadline to come, and each time that it fires for the next one.
@@ -52,6 +53,7 @@ type Conn struct {
 	lead   lead
 	in     *reader // of who leads
 
+	memory  *wire.Memory
 	spare   sync.Pool // of calls
 	running sync.WaitGroup
 }
@@ -73,11 +75,15 @@ type call struct {
 	ended   metadata.MD
 	message []byte // of an answer in chunks, and what it will have
 	whole   int
+	counted int // of these in long
 }
 
 // NewConn makes calls over nc, on which the protocol was agreed upon. Close ends it.
-func NewConn(nc net.Conn) *Conn {
-	c := &Conn{calls: map[uint32]*call{}}
+func NewConn(nc net.Conn) *Conn { return newConn(nc, nil) }
+
+// newConn bounds the answers of who is not trusted if it is given the memory that long ones take.
+func newConn(nc net.Conn, memory *wire.Memory) *Conn {
+	c := &Conn{calls: map[uint32]*call{}, memory: memory}
 	// A caller writes himself as long as little is unanswered: no caller may hang in a write past his deadline.
 	c.writer = newWriter(nc, func() bool { return len(c.calls) <= directCalls && c.bytes <= directBytes })
 	c.timer = time.AfterFunc(time.Hour, c.expire)
@@ -142,7 +148,10 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, optio
 		<-k.done // at once: by leave, or by who has the answer already
 	}
 	if err = k.err; err == nil && k.message != nil {
-		err = undecodable(method, keep(k.message, reply))
+		err = undecodable(method, keep(k.message, reply, c.memory))
+		c.mu.Lock()
+		c.dropLocked(k)
+		c.mu.Unlock()
 	}
 	c.release(k)
 	return err
@@ -297,13 +306,19 @@ func (c *Conn) leave(id uint32, k *call, err error) {
 
 // abandonLocked ends a call for its caller.
 func (c *Conn) abandonLocked(id uint32, k *call, err error) {
-	c.calls[id] = &call{gone: true, size: k.size, passed: k.passed}
 	c.out = appendHeader(c.out, header{id: id, kind: kindCancel}, 0, 0)
-	k.err, k.message = err, nil
-	k.done <- struct{}{}
+	c.giveLocked(id, k, err)
 	if c.lead.caller == k {
 		c.kickLocked() // he reads, and sees nothing else
 	}
+}
+
+// giveLocked ends a call for its caller, whatever comes of its answer.
+func (c *Conn) giveLocked(id uint32, k *call, err error) {
+	c.calls[id] = &call{gone: true, size: k.size, passed: k.passed}
+	c.dropLocked(k)
+	k.err, k.message = err, nil
+	k.done <- struct{}{}
 }
 
 // expireEvery is how far apart looks at all calls are at least.
@@ -347,7 +362,7 @@ func (c *Conn) end(err error) {
 			k.done <- struct{}{}
 		}
 	}
-	c.bytes, c.passed = 0, 0
+	c.bytes, c.passed, c.long = 0, 0, 0
 	c.slots.wakeLocked()
 	c.small.wakeLocked()
 }
@@ -363,7 +378,7 @@ func (c *Conn) take(f *frame) error {
 		return err
 	}
 	if !k.gone && (f.kind == kindChunk || !last) {
-		if err = k.grow(f); err != nil {
+		if err = c.growLocked(k, f); err != nil || c.calls[f.id] != k {
 			c.mu.Unlock()
 			return err
 		}
@@ -388,7 +403,7 @@ func (c *Conn) take(f *frame) error {
 	case kindError:
 		err = k.fail(f)
 	case kindResponse:
-		k.err = undecodable(k.method, decode(f.payload, k.reply))
+		k.err = undecodable(k.method, decode(f.payload, k.reply, nil))
 	}
 	if err != nil {
 		k.err = lost(err).Err()
@@ -410,20 +425,6 @@ func checkAnswer(f *frame, k *call) error {
 		return nil
 	}
 	return malformed("a frame of kind %d with flags %d within an answer", f.kind, f.flags)
-}
-
-// grow takes a part of an answer that comes in chunks.
-func (k *call) grow(f *frame) (err error) {
-	if f.kind == kindChunk {
-		k.message, err = addChunk(k.message, k.whole, f)
-		return err
-	}
-	if k.whole, err = cutWhole(f); err != nil {
-		return err
-	}
-	// It grows as it comes: what is announced costs nothing yet.
-	k.message = append(make([]byte, 0, min(k.whole, 2*maxChunk)), f.payload...)
-	return nil
 }
 
 // fail takes an answer that is an error.

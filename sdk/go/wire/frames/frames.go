@@ -50,6 +50,8 @@ const (
 	// message of the longest leaves room for many usual ones, and whoever sends all that it can costs a host little.
 	maxBytes  = 18 << 20
 	maxServed = 24 << 20
+	// maxAnswers is how many bytes answers may have that a caller does not read, or that come to one.
+	maxAnswers = 24 << 20
 	// maxPassed is how many bytes more the requests of a single frame may have that pass those who wait for bytes. Without
 	// it a health check would wait for a long request that waits for another one, and so would what a handler needs to
 	// answer either.
@@ -123,13 +125,13 @@ func cutWhole(f *frame) (int, error) {
 	return int(n), nil
 }
 
-// addChunk adds to a message that has a length.
-func addChunk(message []byte, whole int, f *frame) ([]byte, error) {
-	n, more := len(message)+len(f.payload), f.flags&flagMore != 0
+// checkChunk holds a chunk to the length of its message, of which some has come.
+func checkChunk(come, whole int, f *frame) error {
+	n, more := come+len(f.payload), f.flags&flagMore != 0
 	if len(f.payload) == 0 || n > whole || more == (n == whole) {
-		return nil, malformed("a chunk takes a message of %d bytes to %d and says that more follow: %t", whole, n, more)
+		return malformed("a chunk takes a message of %d bytes to %d and says that more follow: %t", whole, n, more)
 	}
-	return append(message, f.payload...), nil
+	return nil
 }
 
 // brokenError is a peer that does not keep to the protocol.

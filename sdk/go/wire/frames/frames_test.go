@@ -70,9 +70,9 @@ func leftovers(t testing.TB, c *Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	waiting := len(c.slots.waiting) + len(c.small.waiting)
-	if len(c.calls) > 0 || c.bytes != 0 || c.passed != 0 || waiting > 0 || len(c.room.waiting) > 0 {
-		t.Errorf("%d calls of %d bytes are open, of which %d passed others, and %d and %d wait, at the end", len(c.calls),
-			c.bytes, c.passed, waiting, len(c.room.waiting))
+	if len(c.calls) > 0 || c.bytes != 0 || c.passed != 0 || c.long != 0 || waiting > 0 || len(c.room.waiting) > 0 {
+		t.Errorf("%d calls of %d bytes are open, of which %d passed others, %d bytes of long answers come, and %d and %d "+
+			"wait, at the end", len(c.calls), c.bytes, c.passed, c.long, waiting, len(c.room.waiting))
 	}
 }
 

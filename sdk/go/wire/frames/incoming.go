@@ -19,6 +19,7 @@ import (
 // ask for them. It implements wire.Incoming and grpc.ServerTransportStream too.
 type incoming struct {
 	id       uint32
+	server   *Server
 	method   *method
 	object   string
 	pairs    metadata.MD // what the caller sent along
@@ -27,10 +28,14 @@ type incoming struct {
 	alone bool // no other call was open when it came
 	taken bool // whole or given up; of who reads
 
+	// refused is why it is not served: its bytes are not kept. Of its whole length so much has come.
+	refused     error
+	come, whole int
+
 	// Of who reads until the call is taken, and then of who serves.
 	payload []byte
 	buffer  *[]byte // of the payload; nil: it is the handler's
-	size    int
+	size    int     // that is counted
 
 	mu      sync.Mutex
 	full    context.Context
@@ -187,9 +192,9 @@ func (q *incoming) decode(v any) error {
 	b := q.payload
 	q.payload = nil
 	if q.buffer == nil {
-		return keep(b, v)
+		return q.server.keep(b, v)
 	}
-	return decode(b, v)
+	return decode(b, v, nil)
 }
 
 // release gives the request's buffer back.

@@ -50,25 +50,25 @@ func encode(v any) ([]byte, *[]byte, error) {
 	return nil, nil, status.Errorf(codes.Internal, "%T is no message", v)
 }
 
-// decode reads a message out of bytes that it does not keep.
-func decode(b []byte, v any) error {
+// decode reads a message out of bytes that it does not keep. A long one takes memory.
+func decode(b []byte, v any, memory *wire.Memory) error {
 	switch m := v.(type) {
 	case *wire.Frame:
 		m.Data = mem.BufferSlice{mem.SliceBuffer(append(make([]byte, 0, len(b)), b...))}
 		return nil
 	case proto.Message:
-		return proto.Unmarshal(b, m)
+		return wire.Decode(b, m, memory)
 	}
 	return fmt.Errorf("%T is no message", v)
 }
 
 // keep reads a message out of bytes that are given away to it.
-func keep(b []byte, v any) error {
+func keep(b []byte, v any, memory *wire.Memory) error {
 	if f, ok := v.(*wire.Frame); ok {
 		f.Data = mem.BufferSlice{mem.SliceBuffer(b)}
 		return nil
 	}
-	return decode(b, v)
+	return decode(b, v, memory)
 }
 
 func tooLarge(what, method string, n int) error {

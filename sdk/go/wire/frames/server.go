@@ -39,9 +39,10 @@ const (
 // Server serves the unary methods that are registered with it. It implements grpc.ServiceRegistrar.
 type Server struct {
 	logger  *slog.Logger
+	memory  *wire.Memory
 	methods map[string]*method
 	running sync.WaitGroup
-	bytes   atomic.Int64 // of the requests that are not answered, on all connections
+	served  budget
 
 	mu      sync.Mutex
 	stopped bool
@@ -59,6 +60,10 @@ type method struct {
 func NewServer(logger *slog.Logger) *Server {
 	return &Server{logger: logger, methods: map[string]*method{}, conns: map[*serverConn]struct{}{}}
 }
+
+// Within bounds what callers who are not trusted have the server hold: long requests take of that memory, and answers
+// that are not read are dropped. It comes before the first connection.
+func (s *Server) Within(memory *wire.Memory) { s.memory = memory }
 
 // RegisterService implements grpc.ServiceRegistrar. It comes before the first connection.
 func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
@@ -155,7 +160,7 @@ func (c *serverConn) serve() {
 func (c *serverConn) end(err error) {
 	c.mu.Lock()
 	c.failLocked(err)
-	c.server.bytes.Add(-int64(c.bytes)) // none of them is answered any more
+	c.server.served.requests.Add(-int64(c.bytes)) // none of them is answered any more
 	c.bytes = 0
 	calls := make([]*incoming, 0, len(c.open))
 	for _, q := range c.open {
@@ -197,9 +202,9 @@ func (c *serverConn) read() error {
 // begin takes the first frame of a request.
 func (c *serverConn) begin(f *frame) (q *incoming, err error) {
 	more := f.flags&flagMore != 0
-	q = &incoming{id: f.id, size: len(f.payload)}
+	q = &incoming{id: f.id, server: c.server, whole: len(f.payload)}
 	if more {
-		if q.size, err = cutWhole(f); err != nil {
+		if q.whole, err = cutWhole(f); err != nil {
 			return nil, err
 		}
 	}
@@ -223,13 +228,20 @@ func (c *serverConn) begin(f *frame) (q *incoming, err error) {
 	if err := c.admit(q); err != nil {
 		return nil, err
 	}
+	q.come = len(f.payload)
+	switch {
+	case q.refused != nil:
+	case more:
+		c.server.memory.Take(q.whole)
+		q.payload = append(make([]byte, 0, q.whole), f.payload...)
+	default:
+		q.buffer = getBuffer()
+		*q.buffer = append(*q.buffer, f.payload...)
+		q.payload = *q.buffer
+	}
 	if more {
-		q.payload = append(make([]byte, 0, q.size), f.payload...)
 		return nil, nil
 	}
-	q.buffer = getBuffer()
-	*q.buffer = append(*q.buffer, f.payload...)
-	q.payload = *q.buffer
 	return q, nil
 }
 
@@ -243,9 +255,13 @@ func (c *serverConn) admit(q *incoming) error {
 		return malformed("more than %d calls are open", maxOpen)
 	case c.err != nil:
 		return c.err // and nobody would tell the call that it is over
-	case c.server.bytes.Add(int64(q.size)) > maxServed:
-		c.server.bytes.Add(-int64(q.size))
-		return malformed("the open calls have more than %d bytes", maxServed)
+	case q.method.handler == nil:
+		q.refused = status.Errorf(codes.Unimplemented, "unknown method %s", q.method.name)
+	case !c.server.served.admit(q.whole):
+		q.refused = status.Errorf(codes.ResourceExhausted, "the requests of a process that are not answered have at most "+
+			"%d bytes, and the %d of %s are too many beside the others; wait for answers", maxServed, q.whole, q.method.name)
+	default:
+		q.size = q.whole
 	}
 	c.open[q.id] = q
 	c.bytes += q.size
@@ -281,10 +297,14 @@ func (c *serverConn) goOn(f *frame) (q *incoming, err error) {
 	if q == nil || q.taken {
 		return nil, malformed("a chunk for call %d, which wants none", f.id)
 	}
-	if q.payload, err = addChunk(q.payload, q.size, f); err != nil {
+	if err := checkChunk(q.come, q.whole, f); err != nil {
 		return nil, err
 	}
-	if len(q.payload) < q.size {
+	q.come += len(f.payload)
+	if q.refused == nil {
+		q.payload = append(q.payload, f.payload...)
+	}
+	if q.come < q.whole {
 		return nil, nil
 	}
 	return q, nil
@@ -373,8 +393,8 @@ func (c *serverConn) await() {
 }
 
 func (c *serverConn) handle(q *incoming) {
-	if q.method.handler == nil {
-		c.answer(q, nil, status.Errorf(codes.Unimplemented, "unknown method %s", q.method.name))
+	if q.refused != nil {
+		c.answer(q, nil, q.refused)
 		return
 	}
 	begin := time.Now()
@@ -395,6 +415,14 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 	if err == nil {
 		if message, buffer, err = encode(reply); err == nil && len(message) > wire.MaxMessageBytes {
 			err = tooLarge("answer", q.method.name, len(message))
+		}
+	}
+	if err == nil && c.server.memory != nil {
+		if c.server.served.hold(len(message)) {
+			defer c.server.served.answers.Add(-int64(len(message)))
+		} else {
+			err = status.Errorf(codes.ResourceExhausted, "the answers that a process has not read have at most %d bytes, and "+
+				"the %d of %s are too many beside the others; read them", maxAnswers, len(message), q.method.name)
 		}
 	}
 	kind := kindResponse
@@ -442,7 +470,7 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 func (c *serverConn) closeLocked(q *incoming) {
 	delete(c.open, q.id)
 	c.bytes -= q.size
-	c.server.bytes.Add(-int64(q.size))
+	c.server.served.requests.Add(-int64(q.size))
 }
 
 // always is a worker's: to hang in a write of answers is what it may, for nobody waits for it but those whose answers

@@ -1,0 +1,168 @@
+package frames
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/loop-plugins/loop/sdk/go/wire"
+)
+
+// Requests that are too many beside others are refused, on whichever connections, and end none of these.
+func TestRequestsOfAllConnectionsAreLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		s := newServer(func(_ context.Context, b []byte) ([]byte, error) {
+			if len(b) > 1 {
+				<-leave
+			}
+			return nil, nil
+		})
+		first, second := overPipe(t, s), overPipe(t, s)
+		var all sync.WaitGroup
+		all.Go(func() {
+			_, err := ask(t.Context(), first, make([]byte, 16<<20-5))
+			expect(t, "a request of 16 MiB", err, codes.OK, "")
+		})
+		synctest.Wait()
+		_, err := ask(t.Context(), second, make([]byte, 9<<20))
+		expect(t, "one of 9 MiB beside it", err, codes.ResourceExhausted, "at most 25165824 bytes")
+		for _, c := range []*Conn{first, second} {
+			_, err := ask(t.Context(), c, []byte{1})
+			expect(t, "a small one on the same connection", err, codes.OK, "")
+		}
+		close(leave)
+		all.Wait()
+		_, err = ask(t.Context(), second, make([]byte, 9<<20))
+		expect(t, "the same when the first is answered", err, codes.OK, "")
+		if n := s.served.requests.Load(); n != 0 {
+			t.Errorf("%d bytes of requests are counted when all are answered", n)
+		}
+	})
+}
+
+// Of a request that nobody will serve nothing is kept.
+func TestRequestsThatNobodyServesAreDropped(t *testing.T) {
+	t.Parallel()
+	s := newServer(same)
+	caller, server := net.Pipe()
+	s.Serve(server)
+	t.Cleanup(s.Stop)
+	r := request{method: "/test.Echo/Other", message: make([]byte, 2*maxChunk)}
+	r.head = 4 + len(r.method)
+	go func() {
+		_, _ = caller.Write(r.append(nil, 1, 0)) // and the rest does not come
+		_, _ = caller.Write(r.append(nil, 1, 0)) // which ends the connection
+	}()
+	if _, err := newReader(caller).next(); err == nil {
+		t.Error("a request that is begun twice is answered")
+	}
+	if n := s.served.requests.Load(); n != 0 {
+		t.Errorf("%d bytes are kept of a request of an unknown method", n)
+	}
+}
+
+// A caller who is not trusted and does not read his answers has the server hold so much of them and no more.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(func(context.Context, []byte) ([]byte, error) { return make([]byte, 1<<20), nil })
+		s.Within(&wire.Memory{})
+		caller, server := net.Pipe()
+		s.Serve(server)
+		defer s.Stop()
+		const calls = 40
+		for id := range uint32(calls) {
+			r := request{method: echo, head: 4 + len(echo)}
+			if _, err := caller.Write(r.append(nil, id, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if held := s.served.answers.Load(); held == 0 || held > maxAnswers {
+			t.Errorf("the server holds %d bytes of answers that nobody reads; %d are the most", held, maxAnswers)
+		}
+		in, answers := newReader(caller), map[byte]int{}
+		for ended := 0; ended < calls; {
+			f, err := in.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.kind != kindChunk {
+				answers[f.kind]++
+			}
+			if f.flags&flagMore == 0 {
+				ended++
+			}
+		}
+		if n := answers[kindResponse]; n < 20 || n+answers[kindError] != calls {
+			t.Errorf("of %d calls %d were answered and %d refused", calls, n, answers[kindError])
+		}
+		synctest.Wait()
+		if held := s.served.answers.Load(); held != 0 {
+			t.Errorf("%d bytes of answers are held when all are read", held)
+		}
+	})
+}
+
+// Answers of who is not trusted that are too many beside others end their calls, and hurt none else.
+func TestLongAnswersAreLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		caller, server := net.Pipe()
+		c := newConn(caller, &wire.Memory{})
+		defer func() { _ = c.Close() }()
+		answer, err := proto.Marshal(wrapperspb.Bytes(make([]byte, 13<<20)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := [2]chan error{make(chan error, 1), make(chan error, 1)}
+		in := newReader(server)
+		var begun [2]uint32
+		for i, result := range results {
+			go func() {
+				got, err := ask(t.Context(), c, nil)
+				if err == nil && len(got) != 13<<20 {
+					t.Errorf("the answer has %d bytes", len(got))
+				}
+				result <- err
+			}()
+			f, err := in.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			begun[i] = f.id
+		}
+		for _, id := range begun {
+			b := appendHeader(nil, header{id: id, kind: kindResponse, flags: flagMore}, 4, maxChunk)
+			b = binary.LittleEndian.AppendUint32(b, uint32(len(answer)))
+			if _, err := server.Write(append(b, answer[:maxChunk]...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		expect(t, "the second long answer", <-results[1], codes.ResourceExhausted, "at most 25165824 bytes")
+		for _, id := range begun {
+			for part := range slices.Chunk(answer[maxChunk:], maxChunk) {
+				h := header{id: id, kind: kindChunk, flags: flagMore}
+				if &part[len(part)-1] == &answer[len(answer)-1] {
+					h.flags = 0
+				}
+				if _, err := server.Write(append(appendHeader(nil, h, 0, len(part)), part...)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		expect(t, "the first", <-results[0], codes.OK, "")
+		synctest.Wait()
+		leftovers(t, c)
+	})
+}
