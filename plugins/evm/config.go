@@ -16,49 +16,49 @@ import (
 // default that DefaultConfig gives, or one of its own for chains that need it.
 type Config struct {
 	ChainID              string            `comment:"The chain's number, in decimal. Required."`
-	Enabled              bool              `comment:"false keeps the entry but starts nothing for it."`
+	Enabled              bool              `comment:"false keeps the table but starts nothing for it."`
 	PollInterval         document.Duration `comment:"How often the relayer asks for the newest block and reads contracts, 50ms to 5m." bounds:"50ms 5m"`
-	RequestTimeout       document.Duration `comment:"Longest wait for one answer of a node, 100ms to 5m." bounds:"100ms 5m"`
-	NoNewHeadsThreshold  document.Duration `comment:"How long a node may tell of no new block before it is asked last, 0s to 24h; 0s: for ever. The default of chains that make\nno empty blocks." bounds:"0s 24h"`
-	FinalityDepth        uint32            `comment:"Blocks on top of a transaction after which it is taken as final, 1 to 10000. Some chains have another default." bounds:"1 10000"`
-	FinalityTagEnabled   bool              `comment:"true takes as final what the chain's block \"finalized\" has, whatever FinalityDepth is."`
-	FinalizedBlockOffset uint32            `comment:"Blocks by which final ones are taken to be fewer, 0 to 10000." bounds:"0 10000"`
+	RequestTimeout       document.Duration `comment:"Longest wait for one answer of an RPC node, 100ms to 5m." bounds:"100ms 5m"`
+	NoNewHeadsThreshold  document.Duration `comment:"How long an RPC node may report no new block before it is used last, 0s to 24h; 0s: no limit, the default of chains that\nmake no empty blocks." bounds:"0s 24h"`
+	FinalityDepth        uint32            `comment:"Blocks on top of a transaction after which it counts as final, 1 to 10000. Some chains have another default." bounds:"1 10000"`
+	FinalityTagEnabled   bool              `comment:"Whether the chain's block \"finalized\" says what is final, in place of FinalityDepth."`
+	FinalizedBlockOffset uint32            `comment:"How many of the newest final blocks do not count as final yet, 0 to 10000." bounds:"0 10000"`
 	LogBackfillDepth     uint32            `comment:"How many blocks back contract events are read at start, 1 to 10000000." bounds:"1 10000000"`
-	LogBackfillBatchSize uint32            `comment:"Of how many blocks one call reads events, 1 to 1000000. Nodes that allow fewer are found out." bounds:"1 1000000"`
+	LogBackfillBatchSize uint32            `comment:"How many blocks one call reads events of, 1 to 1000000. If an RPC node allows fewer, the relayer finds out." bounds:"1 1000000"`
 	LogPollInterval      document.Duration `comment:"Shortest time between two reads of a contract's events while none is pushed, 0s to 1h; 0s: at each new block." bounds:"0s 1h"`
-	RPCDefaultBatchSize  uint32            `comment:"Most calls in one request, 1 to 1000. Nodes that take fewer, or one, are found out." bounds:"1 1000"`
-	GasLimitDefault      uint64            `comment:"Gas limit of a transmission when the job names none, at least 21000."`
-	ChainType            string            `comment:"The family of a chain that is peculiar, such as scroll or arbitrum, if ChainID does not tell."`
-	FeeCapDefault        Wei               `comment:"Highest fee per gas of a first attempt, unless the base fee makes that too low."`
-	TipCapDefault        Wei               `comment:"Tip per gas of a first attempt, unless a node proposes more; at most FeeCapDefault."`
-	FeeCapMax            Wei               `comment:"Fee per gas that no attempt goes beyond, at least FeeCapDefault."`
-	FeeBumpThreshold     uint32            `comment:"Blocks that may leave out a transaction that a node has until its fee is raised; 0 never raises it."`
-	FeeBumpPercent       uint16            `comment:"By how many per cent a fee is raised, 10 to 1000: nodes refuse replacements below 10." bounds:"10 1000"`
+	RPCDefaultBatchSize  uint32            `comment:"Most calls in one request, 1 to 1000. If an RPC node takes fewer, the relayer finds out." bounds:"1 1000"`
+	GasLimitDefault      uint64            `comment:"Gas limit of a transmission whose job names none, at least 21000."`
+	ChainType            string            `comment:"The family of a chain with rules of its own, such as scroll or arbitrum, if ChainID does not tell."`
+	FeeCapDefault        Wei               `comment:"Highest fee per gas of a first attempt, unless the base fee makes it too low."`
+	TipCapDefault        Wei               `comment:"Tip per gas of a first attempt, unless an RPC node proposes more; at most FeeCapDefault."`
+	FeeCapMax            Wei               `comment:"Highest fee per gas of any attempt, at least FeeCapDefault."`
+	FeeBumpThreshold     uint32            `comment:"After how many blocks without a transaction its fee is raised; 0: never."`
+	FeeBumpPercent       uint16            `comment:"By how many percent a fee is raised, 10 to 1000. RPC nodes refuse replacements below 10." bounds:"10 1000"`
 	Accounts             []string          `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every EVM account of the node."`
 
 	NodePool     NodePoolConfig
-	GasEstimator GasEstimatorConfig  `comment:"Further prices and gas limits. PriceMax, FeeCapDefault, TipCapDefault, BumpThreshold, BumpPercent and LimitDefault may stand here\ntoo: they go before FeeCapMax and the chain's other keys of the same meaning."`
+	GasEstimator GasEstimatorConfig  `comment:"Further prices and gas limits. PriceMax, FeeCapDefault, TipCapDefault, BumpThreshold, BumpPercent and LimitDefault may be set here\ntoo. They take precedence over FeeCapMax and the chain's other keys of the same meaning."`
 	Transactions TransactionsConfig  `comment:"The transactions of each account."`
-	KeySpecific  []KeySpecificConfig `toml:",omitempty" comment:"What holds for single accounts."`
+	KeySpecific  []KeySpecificConfig `toml:",omitempty" comment:"Settings of single accounts."`
 
-	Nodes []NodeConfig `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
+	Nodes []NodeConfig `toml:",omitempty" comment:"The chain's RPC nodes, in the order of preference: the next is used when one fails."`
 }
 
 // NodePoolConfig is of the choice of nodes.
 type NodePoolConfig struct {
-	SelectionMode        string            `comment:"Which node is asked first: PriorityLevel (by Order), HighestHead (the newest block) or RoundRobin (each in its turn)."`
-	SyncThreshold        uint32            `comment:"Blocks that a node may be behind the newest of all before it is asked last, 0 to 10000; 0: any." bounds:"0 10000"`
-	NewHeadsPollInterval document.Duration `comment:"How often a node is asked for its newest block while it pushes none, 50ms to 5m; 0s: PollInterval."`
+	SelectionMode        string            `comment:"Which RPC node is used first: PriorityLevel (by Order), HighestHead (the newest block) or RoundRobin (each in its turn)."`
+	SyncThreshold        uint32            `comment:"How many blocks an RPC node may be behind the newest of all before it is used last, 0 to 10000; 0: no limit." bounds:"0 10000"`
+	NewHeadsPollInterval document.Duration `comment:"How often an RPC node is asked for its newest block while it pushes none, 50ms to 5m; 0s: PollInterval."`
 }
 
 // NodeConfig is one RPC node. With both addresses, blocks and events are pushed over WSURL and calls made over
 // HTTPURL. They may hold keys.
 type NodeConfig struct {
 	Name     string          `comment:"Name in logs and metrics, unique within the chain."`
-	WSURL    document.Secret `comment:"ws:// or wss:// address, over which the node pushes blocks and events. One of WSURL and HTTPURL is required."`
+	WSURL    document.Secret `comment:"ws:// or wss:// address, at which the RPC node pushes blocks and events. One of WSURL and HTTPURL is required."`
 	HTTPURL  document.Secret `comment:"http:// or https:// address."`
-	SendOnly bool            `comment:"true sends transactions to the node and asks it for nothing but its chain."`
-	Order    *uint8          `comment:"Nodes with a lower one are asked first, 0 to 100. Left out: 100." bounds:"0 100"`
+	SendOnly bool            `comment:"Whether the RPC node only gets transactions. It is then asked for nothing but its chain."`
+	Order    *uint8          `comment:"RPC nodes with a lower order are used first, 0 to 100. Left out: 100." bounds:"0 100"`
 }
 
 // DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given.

@@ -16,21 +16,21 @@ import (
 // GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. What is left out has
 // the chain's value.
 type GasEstimatorConfig struct {
-	Mode               string      `comment:"Where prices come from: FixedPrice (the defaults alone), BlockHistory or FeeHistory (tips of past blocks), SuggestedPrice,\nL2Suggested or Arbitrum (what a node proposes)."`
-	EIP1559DynamicFees *bool       `comment:"false offers a gas price on chains with a base fee too."`
+	Mode               string      `comment:"Where prices come from: FixedPrice (the defaults only), BlockHistory or FeeHistory (tips of past blocks), or SuggestedPrice,\nL2Suggested or Arbitrum (what an RPC node proposes)."`
+	EIP1559DynamicFees *bool       `comment:"Whether to offer a fee cap and a tip on chains with a base fee. false offers a gas price there too."`
 	PriceDefault       *Wei        `comment:"Gas price of a first attempt without a base fee, in mode FixedPrice. Left out: FeeCapDefault."`
-	PriceMin           *Wei        `comment:"Gas price that no attempt goes below."`
-	PriceMax           *Wei        `comment:"FeeCapMax by another name, before which it goes."`
-	FeeCapDefault      *Wei        `comment:"Goes before FeeCapDefault of the chain."`
-	TipCapDefault      *Wei        `comment:"Goes before TipCapDefault of the chain."`
-	TipCapMin          *Wei        `comment:"Tip that no attempt goes below."`
-	BumpMin            *Wei        `comment:"The least by which a fee is raised."`
-	BumpPercent        *uint16     `comment:"FeeBumpPercent by another name, before which it goes." bounds:"10 1000"`
-	BumpThreshold      *uint32     `comment:"FeeBumpThreshold by another name, before which it goes."`
-	LimitDefault       *uint64     `comment:"GasLimitDefault by another name, before which it goes."`
+	PriceMin           *Wei        `comment:"Lowest gas price of any attempt."`
+	PriceMax           *Wei        `comment:"Another name of FeeCapMax, which takes precedence over it."`
+	FeeCapDefault      *Wei        `comment:"Takes precedence over FeeCapDefault of the chain."`
+	TipCapDefault      *Wei        `comment:"Takes precedence over TipCapDefault of the chain."`
+	TipCapMin          *Wei        `comment:"Lowest tip of any attempt."`
+	BumpMin            *Wei        `comment:"Least amount by which a fee is raised."`
+	BumpPercent        *uint16     `comment:"Another name of FeeBumpPercent, which takes precedence over it." bounds:"10 1000"`
+	BumpThreshold      *uint32     `comment:"Another name of FeeBumpThreshold, which takes precedence over it."`
+	LimitDefault       *uint64     `comment:"Another name of GasLimitDefault, which takes precedence over it."`
 	LimitMax           *uint64     `comment:"Highest gas limit, at least 21000. Left out: none."`
-	LimitMultiplier    *Multiplier `comment:"By what every gas limit is multiplied, 0.1 to 100."`
-	EstimateLimit      *bool       `comment:"true asks a node for the gas of each transaction; one that it finds to revert is not sent."`
+	LimitMultiplier    *Multiplier `comment:"Factor by which every gas limit is multiplied, 0.1 to 100."`
+	EstimateLimit      *bool       `comment:"Whether an RPC node estimates the gas of each transaction. One that would revert is then not sent."`
 
 	LimitJobType *LimitJobTypeConfig
 	BlockHistory *BlockHistoryConfig
@@ -43,13 +43,13 @@ type LimitJobTypeConfig struct {
 
 // BlockHistoryConfig is of the modes BlockHistory and FeeHistory.
 type BlockHistoryConfig struct {
-	BlockHistorySize      *uint16 `comment:"Of how many blocks tips are read, 1 to 1024." bounds:"1 1024"`
-	TransactionPercentile *uint16 `comment:"Which tip of a block is taken, 1 to 100." bounds:"1 100"`
+	BlockHistorySize      *uint16 `comment:"How many of the newest blocks the tips are read of, 1 to 1024." bounds:"1 1024"`
+	TransactionPercentile *uint16 `comment:"Which percentile of a block's tips is used, 1 to 100." bounds:"1 100"`
 }
 
 // TransactionsConfig is of the transactions of each account.
 type TransactionsConfig struct {
-	MaxInFlight          *uint32            `comment:"Most transactions of an account that are sent and not in a block; 0: 16."`
+	MaxInFlight          *uint32            `comment:"Most transactions of an account that may be sent and not in a block yet; 0: 16."`
 	ResendAfterThreshold *document.Duration `comment:"How long a transaction may stay out of blocks before it is sent again, 1s to 1h." bounds:"1s 1h"`
 }
 

@@ -13,50 +13,50 @@ import (
 // Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
 // default that DefaultConfig gives.
 type Config struct {
-	ChainID                   string            `comment:"mainnet, testnet or devnet, or any other name for a network that is none of them. Required."`
-	Enabled                   bool              `comment:"false keeps the entry but starts nothing for it."`
-	OCR2CachePollPeriod       document.Duration `comment:"How often contracts are read and nodes without WSURL asked for the newest slot, 50ms to 5m." bounds:"50ms 5m"`
-	OCR2CacheTTL              document.Duration `comment:"How old what was read may be, OCR2CachePollPeriod to 1h."`
+	ChainID                   string            `comment:"mainnet, testnet or devnet, or another name for any other network. Required."`
+	Enabled                   bool              `comment:"false keeps the table but starts nothing for it."`
+	OCR2CachePollPeriod       document.Duration `comment:"How often contracts are read, and RPC nodes without WSURL are asked for the newest slot, 50ms to 5m." bounds:"50ms 5m"`
+	OCR2CacheTTL              document.Duration `comment:"How old may be what was read, OCR2CachePollPeriod to 1h."`
 	BalancePollPeriod         document.Duration `comment:"How often the balances of transmitting accounts are read, 100ms to 1h." bounds:"100ms 1h"`
-	ConfirmPollPeriod         document.Duration `comment:"How often transactions under way are asked after, 50ms to 1m." bounds:"50ms 1m"`
-	TxTimeout                 document.Duration `comment:"Longest wait for one answer of a node, 100ms to 5m." bounds:"100ms 5m"`
+	ConfirmPollPeriod         document.Duration `comment:"How often the state of pending transactions is read, 50ms to 1m." bounds:"50ms 1m"`
+	TxTimeout                 document.Duration `comment:"Longest wait for one answer of an RPC node, 100ms to 5m." bounds:"100ms 5m"`
 	TxRetryPeriod             document.Duration `comment:"How often a transaction that is in no block is sent again until its blockhash expires, 100ms to 1m." bounds:"100ms 1m"`
-	Commitment                string            `comment:"From when on a block counts: confirmed or finalized."`
-	SkipPreflight             bool              `comment:"true sends transactions without having a node try them first."`
-	MaxRetries                int16             `comment:"How often a node sends a transaction again by itself; -1 leaves it to the node." bounds:"-1 32767"`
-	FeeEstimatorMode          string            `comment:"fixed; or at least what others pay: blockhistory, the median price of the newest blocks; recentfees, what a node tells of the accounts that are written to."`
+	Commitment                string            `comment:"When a block counts: confirmed or finalized."`
+	SkipPreflight             bool              `comment:"Whether transactions are sent without a trial run by the RPC node."`
+	MaxRetries                int16             `comment:"How often an RPC node sends a transaction again by itself; -1: as it likes." bounds:"-1 32767"`
+	FeeEstimatorMode          string            `comment:"fixed, or what others pay: blockhistory (the median price of the newest blocks) or recentfees (what an RPC node reports for the accounts that are written to)."`
 	ComputeUnitPriceDefault   uint64            `comment:"Price of a first attempt, in micro-lamports per compute unit."`
 	ComputeUnitPriceMin       uint64            `comment:"Lowest price of any attempt."`
 	ComputeUnitPriceMax       uint64            `comment:"Highest price of any attempt, at most 1000000000000."`
-	FeeBumpPeriod             document.Duration `comment:"Time without inclusion after which a price is doubled, 0s to 1m; 0s never raises it." bounds:"0s 1m"`
+	FeeBumpPeriod             document.Duration `comment:"How long a transaction may stay out of blocks before its price is doubled, 0s to 1m; 0s: never." bounds:"0s 1m"`
 	BlockHistoryPollPeriod    document.Duration `comment:"How often blocks are read for their prices with FeeEstimatorMode blockhistory, 100ms to 5m." bounds:"100ms 5m"`
-	BlockHistorySize          uint16            `comment:"Of how many newest blocks the medians are averaged, 1 to 300." bounds:"1 300"`
+	BlockHistorySize          uint16            `comment:"How many of the newest blocks' medians are averaged, 1 to 300." bounds:"1 300"`
 	BlockHistoryBatchLoadSize uint16            `comment:"How many blocks are read at once, 1 to 300." bounds:"1 300"`
-	RecentFeesPercentile      uint16            `comment:"Percentile of a block's prices that recentfees asks for, in hundredths of a percent, 0 to 10000, of nodes of Triton's kind; 0: the least price, which all nodes tell." bounds:"0 10000"`
-	BlockTime                 document.Duration `comment:"How long a slot takes, 50ms to 1m: it tells how many slots a node may be behind." bounds:"50ms 1m"`
-	ComputeUnitLimitDefault   uint32            `comment:"Compute units of a transmission when the job names no gasLimit, 1 to 1400000." bounds:"1 1400000"`
-	EstimateComputeUnitLimit  bool              `comment:"true asks a node for the compute units instead, and adds a fifth."`
+	RecentFeesPercentile      uint16            `comment:"Percentile of a block's prices that recentfees asks for, in hundredths of a percent, 0 to 10000. Only some RPC nodes (Triton's) support it; 0: the lowest price, which all report." bounds:"0 10000"`
+	BlockTime                 document.Duration `comment:"How long a slot takes, 50ms to 1m. It decides how many slots an RPC node may be behind." bounds:"50ms 1m"`
+	ComputeUnitLimitDefault   uint32            `comment:"Compute units of a transmission whose job names no gasLimit, 1 to 1400000." bounds:"1 1400000"`
+	EstimateComputeUnitLimit  bool              `comment:"Whether an RPC node estimates the compute units instead. A fifth is added."`
 	Accounts                  []string          `comment:"Accounts that the relayer may sign with on this chain, as loop keys list shows them. Empty: every Solana account of the node."`
 
-	MultiNode MultiNodeConfig `comment:"How the nodes are chosen from."`
-	Nodes     []NodeConfig    `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
+	MultiNode MultiNodeConfig `comment:"How an RPC node is chosen."`
+	Nodes     []NodeConfig    `toml:",omitempty" comment:"The chain's RPC nodes, in the order of preference: the next is used when one fails."`
 }
 
 // MultiNodeConfig is how the nodes are chosen from.
 type MultiNodeConfig struct {
-	SelectionMode           string            `comment:"Which of the nodes that serve equally well is asked first: PriorityLevel, that of the lowest Order; HighestHead, that with the newest slot; or RoundRobin, each in its turn."`
-	SyncThreshold           uint32            `comment:"How many slots a node may be behind the newest before the others are asked first; 0: 12 s of them, by BlockTime."`
-	NodeNoNewHeadsThreshold document.Duration `comment:"How long a node may tell of no new slot before the others are asked first, 0s to 1h; 0s: for ever." bounds:"0s 1h"`
+	SelectionMode           string            `comment:"Which of the RPC nodes that serve equally well is used first: PriorityLevel (by Order), HighestHead (the newest slot) or RoundRobin (each in its turn)."`
+	SyncThreshold           uint32            `comment:"How many slots an RPC node may be behind the newest before it is used last; 0: as many as take 12 s by BlockTime."`
+	NodeNoNewHeadsThreshold document.Duration `comment:"How long an RPC node may report no new slot before it is used last, 0s to 1h; 0s: no limit." bounds:"0s 1h"`
 }
 
 // NodeConfig is one RPC node. The addresses may hold keys.
 type NodeConfig struct {
 	Name  string          `comment:"Name in logs and metrics, unique within the chain."`
 	URL   document.Secret `comment:"http:// or https:// address. Required."`
-	WSURL document.Secret `comment:"ws:// or wss:// address, over which the node pushes slots and accounts. Without it they are polled."`
+	WSURL document.Secret `comment:"ws:// or wss:// address, at which the RPC node pushes slots and accounts. Without it they are polled."`
 
-	SendOnly bool   `comment:"true sends transactions to the node and asks it for nothing but its chain."`
-	Order    *uint8 `comment:"Nodes with a lower one are asked first, 0 to 100. Left out: 100." bounds:"0 100"`
+	SendOnly bool   `comment:"Whether the RPC node only gets transactions. It is then asked for nothing but its chain."`
+	Order    *uint8 `comment:"RPC nodes with a lower order are used first, 0 to 100. Left out: 100." bounds:"0 100"`
 }
 
 // Values of Config.

@@ -14,25 +14,25 @@ import (
 // Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
 // default that DefaultConfig gives.
 type Config struct {
-	ChainID                  string            `comment:"SN_MAIN, SN_SEPOLIA, or another network's name as its nodes give it. Required."`
-	Enabled                  bool              `comment:"false keeps the entry but starts nothing for it."`
-	OCR2CachePollPeriod      document.Duration `comment:"How often nodes are asked for the newest block and contracts are read, 50ms to 5m." bounds:"50ms 5m"`
-	OCR2CacheTTL             document.Duration `comment:"How old what was read may be, OCR2CachePollPeriod to 1h."`
-	RequestTimeout           document.Duration `comment:"Longest wait for one answer of a node, 100ms to 5m." bounds:"100ms 5m"`
-	TxTimeout                document.Duration `comment:"Time out of blocks after which a transaction is signed anew on better terms, 100ms to 1h." bounds:"100ms 1h"`
-	ConfirmationPoll         document.Duration `comment:"How often transactions under way are asked after, besides at each new block, 50ms to 5m." bounds:"50ms 5m"`
-	FeeMultiplier            float64           `comment:"By how much the bounds of a transaction are above its estimate, in amounts and in prices, 1 to 10." bounds:"1 10"`
-	FeeEstimationMaxAttempts uint32            `comment:"How often a fee is estimated whose nonce something else takes meanwhile, 1 to 100." bounds:"1 100"`
+	ChainID                  string            `comment:"SN_MAIN, SN_SEPOLIA, or another network's name as its RPC nodes give it. Required."`
+	Enabled                  bool              `comment:"false keeps the table but starts nothing for it."`
+	OCR2CachePollPeriod      document.Duration `comment:"How often RPC nodes are asked for the newest block and contracts are read, 50ms to 5m." bounds:"50ms 5m"`
+	OCR2CacheTTL             document.Duration `comment:"How old may be what was read, OCR2CachePollPeriod to 1h."`
+	RequestTimeout           document.Duration `comment:"Longest wait for one answer of an RPC node, 100ms to 5m." bounds:"100ms 5m"`
+	TxTimeout                document.Duration `comment:"How long a transaction may stay out of blocks before it is signed again with a higher fee, 100ms to 1h." bounds:"100ms 1h"`
+	ConfirmationPoll         document.Duration `comment:"How often the state of pending transactions is read, besides at each new block, 50ms to 5m." bounds:"50ms 5m"`
+	FeeMultiplier            float64           `comment:"Factor by which a transaction's limits are above its estimate, in amounts and in prices, 1 to 10." bounds:"1 10"`
+	FeeEstimationMaxAttempts uint32            `comment:"How often the estimate of a fee is tried while something else takes its nonce, 1 to 100." bounds:"1 100"`
 	FeeToken                 Felt              `comment:"Contract of the token that fees are paid in. Default: STRK."`
 	Accounts                 []string          `comment:"Keys that the relayer may sign with on this chain, as loop keys list shows them. Empty: every Starknet key of the node."`
 
-	Nodes []NodeConfig `toml:",omitempty" comment:"The chain's nodes, in the order of preference: the next is used when one fails."`
+	Nodes []NodeConfig `toml:",omitempty" comment:"The chain's RPC nodes, in the order of preference: the next is used when one fails."`
 }
 
 // NodeConfig is one RPC node. The address may hold a key, too.
 type NodeConfig struct {
 	Name   string          `comment:"Name in logs and metrics, unique within the chain."`
-	URL    document.Secret `comment:"http:// or https:// address of the node's JSON-RPC 0.10, 0.9 or 0.8. Required."`
+	URL    document.Secret `comment:"http:// or https:// address of the RPC node, for JSON-RPC 0.10, 0.9 or 0.8. Required."`
 	APIKey document.Secret `comment:"Key that is sent with each call in the header x-apikey. Empty: none."`
 }
 

@@ -16,7 +16,7 @@ import (
 // Config is the node's configuration. The comment tags are the reference that operators read. A table for each plugin
 // stands in [Plugins] besides, and lists of tables for chains.
 type Config struct {
-	RootDir string `comment:"Folder of everything that the node keeps. Default: $XDG_DATA_HOME/loop, else ~/.local/share/loop."`
+	RootDir string `comment:"Folder for everything that the node stores. Default: $XDG_DATA_HOME/loop, else ~/.local/share/loop."`
 
 	Log         Log
 	Database    Database
@@ -71,9 +71,9 @@ type Database struct {
 
 // Keystore is [Keystore].
 type Keystore struct {
-	PasswordFile string `comment:"File with the password of the node's keys; line ends at its end are not part of it.\nThe environment variable CL_PASSWORD_KEYSTORE goes before it. One of the two is required."`
+	PasswordFile string `comment:"File with the password of the node's keys. Line ends at its end do not count.\nThe environment variable CL_PASSWORD_KEYSTORE takes precedence over it. One of the two is required."`
 
-	AllowExport bool `comment:"Let admins export accounts (loop keys export)."`
+	AllowExport bool `comment:"Whether admins may export accounts (loop keys export)."`
 
 	// Password is what the environment or the file holds, never empty after Load.
 	Password Password `toml:"-"`
@@ -81,19 +81,19 @@ type Keystore struct {
 
 // WebServer is [WebServer].
 type WebServer struct {
-	ListenIP     string   `comment:"IP address of /discovery, /metrics, /health and the like, which are open to all who reach it.\nOn a loopback address the operator's API is served too, to those who have a token (loop tokens create)."`
+	ListenIP     string   `comment:"IP address for /discovery, /metrics, /health and the like, which are open to everyone who can connect.\nOn a loopback address the operator's API is served too, to callers with a token (loop tokens create)."`
 	HTTPPort     uint16   `comment:"TCP port; 0 takes any free one."`
-	AllowedHosts []string `comment:"Names that requests may call this node by, besides localhost, the machine's own, that of /discovery and addresses."`
-	Socket       string   `comment:"Unix socket on which this user and root reach the operator's API, a path of at most 103 bytes. Default: loop.sock in RootDir."`
+	AllowedHosts []string `comment:"Host names that requests may use for this node, besides localhost, the machine's own, that of /discovery and IP addresses."`
+	Socket       string   `comment:"Unix socket at which this user and root reach the operator's API, a path of at most 103 bytes. Default: loop.sock in RootDir."`
 
 	TLS WebServerTLS
 }
 
 // WebServerTLS is [WebServer.TLS].
 type WebServerTLS struct {
-	ListenIP  string `comment:"IP address on which the operator's API is served by TLS, to those who have a token."`
-	HTTPSPort uint16 `comment:"TCP port; 0 serves nothing by TLS."`
-	CertPath  string `comment:"File with the certificate and those that vouch for it, in PEM. Renewed files need no restart."`
+	ListenIP  string `comment:"IP address on which the operator's API is served over TLS, to callers with a token."`
+	HTTPSPort uint16 `comment:"TCP port; 0 serves nothing over TLS."`
+	CertPath  string `comment:"File with the certificate and its chain, in PEM. Renewed files need no restart."`
 	KeyPath   string `comment:"File with the certificate's key, in PEM."`
 }
 
@@ -108,9 +108,9 @@ type P2P struct {
 // P2PV2 is [P2P.V2].
 type P2PV2 struct {
 	ListenAddresses      []string          `comment:"host:port pairs to listen on; at least one."`
-	AnnounceAddresses    []string          `comment:"host:port pairs that other nodes reach this one at. Default: ListenAddresses."`
+	AnnounceAddresses    []string          `comment:"host:port pairs at which other nodes reach this one. Default: ListenAddresses."`
 	DefaultBootstrappers []Bootstrapper    `comment:"PeerID@host:port, or PeerID@host:port/host:port, for jobs that name none."`
-	DeltaDial            document.Duration `comment:"Shortest time between two attempts to reach a peer, and longest that one takes: above the longest round trip, 10ms to 1m." bounds:"10ms 1m"`
+	DeltaDial            document.Duration `comment:"Shortest time between two attempts to reach a peer, and longest time of one, 10ms to 1m. It must be above the longest round trip." bounds:"10ms 1m"`
 	DeltaReconcile       document.Duration `comment:"How often addresses of peers are exchanged, 10ms to 10m." bounds:"10ms 10m"`
 }
 
@@ -122,7 +122,7 @@ type OCR2 struct {
 	ContractTransmitterTransmitTimeout document.Duration `comment:"Longest wait for a report to be queued for sending, 1s to 1m." bounds:"1s 1m"`
 	DatabaseTimeout                    document.Duration `comment:"Longest wait for the database, 100ms to 10s." bounds:"100ms 10s"`
 	ContractConfigLoadTimeout          document.Duration `comment:"Longest wait for a configuration to be loaded, 1s to 1h." bounds:"1s 1h"`
-	DefaultMaxDurationInitialization   document.Duration `comment:"Longest wait for a reporting plugin to be made, 1s to 1h." bounds:"1s 1h"`
+	DefaultMaxDurationInitialization   document.Duration `comment:"Longest wait for a reporting plugin to be created, 1s to 1h." bounds:"1s 1h"`
 	KeyBundleID                        string            `comment:"Key bundle of jobs that name none: 64 hexadecimal digits."`
 	CaptureEATelemetry                 bool              `comment:"Send telemetry of bridge calls for every job."`
 	TraceLogging                       bool              `comment:"Log every step of the protocol."`
@@ -131,18 +131,18 @@ type OCR2 struct {
 // JobPipeline is [JobPipeline].
 type JobPipeline struct {
 	MaxRunDuration    document.Duration `comment:"Longest run of a job's pipeline, 1s to 24h." bounds:"1s 24h"`
-	MaxSuccessfulRuns uint32            `comment:"Newest runs of each job's pipelines that are kept, in memory and in at most 2 KiB for each, 0 to 10000." bounds:"0 10000"`
-	MaxFailedRuns     uint32            `comment:"Runs with a failed task that are kept of each job in the database, 0 to 10000. Of a failure that repeats, those are kept whose number is a power of two." bounds:"0 10000"`
+	MaxSuccessfulRuns uint32            `comment:"How many of the newest runs of each job's pipelines are kept, in memory and in at most 2 KiB each, 0 to 10000." bounds:"0 10000"`
+	MaxFailedRuns     uint32            `comment:"How many runs with a failed task are kept of each job, in the database, 0 to 10000. Of a repeated failure, the 1st, 2nd, 4th, 8th and so on." bounds:"0 10000"`
 	ReaperThreshold   document.Duration `comment:"How long failed runs and errors of jobs are kept, 1m to 8760h." bounds:"1m 8760h"`
-	ReaperInterval    document.Duration `comment:"Time between two looks for those that are older, 1s to 24h." bounds:"1s 24h"`
+	ReaperInterval    document.Duration `comment:"How often older ones are removed, 1s to 24h." bounds:"1s 24h"`
 
 	HTTPRequest HTTPRequest
 }
 
 // HTTPRequest is [JobPipeline.HTTPRequest].
 type HTTPRequest struct {
-	DefaultTimeout document.Duration `comment:"Longest wait of a request whose task sets no timeout, 1ms to 1h." bounds:"1ms 1h"`
-	MaxSize        int64             `comment:"Largest answer, in bytes, 1 to 16777216." bounds:"1 16777216"`
+	DefaultTimeout document.Duration `comment:"Longest wait for a request whose task sets no timeout, 1ms to 1h." bounds:"1ms 1h"`
+	MaxSize        int64             `comment:"Largest response, in bytes, 1 to 16777216." bounds:"1 16777216"`
 }
 
 // Plugins is [Plugins].
@@ -220,7 +220,8 @@ func Reference(plugins []string, relayers []Described) (string, error) {
 	for at, plugin := range plugins {
 		text.WriteString("\n")
 		if at == 0 {
-			text.WriteString("# The same for each plugin, and for each of its processes: an isolated job has its own.\n")
+			text.WriteString("# The same keys for each plugin. They hold for each of its processes; an isolated job " +
+				"has its own.\n")
 		}
 		text.WriteString("[Plugins." + plugin + "]\n" + rules)
 	}

@@ -49,19 +49,19 @@ func (p Plugin) Environ(relayer bool) []string {
 
 // PluginRules is [Plugins.<Name>]: what the processes of one plugin may be and take.
 type PluginRules struct {
-	SHA256      Pin    `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it; a second one is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 goes before it."`
-	MemoryLimit Size   `comment:"Resident memory at which a process is killed and started again, its children counted, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
-	Standby     bool   `comment:"Keep one process more that has shaken hands and waits: a death then costs Init and the objects alone, and as much memory as it has."`
-	Transport   string `comment:"How node and plugin call one another: auto (as frames where the plugin has them, see docs/wire.md, else over gRPC) or grpc. Empty: auto."`
+	SHA256      Pin    `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it. A second one, behind a blank, is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 takes precedence over it."`
+	MemoryLimit Size   `comment:"Resident memory, children included, at which a process is killed and started again, 16MiB to 1TiB. Needs /proc. Empty: no limit."`
+	Standby     bool   `comment:"Whether to keep one more process started, which takes over when the plugin's process ends. It takes the memory of an idle plugin."`
+	Transport   string `comment:"How node and plugin call one another: auto (by frames if the plugin supports them, see docs/wire.md, else over gRPC) or grpc. Empty: auto."`
 
-	Confine     string   `comment:"What is taken from a process: none, limits, landlock, user or namespace, each with what is before it, or auto: landlock where Linux\nhas it, else limits. Any but auto is had or is an error. Empty: auto."`
+	Confine     string   `comment:"What a process is denied: none, limits, landlock, user or namespace, each with all before it, or auto: landlock where Linux has it,\nelse limits. A level other than auto that the node cannot enforce is an error. Empty: auto."`
 	Read        []string `comment:"Absolute paths that it may read and execute besides its program, its interpreter and the system's libraries."`
 	Write       []string `comment:"Absolute paths that it may read and write besides its own folder."`
 	Connect     []uint16 `comment:"TCP ports that it may connect to. Empty: any for relayers, none for products."`
-	Descriptors uint32   `comment:"Most descriptors that it may have open, 64 to 1048576. 0: 4096."`
+	Descriptors uint32   `comment:"Most file descriptors that it may have open, 64 to 1048576. 0: 4096."`
 
-	SignaturesPerMinute uint32 `comment:"Most transactions that a relayer may have signed a minute with one account, up to 1000000. 0: 600, or 6000 where the node\nchecks what they are for."`
-	SignUnchecked       bool   `comment:"true has all that a relayer asks for signed, within that rate, where the node could check what it is for, too."`
+	SignaturesPerMinute uint32 `comment:"Most transactions per minute that the node signs for a relayer with one account, up to 1000000. 0: 600, or 6000 where it\nchecks what they are for."`
+	SignUnchecked       bool   `comment:"Whether the node signs all that a relayer asks for, within that rate, even where it could check what a transaction is for."`
 }
 
 // Values of PluginRules.Transport.

@@ -13,18 +13,18 @@ import (
 // loop node config prints.
 type Config struct {
 	ChainID        string            `comment:"The chain's number, in decimal. Required."`
-	Enabled        bool              `comment:"false keeps the entry but starts nothing for it."`
-	PollInterval   document.Duration `comment:"How often nodes are asked for the newest block, 50ms to 5m." bounds:"50ms 5m"`
-	RequestTimeout document.Duration `comment:"Longest wait for one answer of a node, 100ms to 5m." bounds:"100ms 5m"`
+	Enabled        bool              `comment:"false keeps the table but starts nothing for it."`
+	PollInterval   document.Duration `comment:"How often RPC nodes are asked for the newest block, 50ms to 5m." bounds:"50ms 5m"`
+	RequestTimeout document.Duration `comment:"Longest wait for one answer of an RPC node, 100ms to 5m." bounds:"100ms 5m"`
 	FinalityDepth  uint64            `comment:"Blocks on top of a transaction after which it is final, 1 to 100." bounds:"1 100"`
-	GasLimit       uint64            `comment:"Gas limit of a transmission when the job names none, from 21000." bounds:"21000 100000000"`
+	GasLimit       uint64            `comment:"Gas limit of a transmission whose job names none, from 21000." bounds:"21000 100000000"`
 	FeeCap         uint64            `comment:"Highest fee per gas of a first attempt in gwei, 1 to 1000000." bounds:"1 1000000"`
 	TipCap         uint64            `comment:"Tip per gas of a first attempt in gwei, at most FeeCap."`
-	FeeCapMax      uint64            `comment:"Fee per gas in gwei that no attempt goes beyond, at least FeeCap."`
-	BumpAfter      document.Duration `comment:"How long blocks may leave a transaction out until its fee is raised, 1s to 1h." bounds:"1s 1h"`
-	Accounts       []string          `comment:"Accounts that the node lends to this chain. Empty: all that it has for it."`
+	FeeCapMax      uint64            `comment:"Highest fee per gas in gwei of any attempt, at least FeeCap."`
+	BumpAfter      document.Duration `comment:"How long a transaction may stay out of blocks before its fee is raised, 1s to 1h." bounds:"1s 1h"`
+	Accounts       []string          `comment:"Accounts that the relayer may sign with on this chain. Empty: all that the node has for it."`
 
-	Nodes []Node `toml:",omitempty" comment:"The chain's nodes: the next is used when one fails."`
+	Nodes []Node `toml:",omitempty" comment:"The chain's RPC nodes: the next is used when one fails."`
 }
 
 // Node is one RPC node.
