@@ -317,6 +317,7 @@ lint-project: .bin/check
 	.bin/check paths
 	.bin/check shape
 	.bin/check docs
+	.bin/check examples
 
 .PHONY: lint-images
 lint-images: .bin/deploy # With BuildKit's own linter, which needs no container engine.

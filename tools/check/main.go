@@ -1,8 +1,8 @@
 // Check holds the project to rules that no compiler knows: which way imports run, what a binary may link, what its
 // packages may cost at start, under which licences it stands, that the host knows no chain, how long lines, files and
-// functions are, that links of documents lead somewhere, and that no committed file names a path of one machine. It
-// judges packages, binaries and files from outside and imports nothing of the product. `make lint` and `make binaries`
-// run it from the root of the checkout.
+// functions are, that links of documents lead somewhere, that packages have examples, and that no committed file names
+// a path of one machine. It judges packages, binaries and files from outside and imports nothing of the product.
+// `make lint` and `make binaries` run it from the root of the checkout.
 package main
 
 import (
@@ -31,10 +31,11 @@ func checks() map[string]check {
 		"imports": {"", "imports run proto, gen, sdk, plugins, host and never back", checkImports},
 		"names": {"", "the host names no chain but in its fallback, its tests and a few places with a reason",
 			checkNames},
-		"paths": {"", "no file of the checkout names a path of one machine", checkPaths},
-		"docs":  {"", "links between documents lead to files and headings that are there", checkDocs},
-		"shape": {"", "lines, files and functions are as long as a reader can take in", checkShape},
-		"links": {"BINARY...", "binaries link no module that they promise to do without", checkLinks},
+		"paths":    {"", "no file of the checkout names a path of one machine", checkPaths},
+		"docs":     {"", "links between documents lead to files and headings that are there", checkDocs},
+		"examples": {"", "each exported package of the SDK has an Example test", checkExamples},
+		"shape":    {"", "lines, files and functions are as long as a reader can take in", checkShape},
+		"links":    {"BINARY...", "binaries link no module that they promise to do without", checkLinks},
 		"licences": {"BINARY...", "every module linked into the binaries has a licence that the project accepts",
 			checkLicences},
 		"inittrace": {"BINARY...", "no package linked into the binaries is slow to initialise", checkInit},
