@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -34,7 +35,9 @@ func TestRequestsOfAllConnectionsAreLimited(t *testing.T) {
 			expect(t, "a request of 16 MiB", err, codes.OK, "")
 		})
 		synctest.Wait()
-		_, err := ask(t.Context(), second, make([]byte, 9<<20))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := ask(ctx, second, make([]byte, 9<<20))
 		expect(t, "one of 9 MiB beside it", err, codes.ResourceExhausted, "at most 25165824 bytes")
 		for _, c := range []*Conn{first, second} {
 			_, err := ask(t.Context(), c, []byte{1})
