@@ -60,6 +60,9 @@ test: ## Run everything that CI runs; it stops at the first step that fails.
 	printf '\nAll steps passed in %d s.\n' "$$SECONDS"; \
 	printf 'steps: %d passed, 0 failed\n' "$$passed" | tee .bin/steps
 
+# go test would vet each package first, with and without the race detector, by a part of what lint-go vets all of them by.
+UNVETTED := -vet=off
+
 .PHONY: prepare
 prepare: # The product and the tools at once: while one downloads, the other compiles.
 	@$(MAKE) -j2 build tools
@@ -77,8 +80,8 @@ generated: generate # What proto/ generates is committed.
 .PHONY: unit
 unit: ## Run the tests of every module.
 	@command -v prometheus > /dev/null || echo 'The program prometheus is not installed: the tests in which one scrapes a node are left out.'
-	go test -skip '^TestGoTutorial$$' work
-	go test -count=1 -run '^TestGoTutorial$$' ./host/internal/scaffold # what its commands read, Go's test cache does not see
+	go test $(UNVETTED) -skip '^TestGoTutorial$$' work
+	go test $(UNVETTED) -count=1 -run '^TestGoTutorial$$' ./host/internal/scaffold # what its commands read, Go's test cache does not see
 	cd $(CHECK) && GOWORK=off go test ./...
 	cd $(BENCH) && GOWORK=off go test ./...
 	cd $(IMAGES) && GOWORK=off go test ./...
@@ -100,7 +103,7 @@ test-python: build .venv/ready ## Run the tests of the Python SDK and its plugin
 .PHONY: test-python-here
 test-python-here:
 	@$(MAKE) -j2 --output-sync=target $(PYTHON_PROJECTS:%=test-%)
-	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test -count=1 -run Python ./host/cmd/loop ./host/internal/oracle/ocr3 ./host/internal/scaffold ./plugins/median ./sdk/go/loop/looptest/simulation ./sdk/go/loophost
+	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test $(UNVETTED) -count=1 -run Python ./host/cmd/loop ./host/internal/oracle/ocr3 ./host/internal/scaffold ./plugins/median ./sdk/go/loop/looptest/simulation ./sdk/go/loophost
 
 .PHONY: $(PYTHON_PROJECTS:%=test-%)
 $(PYTHON_PROJECTS:%=test-%): test-%:
@@ -128,7 +131,7 @@ HEAVY := github.com/ethereum/go-ethereum/core/|github.com/smartcontractkit/liboc
 race: ## Run the tests of the runtime under the race detector.
 	@command -v cc gcc > /dev/null || { echo 'The race detector needs a C compiler, and neither cc nor gcc is installed: install gcc, then run make race.' >&2; exit 1; }
 	@packages=$$(go list -test -f '{{.ImportPath}} {{.Deps}}' work | grep '^[^ ]*[.]test ' | grep -vE '$(HEAVY)' | sed 's/[.]test .*//'); \
-	CGO_ENABLED=1 go test -race $$packages
+	CGO_ENABLED=1 go test $(UNVETTED) -race $$packages
 
 # A price that loses its last digit wherever it is printed from a float64, and whose answer is past 64 bits.
 EXACT := 1565616210741547008
@@ -159,7 +162,7 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 # Most rows wait for what a node says in its time: many at once, whatever the number of processors.
 .PHONY: test-faults
 test-faults: build ## Make every fault of docs/troubleshooting.md on nodes that run, and hold what they say of it; as root those of disks too.
-	LOOP_BIN_DIR=$(CURDIR)/bin go test -count=1 -timeout 20m -parallel 64 ./tools/devnet/faults
+	LOOP_BIN_DIR=$(CURDIR)/bin go test $(UNVETTED) -count=1 -timeout 20m -parallel 64 ./tools/devnet/faults
 
 # The limits are wide, for busy machines and old kernels: without its bound on links' silence, a split of 30 s outlasts its end
 # by 27. A node knows addresses of its peers without a bootstrapper from its second minute on, when libocr stores them.
@@ -209,7 +212,7 @@ $(PACKAGES): $(FACADE)/package.json $(FACADE)/package-lock.json
 
 .PHONY: test-solana
 test-solana: build solana ## Run the tests and the devnets that need the Solana chain.
-	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test -count=1 ./tools/devnet/chain/solana/...
+	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test $(UNVETTED) -count=1 ./tools/devnet/chain/solana/...
 	bin/devnet --chain solana --rounds 5 --json
 	bin/devnet --chain solana --rounds 5 --json --max-duration-query 0 --price $(EXACT)
 	bin/devnet --chain solana --rounds 10 --json --kill-every 2s
@@ -236,7 +239,7 @@ $(ANVIL): tools/devnet/anvil/package.json tools/devnet/anvil/package-lock.json
 test-anvil: build ## Run the devnet's network and the tests of the EVM relayer on anvil; it needs Node.js 20 and npm.
 	@missing=$$($(MISSING_ANVIL)); if [ -n "$$missing" ]; then echo "$$missing" >&2; exit 1; fi
 	@$(MAKE) $(ANVIL)
-	LOOP_ANVIL_DIR=$(CURDIR)/bin/anvil LOOP_DEVNET=$(CURDIR)/bin/devnet go test -count=1 ./tools/devnet/anvil ./plugins/evm
+	LOOP_ANVIL_DIR=$(CURDIR)/bin/anvil LOOP_DEVNET=$(CURDIR)/bin/devnet go test $(UNVETTED) -count=1 ./tools/devnet/anvil ./plugins/evm
 
 .PHONY: anvil-if-possible
 anvil-if-possible: # Where its tools are; elsewhere it says which are not.
@@ -250,7 +253,7 @@ attack: ## Attack a node by a hostile plugin in every way and write what comes o
 .PHONY: test-attacks
 test-attacks: build ## Have a plugin attack its node while the devnet's feed goes on, as root and as an ordinary user.
 	LOOP_DEVNET=$(CURDIR)/bin/devnet LOOP_TEST_PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi) \
-		go test -count=1 ./host/cmd/loop -run TestAttacksOnANetwork
+		go test $(UNVETTED) -count=1 ./host/cmd/loop -run TestAttacksOnANetwork
 
 .PHONY: chaos
 chaos: build ## Break plugins in every way and write what comes of it into docs/reliability.md; ARGS='--short' is quicker.
