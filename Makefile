@@ -124,9 +124,9 @@ binaries: build .bin/check # What the binaries link, what it costs at start, and
 	.bin/check inittrace $(BINARIES)
 	.bin/check licences $(BINARIES) bin/devnet
 
-# The race detector compiles all that it sees anew, so packages are left out whose tests link one of these; and the one whose tests
+# The race detector compiles all that it sees anew, so packages are left out whose tests link one of these; and those whose tests
 # run programs that were built without it.
-HEAVY := github.com/ethereum/go-ethereum/core/|github.com/smartcontractkit/libocr/|modernc.org/sqlite|^[^ ]*/scaffold[.]test
+HEAVY := github.com/ethereum/go-ethereum/core/|github.com/smartcontractkit/libocr/|modernc.org/sqlite|^[^ ]*/(scaffold|tools/conformance)[.]test
 
 .PHONY: race
 race: ## Run the tests of the runtime under the race detector.
