@@ -43,7 +43,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-STEPS := prepare generated lint unit test-python standalone binaries race e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-release
+STEPS := prepare generated lint unit test-python test-tutorials standalone binaries race e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-release
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
@@ -80,8 +80,7 @@ generated: generate # What proto/ generates is committed.
 .PHONY: unit
 unit: ## Run the tests of every module.
 	@command -v prometheus > /dev/null || echo 'The program prometheus is not installed: the tests in which one scrapes a node are left out.'
-	go test $(UNVETTED) -skip '^TestGoTutorial$$' work
-	go test $(UNVETTED) -count=1 -run '^TestGoTutorial$$' ./host/internal/scaffold # what its commands read, Go's test cache does not see
+	go test $(UNVETTED) -skip 'Tutorial$$' work
 	cd $(CHECK) && GOWORK=off go test ./...
 	cd $(BENCH) && GOWORK=off go test ./...
 	cd $(IMAGES) && GOWORK=off go test ./...
@@ -103,12 +102,18 @@ test-python: build .venv/ready ## Run the tests of the Python SDK and its plugin
 .PHONY: test-python-here
 test-python-here:
 	@$(MAKE) -j2 --output-sync=target $(PYTHON_PROJECTS:%=test-%)
-	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test $(UNVETTED) -count=1 -run Python ./host/cmd/loop ./host/internal/oracle/ocr3 ./host/internal/scaffold ./plugins/median ./sdk/go/loop/looptest/simulation ./sdk/go/loophost
+	LOOP_TEST_PYTHON=$(CURDIR)/.venv/bin/python go test $(UNVETTED) -count=1 -run Python ./host/cmd/loop ./host/internal/oracle/ocr3 ./plugins/median ./sdk/go/loop/looptest/simulation ./sdk/go/loophost
 
 .PHONY: $(PYTHON_PROJECTS:%=test-%)
 $(PYTHON_PROJECTS:%=test-%): test-%:
 	@echo 'mypy, ruff and pytest in $*'
 	@cd $* && export PATH=$(CURDIR)/.venv/bin:$$PATH && mypy . && ruff check . && ruff format --check . && pytest -q
+
+# What the commands of tutorials read, Go's test cache does not see.
+.PHONY: test-tutorials
+test-tutorials: build .venv/ready ## Run the commands of the tutorials in docs/plugins.md, in Go and in Python, as their readers do.
+	LOOP_TEST_PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi) \
+		go test $(UNVETTED) -count=1 -run 'Tutorial$$' ./host/internal/scaffold
 
 # go list -export compiles every package and, unlike go build, links no program: the release's are linked by test-release.
 .PHONY: standalone

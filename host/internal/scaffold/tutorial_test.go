@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// pythonKey names the interpreter whose environment has the tools of the Python SDK: make test-python sets it.
+// pythonKey names the interpreter whose environment has the tools of the Python SDK: make test-tutorials sets it.
 const pythonKey = "LOOP_TEST_PYTHON"
 
 // checkout is the repository that the templates are built against.
@@ -73,6 +73,7 @@ func quiet(t *testing.T, dir, name string, args ...string) {
 }
 
 func TestGoTutorial(t *testing.T) {
+	t.Parallel()
 	dir := tutorial(t, "Go")
 	for _, plugin := range []string{"loop-my-median", "loop-my-product", "loop-my-report", "loop-my-chain"} {
 		quiet(t, filepath.Join(dir, plugin), "go", "vet", "./...")
@@ -81,9 +82,10 @@ func TestGoTutorial(t *testing.T) {
 }
 
 func TestPythonTutorial(t *testing.T) {
+	t.Parallel()
 	python := os.Getenv(pythonKey)
 	if python == "" {
-		t.Skip(pythonKey + " names no interpreter with the tools of the Python SDK: run make test-python")
+		t.Skip(pythonKey + " names no interpreter with the tools of the Python SDK: run make test-tutorials")
 	}
 	tools := filepath.Dir(python)
 	dir := tutorial(t, "Python", tools)
