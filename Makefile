@@ -43,29 +43,21 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-STEPS := prepare generated lint unit test-python test-tutorials standalone binaries race e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-release
+# The first make what the others use. Those are four lanes, which run beside one another: most tests wait for processes, blocks
+# and rounds more than they compute, those of the last lane nearly always.
+STEPS := 'prepare generated' 'lint standalone unit' 'race binaries test-release' 'test-python test-tutorials' \
+	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible'
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
-	@mkdir -p .bin; passed=0; \
-	for step in $(STEPS); do \
-		printf '\n== %s (%d s)\n' "$$step" "$$SECONDS"; \
-		if ! $(MAKE) "$$step"; then \
-			printf '\nThe step %s failed after %d s in all. To run it alone: make %s\n' "$$step" "$$SECONDS" "$$step"; \
-			printf 'steps: %d passed, 1 failed, %d skipped\n' "$$passed" "$$(($(words $(STEPS)) - passed - 1))" | tee .bin/steps; \
-			exit 1; \
-		fi; \
-		passed=$$((passed + 1)); \
-	done; \
-	printf '\nAll steps passed in %d s.\n' "$$SECONDS"; \
-	printf 'steps: %d passed, 0 failed\n' "$$passed" | tee .bin/steps
+	@.ci/steps $(STEPS)
 
 # go test would vet each package first, with and without the race detector, by a part of what lint-go vets all of them by.
 UNVETTED := -vet=off
 
 .PHONY: prepare
-prepare: # The product and the tools at once: while one downloads, the other compiles.
-	@$(MAKE) -j2 build tools
+prepare: # The product, the tools and Python's environment at once: while one downloads, the others compile.
+	@$(MAKE) -j3 build tools .venv/ready
 
 .PHONY: tools
 tools: .bin/check .bin/staticcheck .bin/buf .bin/deploy
@@ -285,7 +277,7 @@ lint: lint-go lint-proto lint-modules lint-project lint-images ## Run every lint
 
 .PHONY: lint-go
 lint-go: .bin/staticcheck
-	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then printf '%s\nThe files above are not formatted: run gofmt -w on them.\n' "$$unformatted" >&2; exit 1; fi
+	@unformatted=$$(gofmt -l $(filter-out bin/ dist/,$(wildcard */))); if [ -n "$$unformatted" ]; then printf '%s\nThe files above are not formatted: run gofmt -w on them.\n' "$$unformatted" >&2; exit 1; fi
 	go vet work
 	.bin/staticcheck work
 	cd $(CHECK) && GOWORK=off ../../.bin/staticcheck ./...
