@@ -20,7 +20,8 @@ var unexampled = map[string]string{
 	"sdk/go/loophost/confine/stage": "loophost alone uses it, between fork and exec",
 	"sdk/go/loophost/process":       "loophost alone uses it, with a plugin's program at hand",
 	"sdk/go/relayer/relayertest":    "its functions take a testing.T, which an Example does not have",
-	"sdk/go/wire/frames":            "package wire's users get it by their connections; docs/wire.md shows its bytes",
+	"sdk/go/wire/frames":            "loop and loophost choose this transport; docs/wire.md shows its bytes",
+	"sdk/go/wire/inprocess":         "loophost alone uses it, for plugins inside its process",
 }
 
 // checkExamples holds that each exported package of the SDK has an Example test, which shows a newcomer its main use.
