@@ -76,6 +76,7 @@ unit: ## Run the tests of every module.
 	cd $(CHECK) && GOWORK=off go test ./...
 	cd $(BENCH) && GOWORK=off go test ./...
 	cd $(IMAGES) && GOWORK=off go test ./...
+	cd tools/release && GOWORK=off go test ./...
 
 # What the tests of Python and those of Go that run its plugins have in common: the environment, or a sentence that says why
 # there is none.
@@ -347,22 +348,28 @@ test-deploy: lint-images .bin/staticcheck ## Carry out the images' steps in root
 # ---- Releases ----
 
 DIST ?= dist
+PYTHON ?= python3
 TARGETS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
 
 .PHONY: release
-release: ## Make a release of the last commit: VERSION=v0.1.0; modules and tags, programs, bills of materials and checksums in dist/.
+release: ## Make a release of the last commit: VERSION=v0.1.0; modules and tags, programs, Python packages and checksums in dist/.
 	@GOWORK=off go build -C tools/release -o $(CURDIR)/.bin/release .
-	.bin/release --version '$(VERSION)' --out '$(DIST)' --targets '$(TARGETS)'
+	.bin/release --version '$(VERSION)' --out '$(DIST)' --targets '$(TARGETS)' --python '$(PYTHON)'
 
 # A release is made in a clone, which takes its commit and tags, and installed from as its users would install it.
 .PHONY: test-release
-test-release: ## Make a release for this platform and build a new plugin against it.
+test-release: .venv/ready ## Make a release for this platform and build new plugins against it, in Go and Python.
 	@rm -rf .bin/released && git clone --quiet . .bin/released
-	$(MAKE) -C .bin/released release VERSION=v0.0.1-rc.1 TARGETS=$$(go env GOOS)/$$(go env GOARCH)
-	@cd .bin/released/dist && sha256sum --check --quiet SHA256SUMS && tar -xzf loop_*.tar.gz --strip-components=1 && ls man/loop.1 completions/loop.bash > /dev/null
+	$(MAKE) -C .bin/released release VERSION=v0.0.1-rc.1 TARGETS=$$(go env GOOS)/$$(go env GOARCH) \
+		PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi)
+	@cd .bin/released/dist && sha256sum --check --quiet SHA256SUMS && tar -xzf loop_v*.tar.gz --strip-components=1 && ls man/loop.1 completions/loop.bash > /dev/null
 	cd .bin/released/dist && export GOWORK=off GONOSUMDB=github.com/loop-plugins/loop GOPROXY=file://$$PWD/proxy,file://$$(go env GOMODCACHE)/cache/download,$$(go env GOPROXY) \
 		GOMODCACHE=$$PWD/mod GOFLAGS='-trimpath -modcacherw -mod=mod' && \
 		bin/loop version && bin/loop new plugin mine && cd loop-mine && go build . && ./loop-mine --version
+	@if [ -e .venv/ready ]; then set -x; cd .bin/released/dist && $(CURDIR)/.venv/bin/python -m venv environment && \
+		environment/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --find-links . loop-plugin loop-median-python && \
+		bin/loop new plugin theirs --lang python && environment/bin/pip install --quiet --disable-pip-version-check ./loop-theirs && \
+		environment/bin/loop-theirs --version && bin/conformance --kind median --run '^(init|objects)/' -- environment/bin/loop-theirs; fi
 	@rm -rf .bin/released
 
 # ---- Tools, built when their modules change ----

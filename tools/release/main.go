@@ -1,7 +1,7 @@
 // Release makes everything that a release of LOOP is made of, from the last commit of a clean checkout: the modules
 // without replace directives, tagged, and as a module proxy in files; programs for each platform, installed from that
-// proxy as users install them, in archives with man pages, completions and a systemd unit; bills of materials; and
-// checksums. `make release VERSION=v0.1.0` runs it. It publishes nothing: it says what to push.
+// proxy as users install them, in archives with man pages, completions and a systemd unit; Python packages; bills of
+// materials; and checksums. `make release VERSION=v0.1.0` runs it. It publishes nothing: it says what to push.
 package main
 
 import (
@@ -38,10 +38,11 @@ type release struct {
 func main() {
 	version := flag.String("version", "", "the release's version, such as v0.1.0")
 	out := flag.String("out", "dist", "folder to make, for what is released")
+	python := flag.String("python", "python3", "the Python that builds the Python packages; empty: none are built")
 	targets := flag.String("targets", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64", "platforms of the programs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *version, *out, strings.Split(*targets, ","))
+	err := run(ctx, *version, *out, *python, strings.Split(*targets, ","))
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
@@ -49,7 +50,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, version, out string, targets []string) (err error) {
+func run(ctx context.Context, version, out, python string, targets []string) (err error) {
 	if !semver.IsValid(version) || semver.Canonical(version) != version {
 		return fmt.Errorf("--version is %q; a version is written vMAJOR.MINOR.PATCH, such as v0.1.0", version)
 	}
@@ -71,6 +72,9 @@ func run(ctx context.Context, version, out string, targets []string) (err error)
 		_, removed := output(context.WithoutCancel(ctx), ".", nil, "git", "worktree", "remove", "--force", r.source)
 		err = errors.Join(err, removed)
 	}()
+	if err := r.packages(ctx, python); err != nil {
+		return err
+	}
 	modules, err := r.modules(ctx)
 	if err != nil {
 		return err

@@ -177,6 +177,9 @@ func (r *release) add(archive *tar.Writer, name, from string) error {
 	if err != nil {
 		return err
 	}
+	if strings.HasSuffix(name, ".md") {
+		content = []byte(absolute(string(content), ".", r.version))
+	}
 	mode := int64(0o644)
 	if strings.Contains(name, "/bin/") {
 		mode = 0o755

@@ -11,4 +11,6 @@ from loop_plugin.serve import serve
 from loop_plugin.task import end, start
 from loop_plugin.wire import time_remaining
 
+__version__ = "0.0.0"  # a release sets its own
+
 __all__ = ["Code", "Host", "RpcError", "big_int", "end", "int_of", "refuse", "serve", "sorted_as_go", "start", "time_remaining"]

@@ -34,7 +34,7 @@ class Call(Serving):
         self.metadata = metadata
         """What else the caller sent along."""
         self.generation: int | None = None
-        """The generation of the plugin that answers, 0 before it has one; None: no service of the contract has seen the call."""
+        """The generation of the plugin that answers, 0 before it has one; None: no service of the contract saw the call."""
         self.trailers: Metadata = ()
         """What else goes with the answer."""
 

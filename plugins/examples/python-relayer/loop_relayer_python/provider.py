@@ -94,7 +94,7 @@ class MedianProvider(ConfigProvider):
     def __init__(self, chain: Chain, name: str, contract: Contract, account: str, gas: int) -> None:
         super().__init__(chain, name, contract)
         self.account, self.gas = account, gas
-        # It lives as long as the chain, and takes up what an earlier generation left: jobs come and go, what was accepted stays.
+        # It exists as long as the chain, and goes on with what an earlier generation left: what was accepted outlives jobs.
         self.queue = chain.queue(account)
 
     async def transmit(self, request: relayer_pb2.TransmitRequest) -> relayer_pb2.TransmitResponse:

@@ -1,8 +1,8 @@
 """Sends transactions of one account, one at a time, and loses none that it has taken.
 
-An item is in the host's Store before add returns, and its signed transaction before that is sent. So whatever dies in between,
-the next generation finds either an item that was never sent or the transaction that may have been, and goes on from there. Fees are
-not raised: a transaction that the chain does not take waits for better times.
+An item is in the host's Store before add returns, and its signed transaction before that is sent. Whatever ends in between,
+the next generation finds either an item that was never sent or the transaction that may have been, and goes on from there.
+Fees are not raised: a transaction that the chain does not take waits until it does.
 """
 
 from __future__ import annotations

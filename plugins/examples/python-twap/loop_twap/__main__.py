@@ -1,11 +1,12 @@
 """Serves the product to the node that starts it."""
 
 from loop_plugin import serve
+from loop_twap import __version__
 from loop_twap.plugin import Twap
 
 
 def main() -> None:
-    serve(Twap, version="v0.1.0")
+    serve(Twap, version=f"v{__version__}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The transport loop/1: unary calls as length-prefixed frames, many at once on one connection. docs/wire.md specifies it.
 
-It knows bytes, connections and metadata. It must not know objects, loans, generations or protobuf beyond the status of an error.
+It knows bytes, connections and metadata. It must not know objects, loans, generations, or protobuf beyond an error's status.
 """
 
 from loop_plugin.frames.client import Caller, Unsent, dial
