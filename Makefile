@@ -45,7 +45,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # The first make what the others use. Those are four lanes, which run beside one another: most tests wait for processes, blocks
 # and rounds more than they compute, those of the last lane nearly always.
-STEPS := 'prepare generated' 'lint standalone unit' 'race binaries test-release' 'test-python test-tutorials' \
+STEPS := 'prepare generated' 'lint standalone unit fuzz-blind' 'race binaries test-release' 'test-python test-tutorials' \
 	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible'
 
 .PHONY: test
@@ -412,15 +412,28 @@ $(PLUGINS:loop-%=install-%): install-%:
 
 FUZZTIME ?= 10s
 FUZZ ?= .
+FUZZ_TARGETS = grep -rno --include='*_test.go' '^func Fuzz[[:alnum:]_]*' . | grep -E '$(FUZZ)' | sort
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s) each; FUZZTIME=1h takes a day and a half, FUZZ=regexp chooses targets.
-	@grep -rno --include='*_test.go' '^func Fuzz[[:alnum:]_]*' . | grep -E '$(FUZZ)' | sort | { \
+	@$(FUZZ_TARGETS) | { \
 	failed=; \
 	while IFS=: read -r file _ target; do \
 		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || failed="$$failed $$file"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "What was found is in testdata/fuzz beside$$failed: commit it with what mends it." >&2; exit 1; fi; }
+
+# With instrumentation, by which inputs are led to new code, all that a target links is compiled anew, which takes minutes. Here
+# inputs are made from the seeds at random.
+.PHONY: fuzz-blind
+fuzz-blind: ## Run every fuzz target for a second, without instrumentation.
+	@rm -rf .bin/fuzz && mkdir -p .bin/fuzz
+	@$(FUZZ_TARGETS) | cut -d: -f1 | xargs -n 1 dirname | sort -u | xargs -P 2 -I {} sh -c 'go test -c -ldflags="-s -w" -o ".bin/fuzz/$$(echo {} | tr / -)" {}'
+	@$(FUZZ_TARGETS) | sed -E 's#^(.*)/[^/]*:[0-9]+:func (.*)#\1 \2#' | xargs -P 2 -n 2 sh -c ' \
+		program="$(CURDIR)/.bin/fuzz/$$(echo "$$0" | tr / -)"; cd "$$0"; \
+		said=$$("$$program" -test.run "^$$" -test.fuzz "^$$1\$$" -test.fuzztime 1s -test.fuzzcachedir "$(CURDIR)/.bin/fuzz/cache" \
+			-test.parallel 1 -test.timeout 5m 2>&1) && echo "$$1 in $$0: $$(echo "$$said" | grep -o "execs: [0-9]*" | tail -1)" || \
+			{ echo "$$said"; echo "What was found is in testdata/fuzz of $$0: commit it with what mends it." >&2; exit 1; }'
 
 # What benchmarks print is kept for benchstat.
 .PHONY: bench
