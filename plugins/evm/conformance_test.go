@@ -3,6 +3,8 @@ package evm_test
 import (
 	"testing"
 
+	"github.com/ethereum/go-ethereum/crypto"
+
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/plugins/evm"
 	"github.com/loop-plugins/loop/sdk/go/loop"
@@ -15,5 +17,7 @@ func TestConformance(t *testing.T) {
 	p := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
 		return evm.New(evm.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 	})
-	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &p})
+	given := looptest.DefaultRelayer()
+	given.SignedHash = func(transaction []byte) []byte { return crypto.Keccak256(transaction) }
+	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &p, Relayer: given})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/crypto/sha3"
 
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
 )
@@ -42,6 +43,15 @@ func readKnown(path string) (map[string]string, error) {
 	return known, lines.Err()
 }
 
+// hashes are those of transactions, by the names that users give them.
+var hashes = map[string]func([]byte) []byte{
+	"keccak256": func(b []byte) []byte {
+		h := sha3.NewLegacyKeccak256()
+		h.Write(b)
+		return h.Sum(nil)
+	},
+}
+
 // config is what a user says of a relayer or a product.
 type config struct {
 	ChainID         string   `toml:"chain_id"`
@@ -53,6 +63,7 @@ type config struct {
 	Signers         []string `toml:"signers"`
 	Transmitters    []string `toml:"transmitters"`
 	Signature       string   `toml:"signature"`
+	SignedHash      string   `toml:"signed_hash"`
 	Unsigned        bool     `toml:"unsigned"`
 
 	PluginConfigJSON string `toml:"plugin_config_json"`
@@ -64,7 +75,9 @@ type config struct {
 // readConfig reads what a relayer or a product is given; what the file leaves out is as in the default.
 func readConfig(path string) (looptest.Relayer, looptest.Product, error) {
 	if path == "" {
-		return looptest.DefaultRelayer(), looptest.Product{}, nil
+		r := looptest.DefaultRelayer()
+		r.SignedHash = hashes["keccak256"]
+		return r, looptest.Product{}, nil
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -118,6 +131,9 @@ func (c config) relayer() (looptest.Relayer, error) {
 		}
 	}
 	r.Unsigned = c.Unsigned
+	if r.SignedHash = hashes[c.SignedHash]; r.SignedHash == nil && c.SignedHash != "" {
+		return r, fmt.Errorf("signed_hash: %q is not a hash that is known here; there is keccak256", c.SignedHash)
+	}
 	if len(c.Transmitters) > 0 {
 		r.Transmitters = c.Transmitters
 	}

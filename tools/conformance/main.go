@@ -47,6 +47,8 @@ A relayer is given the configuration of --config, a TOML file, or one that suits
                          what a job says
   signers, transmitters  of a configuration whose digest is asked for; signers in hexadecimal
   signature              a signature in the chain's form, in hexadecimal
+  signed_hash            keccak256 where that of a transaction is what the chain's accounts sign; left out: they
+                         sign something else, and what they sign is not judged
   unsigned               true where the chain's reports hold no negative values: they must be refused
 
 A product is given, of the same file:

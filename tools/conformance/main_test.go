@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -224,7 +225,7 @@ func TestConfigIsRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "relayer.toml")
 	if err := os.WriteFile(path,
 		[]byte("chain_id = 'mainnet'\nconfig_toml = '''\nURL = '$RPC_URL'\n'''\nsigners = ['0x0102']\nsignature = "+
-			"'0304'\noffchain_config = '0x7b7d'\nvalue = '7'\n"), 0o600); err != nil {
+			"'0304'\nsigned_hash = 'keccak256'\noffchain_config = '0x7b7d'\nvalue = '7'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, product, err := readConfig(path)
@@ -233,7 +234,8 @@ func TestConfigIsRead(t *testing.T) {
 	}
 	if got.ChainID != "mainnet" || got.ConfigTOML != "URL = '$RPC_URL'\n" || len(got.Signers) != 1 ||
 		!bytes.Equal(got.Signers[0], []byte{1, 2}) ||
-		!bytes.Equal(got.Signature, []byte{3, 4}) || got.ContractID != looptest.DefaultRelayer().ContractID {
+		!bytes.Equal(got.Signature, []byte{3, 4}) || got.ContractID != looptest.DefaultRelayer().ContractID ||
+		hex.EncodeToString(got.SignedHash(nil)) != "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470" {
 		t.Errorf("read %+v", got)
 	}
 	if string(product.OffchainConfig) != "{}" || product.Value != "7" {

@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rlp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -62,7 +63,15 @@ func (a *account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 		GasFeeCap: feeCap, GasTipCap: tipCap,
 	})
 	hash := signer.Hash(tx)
-	response, err := a.keystore.Sign(ctx, &hostservicev1.SignRequest{Account: a.address.Hex(), Data: hash[:]})
+	// A node may want to see what it signs: the bytes that the hash is of (EIP-1559).
+	shown, err := rlp.EncodeToBytes([]any{a.chain, draft.Sequence, tipCap, feeCap, call.Gas, call.To, new(big.Int),
+		[]byte(call.Data), types.AccessList{}})
+	if err != nil {
+		return relayer.Attempt{}, fmt.Errorf("encode a transaction: %w", err)
+	}
+	response, err := a.keystore.Sign(ctx, &hostservicev1.SignRequest{
+		Account: a.address.Hex(), Data: hash[:], Transaction: append([]byte{types.DynamicFeeTxType}, shown...),
+	})
 	if err != nil {
 		return relayer.Attempt{}, fmt.Errorf("sign with the key of %s: %w", a.address, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
@@ -21,7 +22,9 @@ func TestConformance(t *testing.T) {
 	plugin := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
 		return New(service.Settings{Logger: h.Logger(), Registerer: h.Registry(), Relay: "acme"})
 	})
-	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &plugin})
+	given := looptest.DefaultRelayer()
+	given.SignedHash = func(transaction []byte) []byte { return crypto.Keccak256(transaction) }
+	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &plugin, Relayer: given})
 }
 
 // Operators are shown every key.

@@ -103,7 +103,7 @@ type world struct {
 func (b *bench) newWorld() *world {
 	w := &world{host: loan.NewHost(), provider: loan.NewProvider(), value: loan.NewSource(big.NewInt(100)),
 		store:     loan.NewStore(),
-		keystore:  &loan.Keystore{Accounts: []string{b.settings.Relayer.TransmitterID}},
+		keystore:  loan.NewKeystore(b.settings.Relayer.TransmitterID),
 		pipelines: loan.NewPipelines(b.pipeline)}
 	const source = "loop.hostservice.v1.DataSourceService"
 	w.providerName = w.host.Lend("MedianProvider", w.provider,

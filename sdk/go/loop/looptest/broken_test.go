@@ -265,6 +265,14 @@ func (u *upward) Invoke(ctx context.Context, method string, args, reply any, opt
 	if u.what == "no-deadlines" {
 		ctx = context.WithoutCancel(ctx)
 	}
+	if r, ok := args.(*hostservicev1.SignRequest); ok {
+		switch u.what {
+		case "signs-otherwise":
+			r.Data[0] ^= 1
+		case "signs-unseen":
+			r.Transaction = nil
+		}
+	}
 	return conn.Invoke(ctx, method, args, reply, options...)
 }
 

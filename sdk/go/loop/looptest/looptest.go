@@ -71,6 +71,9 @@ type Relayer struct {
 	Transmitters []string
 	// Signature is a signature of the chain's form.
 	Signature []byte
+	// SignedHash is the hash of a transaction that the chain's accounts sign; nil: they sign something else, or the suite
+	// does not know what.
+	SignedHash func(transaction []byte) []byte
 	// Unsigned says that the chain's reports hold no negative values: the relayer must refuse them.
 	Unsigned bool
 }

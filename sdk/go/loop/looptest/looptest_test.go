@@ -2,6 +2,7 @@ package looptest_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"regexp"
@@ -29,12 +30,22 @@ func environment(t *testing.T) []string {
 	return []string{"STATE=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}
 }
 
+// given is what the fake relayer is given, whose accounts sign the SHA-256 of a transaction.
+func given() looptest.Relayer {
+	r := looptest.DefaultRelayer()
+	r.SignedHash = func(b []byte) []byte {
+		hash := sha256.Sum256(b)
+		return hash[:]
+	}
+	return r
+}
+
 // judge runs cases against the fake with something broken.
 func judge(t *testing.T, kind, what, run string) []looptest.Result {
 	t.Helper()
 	results, err := looptest.Check(t.Context(),
 		looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, what},
-			Env: environment(t), Run: regexp.MustCompile(run)})
+			Env: environment(t), Run: regexp.MustCompile(run), Relayer: given()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,17 +58,19 @@ func TestKeptPromisesPass(t *testing.T) {
 	for _, kind := range []string{"median", "product", "relayer"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t)})
+			looptest.Run(t, looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t),
+				Relayer: given()})
 		})
 		t.Run(kind+" over gRPC", func(t *testing.T) {
 			t.Parallel()
 			looptest.Run(t,
-				looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t), GRPC: true})
+				looptest.Settings{Kind: kind, Command: []string{os.Args[0], "serve", kind, ""}, Env: environment(t), GRPC: true,
+					Relayer: given()})
 		})
 		t.Run(kind+" in-process", func(t *testing.T) {
 			t.Parallel()
 			p := pluginOf(kind, "", nil)
-			looptest.Run(t, looptest.Settings{Kind: kind, InProcess: &p})
+			looptest.Run(t, looptest.Settings{Kind: kind, InProcess: &p, Relayer: given()})
 		})
 	}
 }
@@ -204,6 +217,8 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"relayer/report":           {{"off-by-one", "want the observation of rank n/2"}},
 	"relayer/untrusted-report": {{"any-report", "MedianFromReport of"}},
 	"relayer/onchain-config":   {{"bounds-swapped", "the bounds 1 and 1000000 came back as 1000000 and 1"}},
+	"relayer/signs-what-it-shows": {{"signs-otherwise", "and shown a transaction whose hash is"},
+		{"signs-unseen", "for a signature without the transaction that is signed"}},
 	"relayer/transmit":         {{"store-late", "answered before the report was in the Store"}},
 	"relayer/transmit-refused": {{"any-report", "Transmit of bytes that are no report was answered with success"}},
 	"relayer/transmit-store": {{"store-ignored",

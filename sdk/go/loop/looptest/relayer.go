@@ -60,6 +60,8 @@ func relayerCases() []check {
 		{"relayer/transmit-refused", "Transmit of what the contract cannot take is INVALID_ARGUMENT and writes nothing",
 			false, relayerTransmitRefused},
 		{"relayer/transmit-store", "Transmit while the Store does not answer is UNAVAILABLE", false, relayerTransmitStore},
+		{"relayer/signs-what-it-shows", "what is to be signed is the hash of the transaction that is shown to the host",
+			false, relayerSignsWhatItShows},
 		{"relayer/secrets", "an RPC address stands in no line of the log and in no status", true, relayerSecrets},
 	}...)
 }

@@ -204,7 +204,10 @@ func (p *fakeProvider) Transmit(ctx context.Context,
 	if err != nil && status.Code(err) != codes.Aborted {
 		return nil, err
 	}
-	return &relayerv1.TransmitResponse{}, nil
+	hash := sha256.Sum256(r.GetReport())
+	_, err = p.chain.loans.Keystore.Sign(ctx,
+		&hostservicev1.SignRequest{Account: p.account, Data: hash[:], Transaction: r.GetReport()})
+	return &relayerv1.TransmitResponse{}, err
 }
 
 func (*fakeProvider) LatestConfigDigestAndEpoch(context.Context,

@@ -1,11 +1,13 @@
 package looptest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -110,4 +112,60 @@ func relayerTransmitStore(ctx context.Context, b *bench) error {
 	l.world.store.Script(func() (any, error) { return nil, status.Error(codes.Unavailable, "the database is away") })
 	return want("ContractTransmitterService.Transmit while the Store is UNAVAILABLE", l.transmit(ctx, child, report, 1),
 		codes.Unavailable)
+}
+
+// signedWithin is how long a report may wait for its transaction. Relayers look at the chain before.
+const signedWithin = 20 * time.Second
+
+// relayerSignsWhatItShows has a report transmitted. A node that checks what it signs refuses a hash of something else.
+func relayerSignsWhatItShows(ctx context.Context, b *bench) error {
+	hash := b.settings.Relayer.SignedHash
+	if hash == nil {
+		return skip{"the suite is not told what the chain's accounts sign"}
+	}
+	if err := b.seesChain(); err != nil {
+		return err
+	}
+	w := b.newWorld()
+	l, err := b.fresh(ctx, w)
+	if err != nil {
+		return err
+	}
+	_, child, err := l.pair(ctx)
+	if err != nil {
+		return err
+	}
+	report, err := l.report(ctx, child, 42)
+	if err != nil {
+		return err
+	}
+	// A report of another configuration than the contract's is stale, and nothing is signed for it.
+	held := &relayerv1.LatestConfigDigestAndEpochResponse{}
+	if err := eventually(ctx, func() error {
+		return l.call(ctx, child, relayerv1.ContractTransmitterService_LatestConfigDigestAndEpoch_FullMethodName,
+			&relayerv1.LatestConfigDigestAndEpochRequest{}, held)
+	}); err != nil {
+		return wrap("ContractTransmitterService.LatestConfigDigestAndEpoch", err)
+	}
+	request := l.transmission(report, held.GetEpoch()+1)
+	request.ReportContext.Timestamp.ConfigDigest = held.GetConfigDigest()
+	if err := l.call(ctx, child, relayerv1.ContractTransmitterService_Transmit_FullMethodName, request,
+		&relayerv1.TransmitResponse{}); err != nil {
+		return wrap("ContractTransmitterService.Transmit", err)
+	}
+	select {
+	case asked := <-w.keystore.Asked:
+		if len(asked.GetTransaction()) == 0 {
+			return errors.New("KeystoreService.Sign is asked for a signature without the transaction that is signed")
+		}
+		if want := hash(asked.GetTransaction()); !bytes.Equal(asked.GetData(), want) {
+			return fmt.Errorf("KeystoreService.Sign is asked for a signature of %x and shown a transaction whose hash is %x",
+				asked.GetData(), want)
+		}
+		return nil
+	case <-time.After(signedWithin):
+		return fmt.Errorf("KeystoreService.Sign is not called within %s of ContractTransmitterService.Transmit", signedWithin)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

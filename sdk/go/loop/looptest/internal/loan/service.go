@@ -72,9 +72,16 @@ func (Sink) Answer(_ context.Context, method string, request proto.Message) (any
 // Keystore lends accounts. Its signatures are of the right length for EVM and mean nothing.
 type Keystore struct {
 	Accounts []string
+	// Asked takes the requests to sign for which there is room.
+	Asked chan *hostservicev1.SignRequest
 
 	mu    sync.Mutex
 	signs int
+}
+
+// NewKeystore returns a keystore that lends accounts.
+func NewKeystore(accounts ...string) *Keystore {
+	return &Keystore{Accounts: accounts, Asked: make(chan *hostservicev1.SignRequest, 16)}
 }
 
 // Signs counts the signatures given.
@@ -92,6 +99,10 @@ func (k *Keystore) Answer(_ context.Context, _ string, request proto.Message) (a
 	}
 	if !slices.Contains(k.Accounts, r.GetAccount()) {
 		return nil, status.Errorf(codes.NotFound, "the account %s is not lent", r.GetAccount())
+	}
+	select {
+	case k.Asked <- r:
+	default: // the first ones are enough
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
