@@ -24,21 +24,23 @@ import (
 	"github.com/loop-plugins/loop/tools/chaos/internal/trial"
 )
 
-const long = `Chaos breaks plugins in every way that has ended a feed elsewhere: under the runtime alone, and under the nodes of a
-devnet. It measures what comes of each fault, holds it against its bound, and fails when one is missed.
+const long = `Chaos breaks plugins in every way that has ended a feed elsewhere: under the runtime alone, and
+under the nodes of a devnet. It measures the effect of each fault, compares it with a limit, and
+fails when a limit is missed.
 
-It needs Linux, and the programs that make build makes. All of it takes about ten minutes; --short takes three, with fewer
-samples against the same bounds. Times mean little on a machine that does other work: the load average stands beside them.
+It needs Linux, and the programs of make build. All of it takes about ten minutes; --short takes
+three, with fewer samples against the same limits. Times mean little on a machine that does other
+work, so the load average is shown beside them.
 
 With --json the last line of the output is a JSON object:
-  met      whether every bound was met
+  met      whether every limit was met
   short    as asked
   trials   a list; of each
-    name, fault, established   which one it is, and what the established runtime makes of it
-    figures   a list; of each what, must, got, met, and of samples n, median, max and unit
+    name, fault, established   which one it is, and what happens in the established runtime
+    figures   a list; of each what, must, got, met, and for samples n, median, max and unit
     load      the machine's load average over a minute, before and after
     seconds   how long it took
-    error     why it could not be held; absent when it was`
+    error     why it could not be run; absent when it was`
 
 // Output is what --json prints.
 type output struct {
@@ -48,7 +50,7 @@ type output struct {
 }
 
 // errMissed is a run that was held, and in which not everything holds.
-var errMissed = errors.New("not every bound was met")
+var errMissed = errors.New("not every limit was met")
 
 func main() {
 	if is, err := faulty.Serve(); is {
@@ -77,16 +79,17 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	var short, asJSON bool
 	var bin, page string
 	c := &cobra.Command{
-		Use: "chaos", Short: "Break plugins and measure what comes of it", Long: long, Args: cobra.NoArgs,
+		Use: "chaos", Short: "Break plugins and measure the effect", Long: long, Args: cobra.NoArgs,
 		SilenceUsage: true, SilenceErrors: true,
 	}
+	c.SetUsageTemplate(strings.ReplaceAll(c.UsageTemplate(), "FlagUsages", "FlagUsagesWrapped 100"))
 	flags := c.Flags()
-	flags.StringSliceVar(&only, "only", nil, "hold the trials of these names alone, separated by commas")
+	flags.StringSliceVar(&only, "only", nil, "run only the trials of these names, separated by commas")
 	flags.BoolVar(&short, "short", false, "take fewer samples and smaller floods")
 	flags.BoolVar(&asJSON, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	flags.StringVar(&bin, "bin-dir", "",
 		"folder of the programs loop, loop-median, loop-evm and devnet (default: that of chaos itself)")
-	flags.StringVar(&page, "page", "", "write the figures into the table of this page, which docs/reliability.md is")
+	flags.StringVar(&page, "page", "", "write the figures into the table of this page, such as docs/reliability.md")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		self, err := os.Executable()
 		if err != nil {

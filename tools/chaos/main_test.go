@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -52,6 +53,17 @@ func TestUsage(t *testing.T) {
 		c.SetArgs(strings.Fields(args))
 		if err := c.Execute(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
+// TestHelpFitsATerminal holds that no line of the help is wider than a terminal beside another one.
+func TestHelpFitsATerminal(t *testing.T) {
+	t.Parallel()
+	c := command(io.Discard, io.Discard)
+	for line := range strings.Lines(c.Long + "\n" + c.UsageString()) {
+		if utf8.RuneCountInString(line) > 101 {
+			t.Errorf("a line of the help is wider than 100 columns: %s", line)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,44 +19,44 @@ import (
 	"github.com/loop-plugins/loop/tools/conformance/internal/report"
 )
 
-const long = `Conformance runs a plugin's command as a node would, and holds it to every promise of the contract:
-handshake and certificates, objects by name, deadlines and cancellation, bad input on every method,
-sizes, health, metrics, logs, its end and its new beginning, and what a plugin of its kind answers.
+const long = `Conformance runs a plugin's command as a node would, and checks it against every promise of the
+contract: handshake and certificates, objects by name, deadlines and cancellation, bad input on
+every method, sizes, health, metrics, logs, stop and restart, and the answers of its kind.
 
-It exits with 0 when every case passes or is listed as a known failure, with 1 when one fails, and with
-2 when nothing could be judged.
+It exits with 0 when every case passes or is listed as a known failure, with 1 when one fails, and
+with 2 when nothing could be checked.
 
 With --json the last line of the output is a JSON object:
-  kind, command          what was judged
-  passed, failed, known  cases by their ends; known ones failed and were listed
+  kind, command          what was checked
+  passed, failed, known  numbers of cases; known ones failed and were listed
   fixed                  listed as known failures although they pass
   skipped                cases that do not apply
   duration_ms            all of it
-  cases                  of each: name, about, state, reason, duration_ms, and stderr: the last lines
-                         that a plugin wrote while it failed
+  cases                  of each: name, about, state, reason, duration_ms, and stderr: the last
+                         lines that a plugin wrote while it failed
 
 A file of known failures has the name of a case on each line and, after it, the reason. Lines that
-begin with # are left out.
+begin with # are comments.
 
-A relayer is given the configuration of --config, a TOML file, or one that suits loop-evm:
+A relayer gets the configuration of --config, a TOML file, or one that suits loop-evm:
   chain_id               the chain's id
-  config_toml            the chain's section of a node's configuration; in it, $RPC_URL is the address of
-                         the suite's JSON-RPC server
-  node_url               HTTP address of a node to which that server passes requests on; left out, the
-                         server is a fake that answers like an idle EVM chain
+  config_toml            the chain's section of a node's configuration; in it, $RPC_URL stands for
+                         the address of the suite's JSON-RPC server
+  node_url               HTTP address of an RPC node to which that server passes requests on; left
+                         out, the server is a fake that answers like an idle EVM chain
   contract_id, transmitter_id, relay_config_json
                          what a job says
   signers, transmitters  of a configuration whose digest is asked for; signers in hexadecimal
   signature              a signature in the chain's form, in hexadecimal
-  signed_hash            keccak256 where that of a transaction is what the chain's accounts sign; left out: they
-                         sign something else, and what they sign is not judged
-  unsigned               true where the chain's reports hold no negative values: they must be refused
+  signed_hash            keccak256 if the chain's accounts sign that hash of a transaction; left out:
+                         they sign something else, and what they sign is not checked
+  unsigned               true if the chain's reports hold no negative values, and must refuse them
 
-A product is given, of the same file:
+A product gets, from the same file:
   plugin_config_json     the job's pluginConfig; left out: {}
   onchain_config, offchain_config
-                         its parts of the contract's configuration, in hexadecimal; left out: nothing
-  value                  what the job's pipelines come to, as JSON; left out: 100`
+                         its parts of the contract's configuration, in hexadecimal; left out: empty
+  value                  the result of the job's pipelines, as JSON; left out: 100`
 
 // errFailed tells that cases failed; they have been shown.
 var errFailed = errors.New("the plugin does not conform")
@@ -84,25 +85,26 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	var o options
 	c := &cobra.Command{
 		Use:           "conformance --kind KIND [flags] -- COMMAND [ARGUMENT...]",
-		Short:         "Hold a plugin to the contract",
+		Short:         "Check a plugin against the contract",
 		Long:          long,
 		Args:          cobra.ArbitraryArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	c.SetUsageTemplate(strings.ReplaceAll(c.UsageTemplate(), "FlagUsages", "FlagUsagesWrapped 100"))
 	flags := c.Flags()
 	flags.StringVar(&o.kind, "kind", "", "what the plugin is: median, product or relayer")
 	flags.StringVar(&o.run, "run", "", "run only the cases whose names match this regular expression")
 	flags.BoolVar(&o.json, "json", false, "end with a JSON object on stdout; progress goes to stderr")
 	flags.StringVar(&o.junit, "junit", "", "write a report in JUnit's XML to this file")
 	flags.StringVar(&o.known, "known-failures", "", "file of cases that are expected to fail; they run all the same")
-	flags.StringVar(&o.config, "config", "", "file of what a relayer or a product is given")
+	flags.StringVar(&o.config, "config", "", "file of the suite's input to a relayer or a product")
 	flags.StringArrayVar(&o.env, "env", nil,
-		"NAME=VALUE for the plugin's environment, of which nothing is inherited but PATH; may be repeated")
+		"NAME=VALUE for the plugin's environment, which inherits only PATH; may be repeated")
 	flags.DurationVar(&o.startTimeout, "start-timeout", 10*time.Second,
 		"longest time from the start of a process to its handshake")
-	flags.BoolVar(&o.grpc, "grpc", false, "call over gRPC alone; otherwise as frames if the plugin has them")
-	flags.BoolVar(&o.list, "list", false, "list the cases of the kind, and judge nothing")
+	flags.BoolVar(&o.grpc, "grpc", false, "call over gRPC only; otherwise by frames if the plugin supports them")
+	flags.BoolVar(&o.list, "list", false, "list the cases of the kind, and run none")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if o.list {
 			return list(stdout, o.kind)

@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
 	"github.com/loop-plugins/loop/tools/conformance/internal/report"
@@ -322,5 +324,16 @@ func TestInterruption(t *testing.T) {
 	c.SetArgs(append([]string{"--kind", "median"}, silent(t)...))
 	if err := c.ExecuteContext(ctx); err == nil || !strings.Contains(err.Error(), "the run was ended after 0 of") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestHelpFitsATerminal holds that no line of the help is wider than a terminal beside another one.
+func TestHelpFitsATerminal(t *testing.T) {
+	t.Parallel()
+	c := command(io.Discard, io.Discard)
+	for line := range strings.Lines(c.Long + "\n" + c.UsageString()) {
+		if utf8.RuneCountInString(line) > 101 {
+			t.Errorf("a line of the help is wider than 100 columns: %s", line)
+		}
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,5 +61,16 @@ func TestOutputTellsThatNobodyReads(t *testing.T) {
 	}
 	if _, err := out.Write([]byte("no")); err == nil || !gone {
 		t.Errorf("a line that nobody reads: error %v, gone %v", err, gone)
+	}
+}
+
+// TestHelpFitsATerminal holds that no line of the help is wider than a terminal beside another one.
+func TestHelpFitsATerminal(t *testing.T) {
+	t.Parallel()
+	c := command(os.Stdout, os.Stderr)
+	for line := range strings.Lines(c.Long + "\n" + c.UsageString()) {
+		if utf8.RuneCountInString(line) > 101 {
+			t.Errorf("a line of the help is wider than 100 columns: %s", line)
+		}
 	}
 }

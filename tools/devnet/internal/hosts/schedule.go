@@ -39,16 +39,16 @@ type Event struct {
 }
 
 // Examples are events, one a line, with what they mean.
-const Examples = `  split 0,1|2,3 at 20s for 60s     no packet between these groups for a minute, 20 s after the first round
-  cut 3 at 10s for 30s             none between node 3 and all others, the chain among them
+const Examples = `  split 0,1|2,3 at 20s for 60s     no packets between these groups for a minute, from 20 s on
+  cut 3 at 10s for 30s             none between node 3 and all others, including the chain
   cut 3|chain at 10s               none between node 3 and the chain, to the end
-  delay 300ms                      from the start, every packet between two nodes takes 300 ms longer
+  delay 300ms                      every packet between two nodes takes 300 ms longer
   delay 1s 3|0,1,2                 a round trip of 2 s between node 3 and the other nodes
   loss 5% at 10s for 1m            packets between nodes are lost at random
   rate 64kbit 3                    64,000 bits a second to node 3 and from it
-  hole 500 3 at 10s for 30s        packets of more than 500 bytes to node 3 and from it vanish
+  hole 500 3 at 10s for 30s        packets of over 500 bytes to node 3 and from it are lost
   restart 3 at 30s                 node 3 is killed and started again
-  move 3 at 30s                    the same, at another address, which nobody is told
+  move 3 at 30s                    the same, at another address that nobody knows
   stop 0 at 5s for 20s             node 0 is killed, and started again 20 s later`
 
 // verbs are the words with which events begin, with what follows each: a value, and where it holds.
