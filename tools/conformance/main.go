@@ -48,8 +48,8 @@ A relayer gets the configuration of --config, a TOML file, or one that suits loo
                          what a job says
   signers, transmitters  of a configuration whose digest is asked for; signers in hexadecimal
   signature              a signature in the chain's form, in hexadecimal
-  signed_hash            keccak256 if the chain's accounts sign that hash of a transaction; left out:
-                         they sign something else, and what they sign is not checked
+  signed_hash            keccak256 if the chain's accounts sign that hash of a transaction; left
+                         out: they sign something else, and what they sign is not checked
   unsigned               true if the chain's reports hold no negative values, and must refuse them
 
 A product gets, from the same file:
