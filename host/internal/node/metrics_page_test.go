@@ -35,5 +35,6 @@ A job on OCR2 has 16 series of LOOP's own at the node, and 22 of libocr's: with 
 38,000 series. They end with the job. Its contract adds 2 at the relayer, which end when no job follows it any more. Bridges
 have 18 series each, chains 4, RPC nodes 16, transmitting accounts 6, plugins 10 and one histogram for each pair of a method
 and a code that came up. No label holds what comes from outside the node, such as the text of an error.
-A scrape of a node with 200 feeds has some 340 KiB and takes 40 ms of a processor.
+A scrape of a node with 200 feeds has 7,400 series in 1.2 MiB, compressed 190 KiB, and takes 70 to 90 ms of a processor:
+libocr puts two digests on each of its series.
 `, "”", "`")

@@ -11,12 +11,10 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -54,6 +52,7 @@ type tellingChain struct {
 	mu       sync.Mutex
 	nodes    []*relayerv1.NodeStatus
 	accounts []*relayerv1.AccountStatus
+	config   *relayerv1.ContractConfig // of every contract, but for its digest; nil: there is none
 }
 
 func (c *tellingChain) set(change func(c *tellingChain)) {
@@ -76,9 +75,14 @@ func (c *tellingChain) ChainStatus(context.Context,
 	return &relayerv1.ChainStatusResponse{ChainId: "7", Accounts: c.accounts}, nil
 }
 
-func (c *tellingChain) CreateProvider(context.Context,
-	*relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
-	return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
+func (c *tellingChain) CreateProvider(_ context.Context,
+	r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.config == nil {
+		return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
+	}
+	return newConfigured(c.config, r.GetConfig().GetContractId()), &relayerv1.CreateProviderResponse{}, nil
 }
 
 // tellingNode starts a node whose only relayer is telling, with its log.
@@ -305,55 +309,4 @@ func healthInLists(t *testing.T, client nodev1connect.NodeServiceClient) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lists (-want +got):\n%s", diff)
 	}
-}
-
-// TestMetricsOf200Feeds holds that a scrape of a node with 200 feeds takes less than 100 ms of the processor. It runs
-// beside no other test, and what it takes at best counts: a machine may be busy.
-func TestMetricsOf200Feeds(t *testing.T) {
-	n, chain, _ := tellingNode(t)
-	chain.set(func(c *tellingChain) {
-		c.nodes = []*relayerv1.NodeStatus{{Name: "a", State: relayerv1.NodeState_NODE_STATE_ALIVE}}
-	})
-	client := operator(n.Socket())
-	if _, err := client.AddBridge(t.Context(), &nodev1.AddBridgeRequest{
-		Bridge: &nodev1.Bridge{Name: "prices", Url: "http://127.0.0.1:9"},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	// libocr registers its own for a configuration that runs, which needs a network.
-	libocr := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ocr2_stand_in", Help: "libocr's series of a job."},
-		[]string{"job_id", "series"})
-	n.registry.MustRegister(libocr)
-	const feeds, ofLibocr = 200, 22
-	for feed := range feeds {
-		added, err := client.AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: tellingJob(n, fmt.Sprintf("0x%x", feed))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for series := range ofLibocr {
-			libocr.WithLabelValues(fmt.Sprint(added.GetJob().GetId()), fmt.Sprint(series)).Set(float64(series))
-		}
-	}
-	n.states.look(t.Context())
-	const most = 100 * time.Millisecond
-	best, size, series := time.Hour, 0, 0
-	for range 20 {
-		begin := processorTime(t)
-		body := ask(t, "http://"+n.Address()+"/metrics").body
-		best = min(best, processorTime(t)-begin)
-		size, series = len(body), strings.Count(body, "\n")
-	}
-	t.Logf("%d lines, %d KiB, %s of the processor", series, size>>10, best)
-	if best > most || size < 300<<10 {
-		t.Errorf("a scrape of %d KiB takes %s of the processor, want at most %s for at least 300 KiB", size>>10, best, most)
-	}
-}
-
-func processorTime(t *testing.T) time.Duration {
-	t.Helper()
-	var used syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
