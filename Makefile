@@ -161,7 +161,8 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 # Most rows wait for what a node says in its time: many at once, whatever the number of processors.
 .PHONY: test-faults
 test-faults: build ## Make every fault of docs/troubleshooting.md on nodes that run, and hold what they say of it; as root those of disks too.
-	LOOP_BIN_DIR=$(CURDIR)/bin go test $(UNVETTED) -count=1 -timeout 20m -parallel 64 ./tools/devnet/faults
+	LOOP_BIN_DIR=$(CURDIR)/bin LOOP_TEST_PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi) \
+		go test $(UNVETTED) -count=1 -timeout 20m -parallel 64 ./tools/devnet/faults
 
 # The limits are wide, for busy machines and old kernels: without its bound on links' silence, a split of 30 s outlasts its end
 # by 27. A node knows addresses of its peers without a bootstrapper from its second minute on, when libocr stores them.

@@ -45,7 +45,7 @@ func Read(path string, environ []string, builtIn ...string) (*Config, error) {
 }
 
 // Socket is the path of the unix socket on which the node of a configuration serves its operators. It reads the file
-// that CL_CONFIG names, if any.
+// that CL_CONFIG names, if any. What is wrong with other tables is no error: operators ask a node that runs what is.
 func Socket(environ []string, builtIn ...string) (string, error) {
 	all := variables(environ)
 	config, err := read("", all, builtIn)
@@ -54,7 +54,12 @@ func Socket(environ []string, builtIn ...string) (string, error) {
 	}
 	config.resolveRootDir(all)
 	config.resolveSocket()
-	return config.WebServer.Socket, config.problems.err()
+	for _, problem := range config.problems.file.List() {
+		if table, _, inside := strings.Cut(problem.Path, "."); !inside || strings.EqualFold(table, "WebServer") {
+			return "", config.problems.err()
+		}
+	}
+	return config.WebServer.Socket, nil
 }
 
 // read does what Load does as far as it depends on the file and the variables alone. Its error is that of a file that

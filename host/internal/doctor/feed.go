@@ -11,13 +11,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/health"
 )
 
-const (
-	// clocksApart is how far the clocks of nodes may be apart: they are told in whole seconds, and observations of one
-	// round are made within a few.
-	clocksApart = 5 * time.Second
-	// tight is how much of its time an observation may take, in percent, before it needs a person soon.
-	tight = 80
-)
+// tight is how much of its time an observation may take, in percent, before it needs a person soon.
+const tight = 80
 
 // OfJob looks at what a job does: its contract, its configuration, whether this node is among the oracles, its rounds.
 func OfJob(title string, s health.State) *nodev1.Finding {
@@ -58,14 +53,10 @@ func OfClocks(title string, f health.Feed) *nodev1.Finding {
 	if f.Compared.IsZero() {
 		return Unchecked(Clock, title, "no round has told the clocks of peers yet", "look again when the feed runs")
 	}
-	ahead := f.Ahead.Round(time.Second)
-	switch {
-	case ahead > clocksApart:
-		return Warning(Clock, title, fmt.Sprintf("this machine's clock is %s ahead of most peers'", ahead), keepClock)
-	case ahead < -clocksApart:
-		return Warning(Clock, title, fmt.Sprintf("this machine's clock is %s behind most peers'", -ahead), keepClock)
+	if f.Ahead.Abs() > health.ClocksApart {
+		return Warning(Clock, title, "this machine's clock is "+health.Apart(f.Ahead)+" most peers'", health.KeepClock)
 	}
-	return Good(Clock, title, fmt.Sprintf("this machine's clock is within %s of most peers'", clocksApart))
+	return Good(Clock, title, fmt.Sprintf("this machine's clock is within %s of most peers'", health.ClocksApart))
 }
 
 // OfBudgets looks at the times that a contract's configuration gives the parts of a round, and at the longest that an

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/health"
 )
 
 const (
@@ -17,8 +18,6 @@ const (
 	chainAhead = 15 * time.Second
 	// chainBehind is longer than any chain takes for a block, and than a node is given before it is asked last.
 	chainBehind = 5 * time.Minute
-
-	keepClock = "have a time server keep this machine's clock, such as by chrony"
 )
 
 // Volume is the room where something of the node's lies, in bytes.
@@ -52,10 +51,11 @@ func OfHead(chain string, head, now time.Time) *nodev1.Finding {
 	age := now.Sub(head).Round(time.Second)
 	switch {
 	case -age > chainAhead:
-		return Warning(Clock, chain, fmt.Sprintf("the newest block is %s ahead of this machine's clock", -age), keepClock)
+		return Warning(Clock, chain, fmt.Sprintf("the newest block is %s ahead of this machine's clock", -age),
+			health.KeepClock)
 	case age > chainBehind:
 		return Warning(Clock, chain, fmt.Sprintf("the newest block is %s old by this machine's clock", age),
-			"see that the chain makes blocks and its RPC nodes follow it; if they do, "+keepClock)
+			"see that the chain makes blocks and its RPC nodes follow it; if they do, "+health.KeepClock)
 	}
 	return Good(Clock, chain, fmt.Sprintf("the newest block is %s old by this machine's clock", max(0, age)))
 }

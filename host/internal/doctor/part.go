@@ -5,11 +5,11 @@ import (
 	"github.com/loop-plugins/loop/host/internal/health"
 )
 
-// OfPart says of a plugin, a chain, a bridge or the database what the node's health says of it, so that both say the
-// same. Of jobs OfFeed has more to say.
+// OfPart says of a part of the node what its health says, so that both say the same. Of jobs OfJob has more to say.
 func OfPart(p health.Part) []*nodev1.Finding {
 	checks := map[health.Kind]string{
 		health.KindPlugin: Plugin, health.KindChain: Chain, health.KindBridge: Bridge, health.KindDatabase: Database,
+		health.KindConfiguration: Configuration,
 	}
 	check, known := checks[p.Kind]
 	switch {

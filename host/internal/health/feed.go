@@ -51,6 +51,8 @@ type Feed struct {
 	// the zero time: they never were.
 	Ahead    time.Duration
 	Compared time.Time
+	// Astray is since when each comparison has found it further from theirs than ClocksApart; zero: the last did not.
+	Astray time.Time
 	// Unlanded is when the oldest report was handed to the relayer that the contract has neither taken nor passed by;
 	// zero: there is none, or it is not known.
 	Unlanded time.Time
@@ -86,6 +88,10 @@ type Budget struct {
 	Advice bool
 }
 
+// ClocksApart is how far the clocks of oracles may be apart. They are told in whole seconds, and observations of one
+// round are made within a few.
+const ClocksApart = 5 * time.Second
+
 // rounds is how many intervals of the configuration a feed may stand still.
 const rounds = 5
 
@@ -100,7 +106,7 @@ func (f Feed) State(now time.Time) State {
 		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled},
 		{"nothing lands", unlanded},
 		{"observations fail", blind}, {"observations stray", stray},
-		{"relayer takes no reports", unhanded}, {"account", poor},
+		{"relayer takes no reports", unhanded}, {"account", poor}, {"clock", untimely},
 	})
 }
 
@@ -303,4 +309,22 @@ func unhanded(f *Feed, now time.Time) (State, bool) {
 // poor is a node whose transmitter's transactions have no effect. The others transmit meanwhile.
 func poor(f *Feed, _ time.Time) (State, bool) {
 	return State{Level: Degraded, Reason: f.Account.Reason, Remedy: f.Account.Remedy}, f.Account.Level != Running
+}
+
+// untimely is a node whose clock is not that of the others. The contract's time of an answer is the middle one of all.
+func untimely(f *Feed, now time.Time) (State, bool) {
+	return State{
+		Level: Degraded, Reason: "this machine's clock is " + Apart(f.Ahead) + " most peers'", Remedy: KeepClock,
+	}, !f.Astray.IsZero() && now.Sub(f.Astray) >= patience
+}
+
+// KeepClock is what to do about a clock.
+const KeepClock = "have a time server keep this machine's clock, such as by chrony"
+
+// Apart is how far a clock is ahead of others, for people, and in which direction.
+func Apart(ahead time.Duration) string {
+	if ahead < 0 {
+		return (-ahead).Round(time.Second).String() + " behind"
+	}
+	return ahead.Round(time.Second).String() + " ahead of"
 }

@@ -62,7 +62,12 @@ func TestFeeds(t *testing.T) {
 			f.Chain = State{Level: Degraded, Reason: "1 of its 2 RPC " +
 				"nodes"}
 		}, State{}},
-		"a report waits": {func(f *Feed) { f.Unlanded = at(1) }, State{}},
+		"another clock": {func(f *Feed) { f.Ahead, f.Astray = 61*time.Second, at(80) },
+			State{Degraded, "clock", "this machine's clock is 1m1s ahead of most peers'", KeepClock}},
+		"a clock that is late": {func(f *Feed) { f.Ahead, f.Astray = -9*time.Second, at(80) },
+			State{Degraded, "clock", "this machine's clock is 9s behind most peers'", KeepClock}},
+		"another clock for a moment": {func(f *Feed) { f.Ahead, f.Astray = time.Minute, at(90) }, State{}},
+		"a report waits":             {func(f *Feed) { f.Unlanded = at(1) }, State{}},
 		"relayer away at start": {func(f *Feed) {
 			*f = Feed{Absent: map[string]string{"the relayer has not taken the job": "it is quarantined"}}
 		},

@@ -1,5 +1,6 @@
-// Package health says what the parts of a node do (feeds, chains, plugins, bridges, the database) and what people are
-// to do about it. What it says is a pure function of facts and the time: whoever has the facts asks.
+// Package health says what the parts of a node do (feeds, chains, plugins, bridges, the database, the configuration)
+// and what people are to do about it. What it says is a pure function of facts and the time: whoever has the facts
+// asks.
 //
 // It must not know how facts are gathered or how a state is shown.
 package health

@@ -7,12 +7,13 @@ type Kind string
 
 // The kinds.
 const (
-	KindNode     Kind = "node"
-	KindDatabase Kind = "database"
-	KindPlugin   Kind = "plugin"
-	KindChain    Kind = "chain"
-	KindBridge   Kind = "bridge"
-	KindJob      Kind = "job"
+	KindNode          Kind = "node"
+	KindConfiguration Kind = "configuration"
+	KindDatabase      Kind = "database"
+	KindPlugin        Kind = "plugin"
+	KindChain         Kind = "chain"
+	KindBridge        Kind = "bridge"
+	KindJob           Kind = "job"
 )
 
 // Part is a part of the node with its state.

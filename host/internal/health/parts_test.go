@@ -159,6 +159,16 @@ func TestDatabases(t *testing.T) {
 	})
 }
 
+func TestConfigurations(t *testing.T) {
+	t.Parallel()
+	hold(t, func() Configuration { return Configuration{} }, stated[Configuration]{
+		"taken": {func(*Configuration) {}, State{}},
+		"not taken": {func(c *Configuration) { c.Fault = "node.toml:3: Log.Levl: unknown key" },
+			State{Degraded, "not taken", "it was not taken when it was read again: node.toml:3: Log.Levl: unknown key",
+				"correct it and run loop node reload: the node goes on with the one before, and would not start with this"}},
+	})
+}
+
 // TestOverall holds what a node's health is made of.
 func TestOverall(t *testing.T) {
 	t.Parallel()
@@ -175,6 +185,7 @@ func TestOverall(t *testing.T) {
 		"idle chain":   {[]Part{{Kind: KindJob}, {Kind: KindChain, State: State{Level: Failed}}}, Ailing},
 		"dead adapter": {[]Part{{Kind: KindBridge, State: State{Level: Failed}}}, Ailing},
 		"plugin":       {[]Part{{Kind: KindPlugin, State: State{Level: Failed}}}, Failing},
+		"reload":       {[]Part{{Kind: KindJob}, {Kind: KindConfiguration, State: State{Level: Degraded}}}, Ailing},
 		"full disk":    {[]Part{{Kind: KindDatabase, State: State{Level: Failed}}}, Failing},
 	} {
 		if got := Overall(c.parts); got != c.want {

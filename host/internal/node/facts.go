@@ -96,6 +96,9 @@ func (s *states) survey(ctx context.Context) *survey {
 		return found
 	}
 	found.add(s.database(now))
+	found.add(seen{
+		partID: configurationPart(), name: "configuration", state: s.node.reread.configuration().State(now),
+	})
 	for _, c := range n.plugins.ask(ctx) {
 		c.state = s.chain(c, found.states[pluginPart(c.served.plugin.Name())], now)
 		found.chains[c.part()] = c

@@ -25,8 +25,10 @@ const labelJobID = "job_id"
 
 var (
 	jobInfoDesc = desc("loop_job_info",
-		"1 for each job, with what it is: joined by job_id, and with relayers' metrics by relay, chain_id and contract.",
-		labelJobID, "job_name", "external_job_id", "type", "relay", "chain_id", "contract", "isolated")
+		"1 for each job, with what it is: joined by job_id, and with relayers' metrics by relay, chain_id and contract, or "+
+			"account, which sends its reports. The configuration's digest is empty while none runs.",
+		labelJobID, "job_name", "external_job_id", "type", "relay", "chain_id", "contract", "account", "config_digest",
+		"isolated")
 	roundDesc = desc("loop_job_round_timestamp_seconds",
 		"When libocr last asked for an observation of the job, since 1970; absent before the first.",
 		labelJobID)
@@ -52,6 +54,10 @@ var (
 	heardDesc = desc("loop_job_peers_heard",
 		"Those of them that sent something for the job in the last 15 s, or in five rounds if they are longer.",
 		labelJobID)
+	clockDesc = desc("loop_job_clock_offset_seconds",
+		"Of medians: by how much this node's clock was ahead of most other oracles' in the newest round; absent before "+
+			"the first.",
+		labelJobID)
 	databaseSizeDesc = desc("loop_database_size_bytes",
 		"What the node's database takes on disk, with the log of what is not in its file yet.")
 	databaseErrorsDesc = desc("loop_database_errors_total",
@@ -68,6 +74,9 @@ var (
 	bridgeStateDesc = desc("loop_bridge_state",
 		"Which of its states a bridge is in that a job uses: 1 for that, 0 for the others.",
 		"bridge", labelState)
+	configurationStateDesc = desc("loop_configuration_state",
+		"Which of its states the configuration is in, as it was read again last: 1 for that, 0 for the others.",
+		labelState)
 	databaseStateDesc = desc("loop_database_state",
 		"Which of its states the database is in: 1 for that, 0 for the others.",
 		labelState)
@@ -88,8 +97,8 @@ type collector struct{ node *Node }
 func (collector) Describe(descs chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		jobInfoDesc, roundDesc, observationDesc, observationsDesc, reportsDesc, reportDesc, delayDesc, peersDesc, heardDesc,
-		databaseSizeDesc, databaseErrorsDesc,
-		jobStateDesc, chainStateDesc, pluginStateDesc, bridgeStateDesc, databaseStateDesc,
+		clockDesc, databaseSizeDesc, databaseErrorsDesc,
+		jobStateDesc, chainStateDesc, pluginStateDesc, bridgeStateDesc, databaseStateDesc, configurationStateDesc,
 	} {
 		descs <- desc
 	}
@@ -129,6 +138,7 @@ func (c collector) states(metrics chan<- prometheus.Metric) {
 		}
 	}
 	tell(databasePart(), databaseStateDesc)
+	tell(configurationPart(), configurationStateDesc)
 	for _, p := range n.runtime.Plugins() {
 		tell(pluginPart(p.Name()), pluginStateDesc, p.Name())
 	}
@@ -148,14 +158,18 @@ func (c collector) states(metrics chan<- prometheus.Metric) {
 
 // info tells what the job is. Of a spec that is not valid any more little is known.
 func (r *running) info(metrics chan<- prometheus.Metric) {
-	var kind, relay, chain, contract string
+	var kind, relay, chain, contract, account, digest string
 	isolated := false
 	if s := r.spec; s != nil {
 		kind, relay, chain, isolated = s.Type, s.Relay, s.ChainID, s.Isolated
-		contract = cmp.Or(s.Validation.GetContractKey(), s.ContractID)
+		contract, account = cmp.Or(s.Validation.GetContractKey(), s.ContractID), s.Account()
+	}
+	if r.oracle != nil {
+		digest = r.oracle.Facts().Running
 	}
 	metrics <- prometheus.MustNewConstMetric(jobInfoDesc, prometheus.GaugeValue, 1,
-		r.id(), r.stored.Name, r.stored.ExternalID, kind, relay, chain, contract, strconv.FormatBool(isolated))
+		r.id(), r.stored.Name, r.stored.ExternalID, kind, relay, chain, contract, account, digest,
+		strconv.FormatBool(isolated))
 }
 
 // collect tells how the job does.
@@ -178,6 +192,9 @@ func (r *running) collect(metrics chan<- prometheus.Metric, now time.Time) {
 	}
 	instant(roundDesc, facts.Round)
 	instant(reportDesc, facts.Transmission.Good)
+	if !facts.Compared.IsZero() {
+		gauge(clockDesc, facts.Ahead.Seconds())
+	}
 	if facts.Delay > 0 {
 		gauge(delayDesc, facts.Delay.Seconds())
 	}

@@ -14,12 +14,17 @@ begin with ”ocr2_”, ”ocr3_”, ”ocr_telemetry_”, ”ragep2p_”, ”ra
 ## How they join
 
 Series of a job have its ”job_id”, and ”loop_job_info” has its other properties. Relayers label a contract by
-”relay”, ”chain_id” and ”contract”, each spelled as in ”loop_job_info”:
+”relay”, ”chain_id” and ”contract”, and an account by ”relay”, ”chain_id” and ”account”, each spelled as in
+”loop_job_info”:
 
 ”””
 # how old the newest answer of each job's contract is, with the job's name
 (time() - loop_relayer_contract_answer_timestamp_seconds)
   * on (instance, relay, chain_id, contract) group_right () loop_job_info
+
+# what the account holds from which each job transmits
+max by (instance, relay, chain_id, account) (loop_relayer_account_balance)
+  * on (instance, relay, chain_id, account) group_right () loop_job_info
 
 # by which part each job's own observation is away from that answer
 abs(loop_job_observation * on (instance, job_id) group_left (relay, chain_id, contract) loop_job_info
@@ -31,8 +36,8 @@ the shared process.
 
 ## How many series
 
-A job on OCR2 has 16 series of LOOP's own at the node, and 22 of libocr's: with 1,000 feeds the node shows some
-38,000 series. They end with the job. Its contract adds 2 at the relayer, which end when no job follows it any more. Bridges
+A job on OCR2 has 17 series of LOOP's own at the node, and 22 of libocr's: with 1,000 feeds the node shows some
+39,000 series. They end with the job. Its contract adds 2 at the relayer, which end when no job follows it any more. Bridges
 have 18 series each, chains 4, RPC nodes 16, transmitting accounts 6, plugins 10 and one histogram for each pair of a method
 and a code that came up. No label holds what comes from outside the node, such as the text of an error.
 A scrape of a node with 200 feeds has 7,400 series in 1.2 MiB, compressed 190 KiB, and takes 70 to 90 ms of a processor:

@@ -86,6 +86,7 @@ type Node struct {
 	checking   turns // of job specs
 	diagnosing turns
 	reloading  sync.Mutex
+	reread     reread
 
 	level *slog.LevelVar
 	lines *lines.Lines // of plugins

@@ -13,6 +13,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/health"
 )
 
 // Reload implements nodev1connect.NodeServiceHandler.
@@ -36,6 +37,7 @@ func (n *Node) Reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
 	r, err := n.reload(ctx)
+	n.reread.note(err)
 	if err != nil {
 		n.logger.Error("the configuration was not taken; the node goes on with what it has", "error", err)
 		return nil, err
@@ -43,6 +45,26 @@ func (n *Node) Reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
 	n.logger.Info("the configuration was read again", "applied", strings.Join(r.GetApplied(), ", "),
 		"at the next start", strings.Join(r.GetAtRestart(), ", "))
 	return r, nil
+}
+
+// reread is what came of reading the configuration again.
+type reread struct {
+	mu    sync.Mutex
+	fault string
+}
+
+func (r *reread) note(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fault = ""; err != nil {
+		r.fault = strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; ")
+	}
+}
+
+func (r *reread) configuration() health.Configuration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return health.Configuration{Fault: r.fault}
 }
 
 func (n *Node) reload(ctx context.Context) (*nodev1.ReloadResponse, error) {

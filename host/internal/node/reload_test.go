@@ -15,6 +15,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/health"
 )
 
 // TestReload holds that the accounts of a chain change while a node runs, that its jobs go on with what they have
@@ -69,8 +70,20 @@ func TestReload(t *testing.T) {
 	if _, err := f.node.Reload(t.Context()); !IsConfig(err) || !strings.Contains(err.Error(), "line 1") {
 		t.Errorf("a configuration that is wrong: %v", err)
 	}
+	part := func() health.Part {
+		t.Helper()
+		f.node.states.look(t.Context())
+		now, _ := f.node.states.of(configurationPart())
+		return now
+	}
+	if now := part(); now.Level != health.Degraded || !strings.Contains(now.Reason, "line 1: unknown key") {
+		t.Errorf("the configuration is %s: %s", now.Level, now.Reason)
+	}
 	f.node.settings.Reread = func() (*config.Config, error) { return f.files.load(t), nil }
 	reload(a, b)
+	if now := part(); now.Level != health.Running {
+		t.Errorf("the configuration that was taken is %s: %s", now.Level, now.Reason)
+	}
 	if now := state(shared.GetId()); f.node.jobs.get(shared.GetId()).oracle == nil {
 		t.Errorf("the job is %s: %s", now.GetState(), now.GetReason())
 	}

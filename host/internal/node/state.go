@@ -25,6 +25,7 @@ func chainPart(plugin, id string) partID { return partID{health.KindChain, plugi
 func bridgePart(name string) partID      { return partID{health.KindBridge, name} }
 func jobPart(id int64) partID            { return partID{health.KindJob, strconv.FormatInt(id, 10)} }
 func databasePart() partID               { return partID{kind: health.KindDatabase} }
+func configurationPart() partID          { return partID{kind: health.KindConfiguration} }
 
 // seen is a part of the node as it was just found.
 type seen struct {
@@ -155,8 +156,8 @@ func (s *states) tell(ctx context.Context, f seen, before, now health.Part) {
 		attributes = append(attributes, slog.String("remedy", now.Remedy))
 	}
 	what := "a " + string(f.kind)
-	if f.kind == health.KindDatabase {
-		what = "the database"
+	if f.id == "" { // there is one
+		what = "the " + string(f.kind)
 	}
 	s.logger.LogAttrs(ctx, severity(now.State), what+"'s state changed", attributes...)
 }

@@ -234,8 +234,9 @@ func TestStatesOfParts(t *testing.T) {
 			Reason: "bridge prices has given no good answer for 0s (failures: 3): connection refused",
 			Remedy: "see that its adapter runs at the address of loop bridges url prices, and what the adapter's own log says",
 		},
-		"database":    {Kind: "database", State: "running"},
-		"plugin acme": {Kind: "plugin", State: "running"},
+		"database":      {Kind: "database", State: "running"},
+		"configuration": {Kind: "configuration", State: "running"},
+		"plugin acme":   {Kind: "plugin", State: "running"},
 	} {
 		want.Name = name
 		got := parts[name]

@@ -9,11 +9,7 @@ import (
 
 // chains are the faults of a chain, its RPC nodes and the account on it. Both RPC nodes stand behind gates.
 func chains() chapter {
-	const (
-		chain = "evm chain 1337"
-		reach = "see that they run and that this machine reaches the addresses in [[EVM.Nodes]] of chain 1337"
-		right = "name RPC nodes of chain 1337 in [[EVM.Nodes]], or give the chain its own ChainID"
-	)
+	const chain = "evm chain 1337"
 	out := func(why, remedy string) says {
 		reason := "none of its 2 RPC nodes serves: primary " + why + "; backup " + why
 		return says{
@@ -54,7 +50,7 @@ func chains() chapter {
 				says: says{
 					status: "degraded", alerts: []string{"LoopChainDegraded"},
 					parts: []component{{chain, "degraded", "1 of its 2 RPC nodes do not serve as they should: primary refuses " +
-						"connections", reach}},
+						"connections", unreached}},
 				},
 				todo: "start it again, or take it out of the chain's Nodes; the others serve meanwhile",
 			},
@@ -64,13 +60,13 @@ func chains() chapter {
 					both(s, (*gate).shut, func(g *gate) { g.open(s.t) })
 				},
 				within: 2 * patience,
-				says:   out("refuses connections", reach),
+				says:   out("refuses connections", unreached),
 			},
 			{
 				name:   "all RPC nodes hang",
 				make:   func(s *scene) { both(s, (*gate).hang, well) },
 				within: 2 * patience,
-				says:   out("does not answer in time", reach),
+				says:   out("does not answer in time", unreached),
 			},
 			{
 				name: "all RPC nodes are of another chain",
@@ -78,7 +74,7 @@ func chains() chapter {
 					both(s, func(g *gate) { g.broken(rpc(s.chain.HTTPURL(), elsewhere)) }, well)
 				},
 				within: 2 * patience,
-				says:   out("answers for chain 5…", right),
+				says:   out("answers for chain 5…", otherChain),
 				todo:   "correct the chain's Nodes or its ChainID",
 			},
 			{
@@ -87,7 +83,7 @@ func chains() chapter {
 					both(s, func(g *gate) { g.broken(answering(http.StatusTooManyRequests, "slow down")) }, well)
 				},
 				within: 2 * patience,
-				says:   out("answers with HTTP status 429: it limits the rate of requests", reach),
+				says:   out("answers with HTTP status 429: it limits the rate of requests", unreached),
 				todo:   "raise the plan of the RPC nodes, or add others",
 			},
 			{
@@ -97,7 +93,7 @@ func chains() chapter {
 				says: says{
 					status: "degraded", alerts: []string{"LoopChainDegraded"},
 					parts: []component{{chain, "degraded", "2 of its 2 RPC nodes do not serve as they should: primary has told of " +
-						"no new block for … and is asked last; backup has told of no new block for … and is asked last", reach}},
+						"no new block for … and is asked last; backup has told of no new block for … and is asked last", unreached}},
 				},
 				todo: "see whether the chain itself stands still, or its nodes have lost their peers",
 			},

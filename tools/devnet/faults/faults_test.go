@@ -11,7 +11,9 @@ import (
 
 // chapters is the table.
 func chapters() []chapter {
-	return []chapter{starting(), refusing(), contracts(), sources(), chains(), plugins(), machines()}
+	return []chapter{
+		starting(), refusing(), contracts(), sources(), chains(), reloading(), plugins(), machines(),
+	}
 }
 
 // TestFaults makes every fault. Those that end a start have nodes of their own, those of contracts are jobs of one
@@ -57,7 +59,7 @@ func TestFaults(t *testing.T) {
 			{"starting", func(t *testing.T) { runStarting(t, n) }},
 			{"jobs", func(t *testing.T) { runRefusing(t, n, alone.node); runContracts(t, n, p, alone.node) }},
 			{"sources", func(t *testing.T) { runSources(t, ofSources) }},
-			{"chains", func(t *testing.T) { runChains(t, ofChains) }},
+			{"chains", func(t *testing.T) { runChains(t, ofChains); runReloading(t, ofChains) }},
 			{"plugins", func(t *testing.T) { runPlugins(t, ofPlugins) }},
 			{"machines", func(t *testing.T) { runMachines(t, ofMachines) }},
 		} {

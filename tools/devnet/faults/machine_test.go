@@ -40,6 +40,18 @@ func machines() chapter {
 				todo: "free space on the disk that holds RootDir; the node goes on by itself then",
 			},
 			{
+				name: "the machine's clock is a minute fast",
+				make: (*scene).haste,
+				// Its observations tell, of which the first counts.
+				within: 2 * patience,
+				says: says{
+					may:    unsteady("machine"),
+					status: "degraded", alerts: []string{"LoopJobDegraded"},
+					job: &job{"degraded", "this machine's clock is 1m… ahead of most peers'",
+						"have a time server keep this machine's clock, such as by chrony"},
+				},
+			},
+			{
 				name:   "an isolated job's plugin is killed again and again",
 				make:   func(s *scene) { s.again(fmt.Sprintf("median-%d", s.id), syscall.SIGKILL) },
 				within: 2 * patience,
@@ -106,6 +118,32 @@ func (s *scene) fill(leave int64) {
 	if err := file.Truncate(taken - leave); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// pythonKey names the interpreter in whose environment the median in Python is: make test-faults sets it.
+const pythonKey = "LOOP_TEST_PYTHON"
+
+// haste gives the node a median whose clock is a minute fast. No program can be given a clock of its own but one whose
+// language lets it be replaced.
+func (s *scene) haste() {
+	python := os.Getenv(pythonKey)
+	if python == "" {
+		s.t.Skip("the median in Python is not installed: run make python")
+	}
+	file := s.script("median.ill", fmt.Sprintf("exec %s -c '%s'", python, `
+import time
+right = time.time
+time.time = lambda: right() + 60
+from loop_median_python.__main__ import main
+main()`))
+	again := func() { s.signal(fmt.Sprintf("median-%d", s.id), syscall.SIGKILL) }
+	again()
+	s.undo(func() {
+		if err := os.Remove(file); err != nil {
+			s.t.Error(err)
+		}
+		again() // and not the node, whose disk is its own
+	})
 }
 
 // gone ends the node, which nobody can ask any more.

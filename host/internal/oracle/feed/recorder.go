@@ -135,7 +135,15 @@ func (r *Recorder) Observed(err error) {
 
 // Compares is called with by how much this node's clock is ahead of most other oracles'.
 func (r *Recorder) Compares(ahead time.Duration) {
-	r.change(func(f *health.Feed, now time.Time) { f.Ahead, f.Compared = ahead, now })
+	r.change(func(f *health.Feed, now time.Time) {
+		f.Ahead, f.Compared = ahead, now
+		switch apart := ahead.Abs() > health.ClocksApart; {
+		case !apart:
+			f.Astray = time.Time{}
+		case f.Astray.IsZero():
+			f.Astray = now
+		}
+	})
 }
 
 // Handed is called with the outcome of handing a report to the relayer.
