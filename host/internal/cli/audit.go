@@ -15,7 +15,8 @@ func (c *command) auditKeys() *cobra.Command {
 	var request nodev1.ListSignaturesRequest
 	cmd := &cobra.Command{
 		Use: "audit [KEY]", Short: "List what relayers had signed and were refused, newest first",
-		Args: cobra.MaximumNArgs(1),
+		Args:              atMostOne("an account's key"),
+		ValidArgsFunction: c.complete(keyIDs),
 		Long: "audit lists the transactions that relayers asked the node to sign, of one account's key or of all: when,\n" +
 			"which plugin and for which job, what it was, and why it was refused if it was. The node keeps the newest\n" +
 			"10000 of each account that it signed, and as many that it refused. --json has the token of the next page,\n" +

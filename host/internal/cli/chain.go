@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,16 +18,26 @@ import (
 
 func (c *command) chains() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "List the chains with their state, RPC nodes and accounts", Args: none,
+		Use: "list [CHAIN]", Short: "List the chains with their state, RPC nodes and accounts",
+		Args:              atMostOne("a chain's id"),
+		ValidArgsFunction: c.complete(chainIDs),
 		Long: "list has a line for each chain of each relayer's process, then one for each RPC node and for each " +
 			"account that\n" +
-			"transmits. A latency is that of the newest call that was answered.",
-		Example: "  loop chains list\n  loop chains list --json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+			"transmits. With CHAIN it has those of the chains with that id alone. A latency is that of the newest call that " +
+			"was\n" +
+			"answered.",
+		Example: "  loop chains list\n  loop chains list 1\n  loop chains list --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
 			type method = func(context.Context, *nodev1.ListChainsRequest) (*nodev1.ListChainsResponse, error)
 			r, err := call(cmd.Context(), c, func(a api) method { return a.ListChains }, &nodev1.ListChainsRequest{})
 			if err != nil {
 				return err
+			}
+			if len(args) > 0 {
+				r.Chains = slices.DeleteFunc(r.GetChains(), func(chain *nodev1.Chain) bool { return chain.GetId() != args[0] })
+				if len(r.GetChains()) == 0 {
+					return exit(ExitFailed, fmt.Errorf("the node has no chain %q; see: loop chains list", args[0]))
+				}
 			}
 			return c.show(r, func(w io.Writer) { chainTables(w, r.GetChains()) })
 		},

@@ -63,6 +63,15 @@ func pluginNames(ctx context.Context, a api) ([]string, error) {
 	return found, err
 }
 
+func chainIDs(ctx context.Context, a api) ([]string, error) {
+	r, err := a.ListChains(ctx, &nodev1.ListChainsRequest{})
+	var found []string
+	for _, c := range r.GetChains() {
+		found = append(found, cobra.CompletionWithDesc(c.GetId(), c.GetRelay()+" by "+c.GetPlugin()))
+	}
+	return found, err
+}
+
 func keyIDs(ctx context.Context, a api) ([]string, error) {
 	r, err := a.ListKeys(ctx, &nodev1.ListKeysRequest{})
 	var found []string

@@ -330,6 +330,16 @@ func one(what string) cobra.PositionalArgs {
 	}
 }
 
+// atMostOne wants one argument or none, and says which.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("%s is wanted at most; see: %s --help", what, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
 func (c *command) spec(file string) (string, error) {
 	if file != "-" {
 		b, err := read(file, job.MaxSize, "job spec")

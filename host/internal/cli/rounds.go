@@ -20,12 +20,7 @@ func (c *command) rounds() *cobra.Command {
 			"handed it to\n" +
 			"its relayer. With --json each line is an object.",
 		Example: "  loop rounds watch\n  loop rounds watch 1 --json",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return fmt.Errorf("one job's id is wanted at most; see: %s --help", cmd.CommandPath())
-			}
-			return nil
-		},
+		Args:    atMostOne("a job's id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request := &nodev1.WatchRoundsRequest{}
 			if len(args) == 1 {
