@@ -133,10 +133,14 @@ func (c *contract) Latest(ctx context.Context) (service.Transmission, error) {
 	if err := current(c, latest); err != nil {
 		return service.Transmission{}, err
 	}
-	return service.Transmission{
+	transmission := service.Transmission{
 		Round:  service.Round{Digest: head.value.ConfigDigest, Epoch: head.value.Epoch, Round: head.value.Round},
 		Answer: latest.value.record.Answer, Time: latest.value.record.Time,
-	}, nil
+	}
+	if by := head.value.LatestTransmitter; !by.IsZero() {
+		transmission.Transmitter = by.String()
+	}
+	return transmission, nil
 }
 
 // Requested implements service.Contract. Whoever asks for a round leaves no trace in the contract's accounts, so that

@@ -109,7 +109,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	digest, _ := hex.DecodeString(d.Feeds[0].Digest)
 	want := &medianv1.LatestTransmissionDetailsResponse{
 		Timestamp:    &reportingv1.ReportTimestamp{ConfigDigest: digest, Epoch: 1, Round: 1},
-		LatestAnswer: wire.BigInt(big.NewInt(42)), LatestTimestamp: observationTime(1),
+		LatestAnswer: wire.BigInt(big.NewInt(42)), LatestTimestamp: observationTime(1), Transmitter: me.String(),
 	}
 	if diff := cmp.Diff(want, details, protocmp.Transform()); diff != "" {
 		t.Errorf("LatestTransmissionDetails (-want +got):\n%s", diff)

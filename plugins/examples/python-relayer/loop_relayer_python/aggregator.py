@@ -36,6 +36,8 @@ def topic(signature: str) -> str:
 
 
 CONFIG_SET_TOPIC = topic(f"ConfigSet({','.join(CONFIG_SET)})")
+NEW_TRANSMISSION = ("int192", "address", "uint32", "int192[]", "bytes", "int192", "bytes32", "uint40")
+NEW_TRANSMISSION_TOPIC = topic(f"NewTransmission(uint32,{','.join(NEW_TRANSMISSION)})")
 ROUND_REQUESTED_TOPIC = topic("RoundRequested(address,bytes32,uint32,uint8)")
 VIEWS = {
     "latestConfigDetails": ("uint32", "uint32", "bytes32"),
@@ -92,6 +94,12 @@ def parse_round_requested(data: str) -> tuple[bytes, int, int]:
     """Digest, epoch and round."""
     digest, epoch, number = decode(("bytes32", "uint32", "uint8"), bytes.fromhex(data.removeprefix("0x")))
     return digest, epoch, number
+
+
+def parse_new_transmission(data: str) -> tuple[bytes, int, int, str]:
+    """Digest, epoch, round and transmitter."""
+    _, transmitter, _, _, _, _, digest, at = decode(NEW_TRANSMISSION, bytes.fromhex(data.removeprefix("0x")))
+    return digest, at >> 8, at & 0xFF, address(transmitter)
 
 
 def config_digest(chain_id: int, contract: str, config: ContractConfig) -> bytes:

@@ -54,8 +54,16 @@ class Contract:
     scanned: int = -1  # the last block whose events were read
     # The round last asked for: digest, epoch, round and the time of its block.
     requested: tuple[bytes, int, int, int] | None = None
+    # The newest transmission whose event was read: digest, epoch, round and transmitter.
+    sent: tuple[bytes, int, int, str] | None = None
     configs: dict[int, aggregator.ContractConfig] = field(default_factory=dict)
     providers: set[str] = field(default_factory=set)
+
+    def transmitter(self, view: View) -> str:
+        """Who sent what the contract shows; empty while its event was not read."""
+        if self.sent is None or self.sent[:3] != (view.transmitted_digest, view.epoch, view.round):
+            return ""
+        return self.sent[3]
 
     def latest(self) -> View:
         if self.view is None:
@@ -141,21 +149,25 @@ class Follower:
                 self.changed(provider, block, digest)
 
     async def scan(self, contract: Contract, head: Head) -> None:
-        """Read the rounds that were asked for since the last scan."""
+        """Read which rounds were asked for and who transmitted since the last scan."""
         first = contract.scanned + 1
         if contract.scanned < 0:
             first = max(0, head.number - self.config.log_backfill_depth)
         while first <= head.number:
             last = min(first + PAGE - 1, head.number)
-            for log in await self.logs(contract, aggregator.ROUND_REQUESTED_TOPIC, first, last):
+            topics = (aggregator.ROUND_REQUESTED_TOPIC, aggregator.NEW_TRANSMISSION_TOPIC)
+            for log in await self.logs(contract, topics, first, last):
+                if log["topics"][0] == aggregator.NEW_TRANSMISSION_TOPIC:
+                    contract.sent = aggregator.parse_new_transmission(log["data"])
+                    continue
                 digest, epoch, number = aggregator.parse_round_requested(log["data"])
                 block = await self.nodes.call("eth_getBlockByNumber", log["blockNumber"], False)
                 contract.requested = (digest, epoch, number, int(block["timestamp"], 16))
             contract.scanned = last
             first = last + 1
 
-    async def logs(self, contract: Contract, topic: str, first: int, last: int) -> list[dict[str, Any]]:
-        wanted = {"address": contract.address, "topics": [topic], "fromBlock": hex(first), "toBlock": hex(last)}
+    async def logs(self, contract: Contract, topics: tuple[str, ...], first: int, last: int) -> list[dict[str, Any]]:
+        wanted = {"address": contract.address, "topics": [topics], "fromBlock": hex(first), "toBlock": hex(last)}
         logs: list[dict[str, Any]] = await self.nodes.call("eth_getLogs", wanted)
         return logs
 
@@ -163,7 +175,7 @@ class Follower:
         """The configuration that was set in a block. It never changes, so the last one is kept. Raises RpcError."""
         if block not in contract.configs:
             try:
-                logs = await self.logs(contract, aggregator.CONFIG_SET_TOPIC, block, block)
+                logs = await self.logs(contract, (aggregator.CONFIG_SET_TOPIC,), block, block)
                 if not logs:
                     message = f"the contract {contract.address} set no configuration in block {block}"
                     raise RpcError(Code.NOT_FOUND, message)

@@ -142,6 +142,7 @@ class MedianProvider(ConfigProvider):
             timestamp=reporting_pb2.ReportTimestamp(config_digest=view.transmitted_digest, epoch=view.epoch, round=view.round),
             latest_answer=big_int(view.answer),
             latest_timestamp=Timestamp(seconds=min(view.transmitted_at, LATEST_TIME)),
+            transmitter=self.contract.transmitter(view),
         )
 
     async def latest_round_requested(

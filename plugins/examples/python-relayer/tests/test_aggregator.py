@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from eth_abi import abi
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loop_relayer_python import aggregator
 from loop_relayer_python.aggregator import ContractConfig, FormatError, Observation
+from loop_relayer_python.chain import Contract, Head, View
 
 int192 = st.integers(aggregator.LEAST, aggregator.MOST)
 
@@ -77,3 +79,21 @@ def test_address() -> None:
 def test_topics() -> None:
     assert aggregator.CONFIG_SET_TOPIC == "0x1591690b8638f5fb2dbec82ac741805ac5da8b45dc5263f4875b0496fdce4e05"
     assert aggregator.ROUND_REQUESTED_TOPIC == "0x41e3990591fd372502daa15842da15bc7f41c75309ab3ff4f56f1848c178825c"
+    assert aggregator.NEW_TRANSMISSION_TOPIC == "0xc797025feeeaf2cd924c99e9205acb8ec04d5cad21c41ce637a38fb6dee6016a"
+
+
+def test_new_transmission() -> None:
+    transmitter, digest = "0xd41c057fd1c78805AAC12B0A94a405c0461A6FBb", bytes([0, 1, *range(30)])
+    values = (42, transmitter, 1_700_000_000, [41, 42, 43], b"\0\1\2", 7, digest, 5 << 8 | 6)
+    data = "0x" + abi.encode(aggregator.NEW_TRANSMISSION, values).hex()
+    assert aggregator.parse_new_transmission(data) == (digest, 5, 6, transmitter)
+    with pytest.raises(FormatError):
+        aggregator.parse_new_transmission(data[:-64])
+
+
+def test_transmitter() -> None:
+    digest, head = bytes(32), Head(7, bytes(32), 0)
+    contract = Contract("0x", sent=(digest, 5, 6, "0xA"))
+    for epoch, number, want in ((5, 6, "0xA"), (5, 7, ""), (6, 6, "")):
+        assert contract.transmitter(View(head, 1, digest, digest, epoch, number, 42, 0, 0)) == want
+    assert Contract("0x").transmitter(View(head, 1, digest, digest, 5, 6, 42, 0, 0)) == ""
