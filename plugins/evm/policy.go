@@ -18,7 +18,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// ample is a gas limit that transmissions stay below on chains whose gas is Ethereum's: it is that of a block there.
+// ample is a gas limit that estimates stay below on chains whose gas is Ethereum's: it is that of a block there.
 const ample = 36_000_000
 
 // policy is what one chain's transactions are held to.
@@ -97,8 +97,8 @@ func (p policy) contracts(from common.Address, facts signing.Facts) []called {
 	return own
 }
 
-// bounded refuses fees beyond the configuration's. Of gas limits alone no bound is known that holds on every chain:
-// what gas and fee come to is held to the highest fee for an ample limit, or for the largest that is configured.
+// bounded refuses fees beyond the configuration's. A chain's gas may be cheap and plenty, so that no limit of gas is
+// held to: what gas and fee come to is, to the highest fee for the most gas.
 func (p policy) bounded(from common.Address, u account.Unsigned, own []called) error {
 	most := p.config.fees(from).CapMax
 	if u.Cap.Cmp(most) > 0 {
@@ -107,17 +107,29 @@ func (p policy) bounded(from common.Address, u account.Unsigned, own []called) e
 	if u.Tip != nil && u.Tip.Cmp(u.Cap) > 0 {
 		return fmt.Errorf("its tip, %s wei per gas, is more than it pays at most", u.Tip)
 	}
+	gas, whose := p.mostGas(own)
+	ceiling := new(big.Int).Mul(most, new(big.Int).SetUint64(gas))
+	if cost := new(big.Int).Mul(u.Cap, new(big.Int).SetUint64(u.Gas)); cost.Cmp(ceiling) > 0 {
+		return fmt.Errorf("its fee may come to %s wei, and %d gas, %s, at FeeCapMax come to %s", cost, gas, whose, ceiling)
+	}
+	return nil
+}
+
+// mostGas is the largest limit that the configuration and the account's jobs let a transaction have, and whose it is.
+func (p policy) mostGas(own []called) (gas uint64, whose string) {
 	limits := p.config.limits()
-	gas := max(p.config.GasLimitDefault, p.config.transmissionGas())
+	if limits.Max > 0 {
+		return limits.Max, "which is LimitMax"
+	}
+	gas = max(p.config.GasLimitDefault, p.config.transmissionGas())
 	for _, c := range own {
 		gas = max(gas, uint64(c.gas))
 	}
-	gas = max(ample, limits.Max, uint64(float64(gas)*cmp.Or(limits.Multiplier, 1)))
-	ceiling := new(big.Int).Mul(most, new(big.Int).SetUint64(gas))
-	if cost := new(big.Int).Mul(u.Cap, new(big.Int).SetUint64(u.Gas)); cost.Cmp(ceiling) > 0 {
-		return fmt.Errorf("its fee may come to %s wei, and %d gas at FeeCapMax come to %s", cost, gas, ceiling)
+	gas, whose = uint64(float64(gas)*cmp.Or(limits.Multiplier, 1)), "the largest limit that is configured"
+	if limits.Estimate && gas < ample {
+		return ample, "since the limit is estimated and LimitMax is not set"
 	}
-	return nil
+	return gas, whose
 }
 
 // transmits finds the job whose report is handed in.

@@ -3,6 +3,7 @@ package evm_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -150,6 +151,40 @@ func TestSigningCheckAllows(t *testing.T) {
 	}
 }
 
+// The most that a transaction may cost is what the operator's limits of gas and fees come to.
+func TestSigningCheckFollowsLimits(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		section string
+		most    uint64 // gas at the highest fee
+		whose   string
+	}{
+		"the job's":   {policySection, 900_000, "the largest limit that is configured"},
+		"the chain's": {"GasLimitDefault = 1000000\n" + policySection, 1_000_000, "the largest limit that is configured"},
+		"multiplied": {policySection + "[GasEstimator]\nLimitMultiplier = '1.5'\n", 1_350_000,
+			"the largest limit that is configured"},
+		"the highest": {policySection + "[GasEstimator]\nLimitMax = 700000\n", 700_000, "which is LimitMax"},
+		"estimated": {policySection + "[GasEstimator]\nEstimateLimit = true\n", 36_000_000,
+			"since the limit is estimated and LimitMax is not set"},
+		"estimated, up to the highest": {policySection + "[GasEstimator]\nEstimateLimit = true\nLimitMax = 2000000\n",
+			2_000_000, "which is LimitMax"},
+	} {
+		check, err := evm.SigningCheck([]byte(c.section))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := sound(t)
+		u.Cap = big.NewInt(200e9)
+		for gas, want := range map[uint64]string{c.most: "", c.most + 1: fmt.Sprintf("%d gas, %s,", c.most, c.whose)} {
+			u.Gas = gas
+			_, err := check(asked(t, u), policyFacts)
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s: %d gas: %v; want %q", name, gas, err, want)
+			}
+		}
+	}
+}
+
 func TestSigningCheckRefuses(t *testing.T) {
 	t.Parallel()
 	approve := append([]byte{0x09, 0x5e, 0xa7, 0xb3}, make([]byte, 64)...)
@@ -290,7 +325,7 @@ func TestSigningCheckProperty(t *testing.T) {
 		if rapid.Bool().Draw(r, "legacy") {
 			u.Tip = nil
 		}
-		u.Gas = rapid.Uint64Range(21_000, 36_000_000).Draw(r, "gas")
+		u.Gas = rapid.Uint64Range(21_000, 900_000).Draw(r, "gas")
 		u.Data = policyInput(t, rapid.IntRange(1, 31).Draw(r, "signatures"))
 		if _, err := check(asked(t, u), policyFacts); err != nil {
 			r.Fatalf("%+v: %v", u, err)

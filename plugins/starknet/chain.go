@@ -54,8 +54,8 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 			}
 			return account.New(account.Settings{
 				Address: address, ChainID: id, Keystore: env.Loans.Keystore, Pool: c.Pool(), Logger: env.Logger,
-				FeeMultiplier: config.FeeMultiplier, Estimates: int(config.FeeEstimationMaxAttempts),
-				Timeout: config.TxTimeout.Duration,
+				FeeMultiplier: config.FeeMultiplier, FeeMax: config.feeMax(),
+				Estimates: int(config.FeeEstimationMaxAttempts), Timeout: config.TxTimeout.Duration,
 			}), relayer.QueueSettings{Interval: config.ConfirmationPoll.Duration}, nil
 		},
 		Balance: func(ctx context.Context, a *account.Account) (*big.Int, error) {

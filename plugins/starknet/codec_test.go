@@ -169,8 +169,9 @@ func TestParseConfig(t *testing.T) {
 			"Nodes[0].URL: the address of node \"a\" of Starknet chain \"x\" is not a http:// or https:// URL"},
 		"times": {"ChainID = 'x'\nOCR2CachePollPeriod = '2m'\nTxTimeout = '0s'" + node,
 			"OCR2CacheTTL: 1m is not between 2m and 1h; TxTimeout: 0s is not between 100ms and 1h"},
-		"fees": {"ChainID = 'x'\nFeeMultiplier = nan\nFeeEstimationMaxAttempts = 101\nFeeToken = '0x0'" + node,
-			"FeeMultiplier: NaN is not between 1 and 10; FeeEstimationMaxAttempts: 101 is not between 1 and 100; FeeToken: " +
-				"\"0x0\" is not a contract's address, which is 0x and hexadecimal digits in lower case, without leading zeros"},
+		"fees": {"ChainID = 'x'\nFeeMultiplier = nan\nFeeMax = nan\nFeeEstimationMaxAttempts = 101\nFeeToken = '0x0'" + node,
+			"FeeMultiplier: NaN is not between 1 and 10; FeeMax: NaN is not between 0.001 and 100000; " +
+				"FeeEstimationMaxAttempts: 101 is not between 1 and 100; FeeToken: \"0x0\" " +
+				"is not a contract's address, which is 0x and hexadecimal digits in lower case, without leading zeros"},
 	}, func(text []byte) error { _, problems := ParseConfig("Starknet", text); return problems.Err() })
 }

@@ -2,6 +2,7 @@ package starknet
 
 import (
 	"fmt"
+	"math/big"
 	"regexp"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type Config struct {
 	TxTimeout                document.Duration `comment:"How long a transaction may stay out of blocks before it is signed again with a higher fee, 100ms to 1h." bounds:"100ms 1h"`
 	ConfirmationPoll         document.Duration `comment:"How often the state of pending transactions is read, besides at each new block, 50ms to 5m." bounds:"50ms 5m"`
 	FeeMultiplier            float64           `comment:"Factor by which a transaction's limits are above its estimate, in amounts and in prices, 1 to 10." bounds:"1 10"`
+	FeeMax                   float64           `comment:"Most that a transaction may cost, in STRK, which is 10^18 FRI, 0.001 to 100000. A transaction costs what it uses at the block's prices, and bounds are estimates with room." bounds:"0.001 100000"`
 	FeeEstimationMaxAttempts uint32            `comment:"How often the estimate of a fee is tried while something else takes its nonce, 1 to 100." bounds:"1 100"`
 	FeeToken                 Felt              `comment:"Contract of the token that fees are paid in. Default: STRK."`
 	Accounts                 []string          `comment:"Keys that the relayer may sign with on this chain, as loop keys list shows them. Empty: every Starknet key of the node."`
@@ -54,9 +56,10 @@ func DefaultConfig() Config {
 	return Config{
 		Enabled: true, OCR2CachePollPeriod: document.Lasting(5 * time.Second), OCR2CacheTTL: document.Lasting(time.Minute),
 		RequestTimeout: document.Lasting(10 * time.Second), TxTimeout: document.Lasting(time.Minute),
-		ConfirmationPoll: document.Lasting(5 * time.Second), FeeMultiplier: 1.5, FeeEstimationMaxAttempts: 5,
-		FeeToken: Felt{Felt: token},
-		Accounts: []string{},
+		ConfirmationPoll: document.Lasting(5 * time.Second), FeeMultiplier: 1.5, FeeMax: 100,
+		FeeEstimationMaxAttempts: 5,
+		FeeToken:                 Felt{Felt: token},
+		Accounts:                 []string{},
 	}
 }
 
@@ -132,6 +135,15 @@ func (f *Felt) UnmarshalText(text []byte) error {
 
 // MarshalText writes the form that UnmarshalText reads.
 func (f Felt) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// feeMax is FeeMax in FRI; 0 where it is out of bounds, which lets nothing through.
+func (c Config) feeMax() *big.Int {
+	if !(c.FeeMax <= 100_000) { // or is not a number
+		return new(big.Int)
+	}
+	fri, _ := new(big.Float).Mul(big.NewFloat(c.FeeMax), big.NewFloat(1e18)).Int(nil)
+	return fri
+}
 
 // ID implements service.Config.
 func (c Config) ID() string { return c.ChainID }

@@ -14,23 +14,22 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// mostFee is the most that a transaction may allow the chain to take: 100 STRK. The chain takes what it uses at the
-// block's prices, which is some thousandths of that, and bounds are estimates with room; the limit holds off what no
-// estimate comes to.
-var mostFee = new(big.Int).Mul(big.NewInt(100), big.NewInt(1e18)) // FRI
-
 // policy is what one chain's transactions are held to.
-type policy struct{ chain, token stark.Felt }
+type policy struct {
+	chain, token stark.Felt
+	most         *big.Int // FRI that a transaction may allow the chain to take
+}
 
 // SigningCheck makes the check of what is signed for a chain's relayer: transactions of one call, which is a
-// transmission to a contract of a job or a transfer that an operator asked for, and fillers, which call nothing.
+// transmission to a contract of a job or a transfer that an operator asked for, and fillers, which call nothing. The
+// section's FeeMax bounds what each costs.
 func SigningCheck(text []byte) (signing.Check, error) {
 	config, _ := ParseConfig("Starknet", text) // another relayer of these chains may have keys that are not known here
 	chain, err := stark.ShortString(config.ChainID)
 	if err != nil {
 		return nil, fmt.Errorf("ChainID: %w", err)
 	}
-	return policy{chain: chain, token: config.FeeToken.Felt}.check, nil
+	return policy{chain: chain, token: config.FeeToken.Felt, most: config.feeMax()}.check, nil
 }
 
 func (p policy) check(r signing.Request, facts signing.Facts) (signing.Verdict, error) {
@@ -53,8 +52,8 @@ func (p policy) check(r signing.Request, facts signing.Facts) (signing.Verdict, 
 	switch cost := tx.Bounds.Cost(); {
 	case !slices.Equal(signed[:], r.Data):
 		return signing.Verdict{}, errors.New("it is not what the hash to be signed is of, on this chain")
-	case cost.Cmp(mostFee) > 0:
-		return signing.Verdict{}, fmt.Errorf("its fee may come to %s FRI, and at most %s are signed for", cost, mostFee)
+	case cost.Cmp(p.most) > 0:
+		return signing.Verdict{}, fmt.Errorf("its fee may come to %s FRI, and FeeMax is %s", cost, p.most)
 	}
 	verdict := signing.Verdict{Slot: strconv.FormatUint(tx.Nonce, 10)}
 	call, err := tx.Call()

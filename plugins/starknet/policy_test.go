@@ -198,7 +198,7 @@ func TestSigningCheckRefuses(t *testing.T) {
 		},
 		"a fee beyond any": {
 			with(func(tx *account.Invoke) { tx.Bounds.L2.Price = new(big.Int).Lsh(big.NewInt(1), 127) }),
-			"its fee may come to",
+			"and FeeMax is 100000000000000000000",
 		},
 		"fewer arguments than it has": {
 			with(func(tx *account.Invoke) { tx.Calldata[3] = stark.FromUint64(1) }),

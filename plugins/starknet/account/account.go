@@ -36,6 +36,8 @@ type Settings struct {
 	Logger   *slog.Logger
 	// FeeMultiplier is by how much bounds are above what the estimate says, in amounts and prices.
 	FeeMultiplier float64
+	// FeeMax is the most FRI that a transaction may cost; nil: there is no such limit.
+	FeeMax *big.Int
 	// Estimates is how often a fee is estimated whose nonce something else takes meanwhile.
 	Estimates int
 	// Timeout is how long a transaction may be out of blocks before another attempt is made on better terms. It doubles

@@ -142,6 +142,18 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%d of L2 gas are estimated: the bound is %d, %v, want %d", estimated, got.L2.Amount, err, want)
 		}
 	}
+	most := New(Settings{FeeMultiplier: 1.5, FeeMax: big.NewInt(1502*5 + 192*2)})
+	estimate.L2.Amount = stark.FromUint64(1001)
+	if _, err := most.bounds(estimate, nil); err != nil {
+		t.Errorf("as much as may be: %v", err)
+	}
+	if _, err := most.bounds(estimate, []terms{{Bounds: first}}); !errors.Is(err, relayer.ErrCeiling) {
+		t.Errorf("a second attempt beyond FeeMax: %v", err)
+	}
+	estimate.L2.Amount = stark.FromUint64(1002)
+	if _, err := most.bounds(estimate, nil); err == nil || !strings.Contains(err.Error(), "FeeMax is 7894") {
+		t.Errorf("beyond FeeMax: %v", err)
+	}
 	estimate.L2.Amount = stark.FromUint64(1 << 63)
 	if _, err := New(Settings{FeeMultiplier: 10}).bounds(estimate, nil); err == nil {
 		t.Error("an amount of 67 bits fits")
