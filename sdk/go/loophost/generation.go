@@ -351,7 +351,8 @@ func (l *generation) kill() {
 	l.cancel()
 }
 
-// end ends the generation within a bound: half of it for the plugin to drain, then SIGTERM, then SIGKILL.
+// end ends the generation within a bound: half of it for the plugin to drain, then SIGTERM, then SIGKILL. Calls in
+// flight have a third of it before.
 func (l *generation) end(bound time.Duration) {
 	defer l.kill()
 	l.mu.Lock()
@@ -360,6 +361,9 @@ func (l *generation) end(bound time.Duration) {
 	if !l.isReady() || l.dying() || l.proc != nil && l.proc.Attached() {
 		return // an attached process goes on
 	}
+	// A call that the gate let through before it was shut may not have been sent yet: it would come to a process that has
+	// drained, and ended.
+	l.quiet(bound / 3)
 	// Not bound to the generation's context: the generation is meant to end under the call.
 	ctx, cancel := context.WithTimeout(context.Background(), bound/2)
 	_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(l.conn, "")).Drain(ctx,
@@ -371,9 +375,7 @@ func (l *generation) end(bound time.Duration) {
 	switch {
 	case err == nil:
 		// The plugin has finished its calls, but an answer may be on its way: to hang up on it would lose it.
-		for wait := time.Now().Add(bound / 3); l.calls.Load() > 0 && time.Now().Before(wait) && !l.dying(); {
-			time.Sleep(time.Millisecond)
-		}
+		l.quiet(bound / 3)
 		l.proc.HangUp() // its server ends with its last connection, and the process with its server
 	case !l.dying():
 		l.plugin.logger.Warn("the plugin did not drain", "error", err)
@@ -382,6 +384,13 @@ func (l *generation) end(bound time.Duration) {
 	select {
 	case <-l.proc.Exited():
 	case <-time.After(bound / 2):
+	}
+}
+
+// quiet waits until none of the host's calls is in flight, for as long as that may take.
+func (l *generation) quiet(patience time.Duration) {
+	for end := time.Now().Add(patience); l.calls.Load() > 0 && time.Now().Before(end) && !l.dying(); {
+		time.Sleep(time.Millisecond)
 	}
 }
 
