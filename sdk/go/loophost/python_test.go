@@ -152,7 +152,7 @@ func TestPythonStandsBy(t *testing.T) {
 func TestPythonHealsAfterStop(t *testing.T) {
 	t.Parallel()
 	command := pythonMedian(t)
-	b := newBorrower(t, newRuntime(t), loophost.PluginSettings{Command: command})
+	b := newBorrower(t, newRuntimeOf(t, loophost.Settings{}), loophost.PluginSettings{Command: command})
 	b.observe(t)
 	if err := syscall.Kill(b.Status().PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

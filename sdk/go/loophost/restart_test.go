@@ -236,8 +236,7 @@ func TestPinned(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
-	// a process that eats on a busy machine answers late
-	r := newRuntimeOf(t, loophost.Settings{HealthTimeout: time.Minute})
+	r := newRuntime(t)
 	s := settings(outOfProcess, "fake")
 	s.MemoryLimit = 256 << 20
 	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)

@@ -79,9 +79,10 @@ func processes(t *testing.T, test func(t *testing.T, m mode)) {
 	}
 }
 
+// newRuntime makes a runtime for plugins that never hang: on a busy machine a good one may answer seconds late.
 func newRuntime(t *testing.T) *loophost.Runtime {
 	t.Helper()
-	return newRuntimeOf(t, loophost.Settings{})
+	return newRuntimeOf(t, loophost.Settings{HealthTimeout: time.Minute})
 }
 
 func newRuntimeOf(t *testing.T, s loophost.Settings) *loophost.Runtime {
@@ -329,7 +330,7 @@ func ready(t *testing.T, p *loophost.Plugin, generation uint64) {
 func TestStop(t *testing.T) {
 	t.Parallel()
 	processes(t, func(t *testing.T, m mode) {
-		r := newRuntime(t)
+		r := newRuntimeOf(t, loophost.Settings{}) // it is seen soon that a process stands still
 		p := launchRelayer(t, r, m)
 		c := newChain(r, p, "")
 		if _, err := head(t.Context(), c); err != nil {

@@ -51,7 +51,8 @@ func launchWithStandby(
 	if change != nil {
 		change(&s)
 	}
-	p, err := relayerv1loophost.LaunchRelayer(t.Context(), newRuntime(t), s)
+	r := newRuntimeOf(t, loophost.Settings{HealthTimeout: 5 * time.Second}) // one that hangs is to be seen
+	p, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s)
 	if err != nil {
 		t.Fatal(err)
 	}
