@@ -122,10 +122,7 @@ func TestReadContractFailsOver(t *testing.T) {
 func TestReadContractBoundsAnswers(t *testing.T) {
 	t.Parallel()
 	server := relayertest.NewServer(t, newDevchain(t).url)
-	// A long answer may take a busy machine longer than the second of other tests.
-	patient := strings.Replace(settings("", [2]string{"", server.HTTPURL}), "RequestTimeout = '1s'",
-		"RequestTimeout = '30s'", 1)
-	chain, _ := newFixture(t).chain(patient)
+	chain, _ := newFixture(t).chain(settings("", [2]string{"", server.HTTPURL}))
 	eventually(t, "the chain is reached", func() bool { _, err := chain.LatestHead(t.Context(), nil); return err == nil })
 	for size, want := range map[int]codes.Code{1 << 20: codes.OK, 1<<20 + 1: codes.ResourceExhausted} {
 		server.Answer("eth_call", func(json.RawMessage) (any, error) { return "0x" + strings.Repeat("00", size), nil })

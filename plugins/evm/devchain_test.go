@@ -401,9 +401,14 @@ func job(name string, contract, transmitter common.Address) *relayerv1.CreatePro
 const quick = `
 ChainID = '1337'
 PollInterval = '50ms'
-RequestTimeout = '1s'
+RequestTimeout = '30s'
 FinalityDepth = 2
 `
+
+// impatient gives up early on a node that hangs. One that is well may take longer on a busy machine.
+func impatient(settings string) string {
+	return strings.Replace(settings, "RequestTimeout = '30s'", "RequestTimeout = '1s'", 1)
+}
 
 // settings is a chain's section with nodes named n0, n1, ….
 func settings(extra string, urls ...[2]string) string {

@@ -41,8 +41,8 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			digest := f.configure("a")
 			x := newFixture(t, o.transmitters[0])
 			server := relayertest.NewServer(t, d.url)
-			chain, _ := x.chain(settings("", [2]string{server.WSURL, server.HTTPURL},
-				[2]string{strings.Replace(d.url, "http", "ws", 1), ""}))
+			chain, _ := x.chain(impatient(settings("", [2]string{server.WSURL, server.HTTPURL},
+				[2]string{strings.Replace(d.url, "http", "ws", 1), ""})))
 			p, _ := x.provider(chain, "p", f.address, me)
 			mend := func() {
 				server.Answer("eth_chainId", nil)

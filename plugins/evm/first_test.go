@@ -15,7 +15,7 @@ func TestFirstCallsWait(t *testing.T) {
 	x := newFixture(t)
 	server := relayertest.NewServer(t, d.url)
 	server.SetFault(relayertest.Hang)
-	chain, _ := x.chain(settings("", [2]string{server.WSURL, server.HTTPURL}))
+	chain, _ := x.chain(impatient(settings("", [2]string{server.WSURL, server.HTTPURL})))
 	p, _ := x.provider(chain, "p", f.address, f.address)
 	relayertest.FirstCallsWait(t, server, p, "has not been read yet: no RPC node serves: n0 ")
 }

@@ -60,7 +60,7 @@ func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool)
 		if second {
 			nodes = append(nodes, [2]string{strings.Replace(d.url, "http", "ws", 1), d.url})
 		}
-		defaults := strings.NewReplacer("PollInterval = '50ms'\n", "", "RequestTimeout = '1s'\n", "")
+		defaults := strings.NewReplacer("PollInterval = '50ms'\n", "", "RequestTimeout = '30s'\n", "")
 		chain, _ := f.x.chain(defaults.Replace(settings("", nodes...)))
 		f.p, _ = f.x.provider(chain, "p", f.address, f.me)
 		_, err := f.p.LatestConfigDetails(t.Context(), nil)
