@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,7 +100,11 @@ func (s *socket) holds(t *testing.T, number int) {
 // ended waits for the end of a connection.
 func ended(t *testing.T, c net.Conn) {
 	t.Helper()
-	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, net.ErrClosed) {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Read(make([]byte, 1))
+	if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a connection does not end but gives %v", err)
 	}
 }
@@ -140,6 +145,7 @@ func TestConnectionsOfAPlugin(t *testing.T) {
 		}
 		mine = append(mine, c)
 	}
+	s.holds(t, maxCallers) // its end of a handshake comes after the plugin's
 	defer func() {
 		for _, c := range mine {
 			_ = c.Close()
