@@ -232,7 +232,8 @@ func none(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// group returns a command that has subcommands only. Without a known one it prints what there is.
+// group returns a command that has subcommands only. Without a known one it prints what there is. Its examples are the
+// first of each.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 	g := &cobra.Command{Use: use, Short: short, Args: func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
@@ -241,5 +242,12 @@ func group(use, short string, subs ...*cobra.Command) *cobra.Command {
 		return nil
 	}, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	g.AddCommand(subs...)
+	var examples []string
+	for _, sub := range subs {
+		if first, _, _ := strings.Cut(sub.Example, "\n"); first != "" {
+			examples = append(examples, first)
+		}
+	}
+	g.Example = strings.Join(examples, "\n")
 	return g
 }
