@@ -51,8 +51,8 @@ type Feed struct {
 	// the zero time: they never were.
 	Ahead    time.Duration
 	Compared time.Time
-	// Astray is since when each comparison has found it further from theirs than ClocksApart; zero: the last did not.
-	Astray time.Time
+	// Clock is the comparing, which fails where they are further apart than ClocksApart.
+	Clock Attempts
 	// Unlanded is when the oldest report was handed to the relayer that the contract has neither taken nor passed by;
 	// zero: there is none, or it is not known.
 	Unlanded time.Time
@@ -315,7 +315,7 @@ func poor(f *Feed, _ time.Time) (State, bool) {
 func untimely(f *Feed, now time.Time) (State, bool) {
 	return State{
 		Level: Degraded, Reason: "this machine's clock is " + Apart(f.Ahead) + " most peers'", Remedy: KeepClock,
-	}, !f.Astray.IsZero() && now.Sub(f.Astray) >= patience
+	}, f.Clock.lasting(now)
 }
 
 // KeepClock is what to do about a clock.

@@ -62,11 +62,11 @@ func TestFeeds(t *testing.T) {
 			f.Chain = State{Level: Degraded, Reason: "1 of its 2 RPC " +
 				"nodes"}
 		}, State{}},
-		"another clock": {func(f *Feed) { f.Ahead, f.Astray = 61*time.Second, at(80) },
+		"another clock": {func(f *Feed) { f.Ahead, f.Clock = 61*time.Second, failing(80, 2, "apart") },
 			State{Degraded, "clock", "this machine's clock is 1m1s ahead of most peers'", KeepClock}},
-		"a clock that is late": {func(f *Feed) { f.Ahead, f.Astray = -9*time.Second, at(80) },
+		"a clock that is late": {func(f *Feed) { f.Ahead, f.Clock = -9*time.Second, failing(97, 3, "apart") },
 			State{Degraded, "clock", "this machine's clock is 9s behind most peers'", KeepClock}},
-		"another clock for a moment": {func(f *Feed) { f.Ahead, f.Astray = time.Minute, at(90) }, State{}},
+		"another clock for a moment": {func(f *Feed) { f.Ahead, f.Clock = time.Minute, failing(60, 1, "apart") }, State{}},
 		"a report waits":             {func(f *Feed) { f.Unlanded = at(1) }, State{}},
 		"relayer away at start": {func(f *Feed) {
 			*f = Feed{Absent: map[string]string{"the relayer has not taken the job": "it is quarantined"}}
@@ -129,6 +129,12 @@ func TestFeeds(t *testing.T) {
 			State{Degraded, "observations fail",
 				"this node has observed nothing for 40s (failures: 40): task ds1: bridge a: connection refused", sources}},
 		"adapter failed once": {func(f *Feed) { f.Observation = failing(99, 1, "timeout") }, State{}},
+		"adapter failed once, and rounds are rare": {func(f *Feed) {
+			f.Interval, f.Observation = time.Minute, failing(45, 1, "timeout")
+		}, State{}},
+		"adapter failed twice, and rounds are rare": {func(f *Feed) {
+			f.Interval, f.Observation = time.Minute, failing(30, 2, "timeout")
+		}, State{Degraded, "observations fail", "this node has observed nothing for 1m10s (failures: 2): timeout", sources}},
 		"adapter failed thrice": {func(f *Feed) {
 			f.Observation = failing(97, 3, "timeout")
 		}, State{Degraded, "observations fail", "this node has observed nothing for 3s (failures: 3): timeout", sources}},

@@ -78,9 +78,10 @@ func (a *Attempts) Note(now time.Time, err error) {
 	a.Ill++
 }
 
-// lasting tells whether something fails that does not merely fail once.
+// lasting tells whether something fails that does not merely fail once. What is done rarely, such as the observing of a
+// feed with a round a minute, is known to fail when it has failed again.
 func (a *Attempts) lasting(now time.Time) bool {
-	return a.Fault != "" && (a.Failures >= few || now.Sub(a.Since) >= patience)
+	return a.Fault != "" && (a.Failures >= few || a.Failures > 1 && now.Sub(a.Since) >= patience)
 }
 
 // told is a fault with how long it has lasted and how often it came.

@@ -136,13 +136,12 @@ func (r *Recorder) Observed(err error) {
 // Compares is called with by how much this node's clock is ahead of most other oracles'.
 func (r *Recorder) Compares(ahead time.Duration) {
 	r.change(func(f *health.Feed, now time.Time) {
-		f.Ahead, f.Compared = ahead, now
-		switch apart := ahead.Abs() > health.ClocksApart; {
-		case !apart:
-			f.Astray = time.Time{}
-		case f.Astray.IsZero():
-			f.Astray = now
+		var err error
+		if ahead.Abs() > health.ClocksApart {
+			err = errors.New(health.Apart(ahead))
 		}
+		f.Ahead, f.Compared = ahead, now
+		f.Clock.Note(now, err)
 	})
 }
 
