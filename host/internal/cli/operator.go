@@ -144,8 +144,8 @@ func (c *command) keys() *cobra.Command {
 	}
 	create.Flags().StringVar(&relay, "relay", "",
 		"relay that an ocr2 key signs reports for (default: the only one that the node has chains of)")
-	return group("keys", "List, make, import, export and audit keys", list, create, c.auditKeys(), c.importKey(),
-		c.exportKey())
+	return group("keys", "List, make, import, export and audit keys, and move coins", list, create, c.auditKeys(),
+		c.importKey(), c.exportKey(), c.transferCoins())
 }
 
 func keyTable(w io.Writer, keys ...*nodev1.Key) {

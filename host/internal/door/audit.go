@@ -76,6 +76,8 @@ func object(request, reply any) string {
 		return "key"
 	case *nodev1.ExportKeyRequest:
 		return "key " + q.GetId()
+	case *nodev1.TransferCoinsRequest:
+		return fmt.Sprintf("%.32s from %.48s to %.48s", q.GetAmount(), q.GetFrom(), q.GetTo())
 	case *nodev1.AddBridgeRequest:
 		return "bridge " + q.GetBridge().GetName()
 	case *nodev1.UpdateBridgeRequest:

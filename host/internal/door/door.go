@@ -51,6 +51,7 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceCreateKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceImportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceExportKeyProcedure:        nodev1.Role_ROLE_ADMIN,
+	nodev1connect.NodeServiceTransferCoinsProcedure:    nodev1.Role_ROLE_ADMIN,
 	nodev1connect.NodeServiceAddBridgeProcedure:        nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceUpdateBridgeProcedure:     nodev1.Role_ROLE_OPERATE,
 	nodev1connect.NodeServiceListBridgesProcedure:      nodev1.Role_ROLE_VIEW,

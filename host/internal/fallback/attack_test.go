@@ -84,6 +84,7 @@ func TestHostileRelayers(t *testing.T) {
 		guard := signing.NewGuard(
 			signing.Settings{Plugin: p.relay, Relay: p.relay, Chain: "1", Check: check},
 			contracts,
+			signing.NewTransfers(),
 			record,
 		)
 		for _, a := range p.attempts {

@@ -89,7 +89,7 @@ func (n *Node) guard(relay, chain, process string) *signing.Guard {
 			s.Check = check(n.settings.Builtin[own.Plugin()].Check, n.chains(served), chain)
 		}
 	}
-	return signing.NewGuard(s, n.contracts, n.signed)
+	return signing.NewGuard(s, n.contracts, n.transfers, n.signed)
 }
 
 // check is that of a chain. One that cannot be made lets nothing through: its chain cannot be made either.

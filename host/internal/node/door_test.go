@@ -141,6 +141,11 @@ func TestDoor(t *testing.T) {
 		}
 		_, err = api.ExportKey(t.Context(), &nodev1.ExportKeyRequest{Id: d.account, Password: "of the file, and long"})
 		wantCode(t, name+" exports a key", err, c.exports)
+		if _, err = api.TransferCoins(t.Context(), &nodev1.TransferCoinsRequest{}); c.exports == in {
+			wantCode(t, name+" moves coins", err, connect.CodeInvalidArgument)
+		} else {
+			wantCode(t, name+" moves coins", err, c.exports)
+		}
 		_, err = api.ListTokens(t.Context(), &nodev1.ListTokensRequest{})
 		wantCode(t, name+" lists tokens", err, c.exports)
 	}

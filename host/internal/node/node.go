@@ -70,6 +70,7 @@ type Node struct {
 	builtin   relayers // the built-in ones
 	accounts  accounts
 	contracts *signing.Contracts
+	transfers *signing.Transfers
 	signed    *signing.Record
 	tables    tables // of chains
 	plugins   *plugins
@@ -237,6 +238,7 @@ func (n *Node) prepare(ctx context.Context) error {
 		return err
 	}
 	var err error
+	n.transfers = signing.NewTransfers()
 	if n.contracts, err = signing.NewContracts(ctx, n.database); err != nil {
 		return err
 	}

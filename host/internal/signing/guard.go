@@ -43,16 +43,22 @@ type Settings struct {
 type Guard struct {
 	settings  Settings
 	contracts *Contracts
+	transfers *Transfers
 	record    *Record
+	fillers   fillers
 
 	mu      sync.Mutex
 	limiter map[string]*rate.Limiter // by account
 }
 
-// NewGuard returns a guard that knows the contracts of jobs and tells the record of each request.
-func NewGuard(s Settings, contracts *Contracts, record *Record) *Guard {
+// NewGuard returns a guard that knows the contracts of jobs and what operators asked for, and tells the record of each
+// request.
+func NewGuard(s Settings, contracts *Contracts, transfers *Transfers, record *Record) *Guard {
 	s.PerMinute = cmp.Or(s.PerMinute, map[bool]uint32{false: PerMinute, true: CheckedPerMinute}[s.Check != nil])
-	return &Guard{settings: s, contracts: contracts, record: record, limiter: map[string]*rate.Limiter{}}
+	return &Guard{
+		settings: s, contracts: contracts, transfers: transfers, record: record,
+		fillers: fillers{accounts: map[string]*filled{}}, limiter: map[string]*rate.Limiter{},
+	}
 }
 
 // Judge decides on a request with an account that is lent to the process. Its error is the answer to the relayer:
@@ -77,9 +83,7 @@ func (g *Guard) Judge(ctx context.Context, r *hostservicev1.SignRequest) error {
 		g.record.put(ctx, entry, outcomeUnchecked)
 		return nil
 	}
-	verdict, err := s.Check(
-		signing.Request{Account: r.GetAccount(), Data: r.GetData(), Transaction: r.GetTransaction()},
-		signing.Facts{Contracts: g.contracts.of(chainKey{s.Relay, s.Chain}, time.Now())})
+	verdict, err := g.check(signing.Request{Account: r.GetAccount(), Data: r.GetData(), Transaction: r.GetTransaction()})
 	if err != nil {
 		entry.Refused = fmt.Sprintf("%.512s", err)
 		g.record.put(ctx, entry, outcomeRefused)
@@ -92,6 +96,23 @@ func (g *Guard) Judge(ctx context.Context, r *hostservicev1.SignRequest) error {
 	entry.JobID, entry.What = verdict.Job, fmt.Sprintf("%s to %s, %s", verdict.Kind, verdict.To, verdict.Slot)
 	g.record.put(ctx, entry, outcomeChecked)
 	return nil
+}
+
+// check finds out what a transaction is for, and whether it may be signed that often.
+func (g *Guard) check(r signing.Request) (signing.Verdict, error) {
+	key, now := chainKey{g.settings.Relay, g.settings.Chain}, time.Now()
+	asked, transfers := g.transfers.of(key, now)
+	verdict, err := g.settings.Check(r, signing.Facts{Contracts: g.contracts.of(key, now), Transfers: transfers})
+	if err != nil {
+		return verdict, err
+	}
+	switch verdict.Kind {
+	case signing.Filler:
+		err = g.fillers.admit(r.Account, verdict.Slot)
+	case signing.Coins:
+		err = g.transfers.sign(key, asked[verdict.Transfer], verdict.Slot, now)
+	}
+	return verdict, err
 }
 
 // within tells whether an account may have another signature now. What it may have in a tenth of a minute it may have

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type room struct {
 	database  *database.Database
 	contracts *Contracts
+	transfers *Transfers
 	record    *Record
 	metrics   *prometheus.Registry
 	log       *bytes.Buffer
@@ -38,7 +39,7 @@ type room struct {
 
 func newRoom(t *testing.T) *room {
 	t.Helper()
-	r := &room{metrics: prometheus.NewPedanticRegistry(), log: &bytes.Buffer{}}
+	r := &room{metrics: prometheus.NewPedanticRegistry(), transfers: NewTransfers(), log: &bytes.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	path := filepath.Join(t.TempDir(), "db")
@@ -82,7 +83,7 @@ func (r *room) list(t *testing.T, f database.SignatureFilter) []database.Signatu
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)
-	g := NewGuard(Settings{Plugin: "acme", Relay: "acme", Chain: "7", Check: ofJobs}, r.contracts, r.record)
+	g := NewGuard(Settings{Plugin: "acme", Relay: "acme", Chain: "7", Check: ofJobs}, r.contracts, r.transfers, r.record)
 	if err := g.Judge(t.Context(), request("feed")); status.Code(err) != codes.PermissionDenied ||
 		!strings.Contains(err.Error(), "it is for no contract") {
 		t.Errorf("before the job: %v", err)
@@ -160,7 +161,7 @@ func TestRate(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)
 	synctest.Test(t, func(t *testing.T) {
-		g := NewGuard(Settings{Plugin: "acme", Relay: "acme", Chain: "7", PerMinute: 60}, r.contracts, r.record)
+		g := NewGuard(Settings{Plugin: "acme", Relay: "acme", Chain: "7", PerMinute: 60}, r.contracts, r.transfers, r.record)
 		signed := func(account string) (n int) {
 			for {
 				err := g.Judge(context.Background(), &hostservicev1.SignRequest{Account: account, Data: []byte{1}})
@@ -195,7 +196,7 @@ func TestRatesByDefault(t *testing.T) {
 	for want, s := range map[uint32]Settings{
 		PerMinute: {}, CheckedPerMinute: {Check: ofJobs}, 7: {PerMinute: 7}, 8: {PerMinute: 8, Check: ofJobs},
 	} {
-		if got := NewGuard(s, nil, nil).settings.PerMinute; got != want {
+		if got := NewGuard(s, nil, nil, nil).settings.PerMinute; got != want {
 			t.Errorf("%d a minute, want %d", got, want)
 		}
 	}

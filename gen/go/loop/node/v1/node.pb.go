@@ -5386,6 +5386,134 @@ func (x *ExportKeyResponse) GetFile() []byte {
 	return nil
 }
 
+// TransferCoinsRequest says what is moved.
+type TransferCoinsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The relay, and one of its chains in the node's configuration.
+	Relay string `protobuf:"bytes,1,opt,name=relay,proto3" json:"relay,omitempty"`
+	// See relay.
+	ChainId string `protobuf:"bytes,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// Whose coins: an account with a key of the node's, in any spelling that its relayer takes.
+	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	// Whose they become.
+	To string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// How many of the coin's smallest unit, in decimal digits: wei, lamports, FRI.
+	Amount        string `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferCoinsRequest) Reset() {
+	*x = TransferCoinsRequest{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferCoinsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferCoinsRequest) ProtoMessage() {}
+
+func (x *TransferCoinsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferCoinsRequest.ProtoReflect.Descriptor instead.
+func (*TransferCoinsRequest) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *TransferCoinsRequest) GetRelay() string {
+	if x != nil {
+		return x.Relay
+	}
+	return ""
+}
+
+func (x *TransferCoinsRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *TransferCoinsRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *TransferCoinsRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *TransferCoinsRequest) GetAmount() string {
+	if x != nil {
+		return x.Amount
+	}
+	return ""
+}
+
+// TransferCoinsResponse says what was sent.
+type TransferCoinsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The transaction's hash as the chain writes it.
+	TransactionHash string `protobuf:"bytes,1,opt,name=transaction_hash,json=transactionHash,proto3" json:"transaction_hash,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *TransferCoinsResponse) Reset() {
+	*x = TransferCoinsResponse{}
+	mi := &file_loop_node_v1_node_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferCoinsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferCoinsResponse) ProtoMessage() {}
+
+func (x *TransferCoinsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_loop_node_v1_node_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferCoinsResponse.ProtoReflect.Descriptor instead.
+func (*TransferCoinsResponse) Descriptor() ([]byte, []int) {
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *TransferCoinsResponse) GetTransactionHash() string {
+	if x != nil {
+		return x.TransactionHash
+	}
+	return ""
+}
+
 // Bridge is an external adapter.
 type Bridge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5404,7 +5532,7 @@ type Bridge struct {
 
 func (x *Bridge) Reset() {
 	*x = Bridge{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[74]
+	mi := &file_loop_node_v1_node_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5416,7 +5544,7 @@ func (x *Bridge) String() string {
 func (*Bridge) ProtoMessage() {}
 
 func (x *Bridge) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[74]
+	mi := &file_loop_node_v1_node_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5429,7 +5557,7 @@ func (x *Bridge) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bridge.ProtoReflect.Descriptor instead.
 func (*Bridge) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{74}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Bridge) GetName() string {
@@ -5471,7 +5599,7 @@ type AddBridgeRequest struct {
 
 func (x *AddBridgeRequest) Reset() {
 	*x = AddBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[75]
+	mi := &file_loop_node_v1_node_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5483,7 +5611,7 @@ func (x *AddBridgeRequest) String() string {
 func (*AddBridgeRequest) ProtoMessage() {}
 
 func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[75]
+	mi := &file_loop_node_v1_node_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5496,7 +5624,7 @@ func (x *AddBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeRequest.ProtoReflect.Descriptor instead.
 func (*AddBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{75}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *AddBridgeRequest) GetBridge() *Bridge {
@@ -5517,7 +5645,7 @@ type AddBridgeResponse struct {
 
 func (x *AddBridgeResponse) Reset() {
 	*x = AddBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[76]
+	mi := &file_loop_node_v1_node_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5529,7 +5657,7 @@ func (x *AddBridgeResponse) String() string {
 func (*AddBridgeResponse) ProtoMessage() {}
 
 func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[76]
+	mi := &file_loop_node_v1_node_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5542,7 +5670,7 @@ func (x *AddBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBridgeResponse.ProtoReflect.Descriptor instead.
 func (*AddBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{76}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *AddBridgeResponse) GetBridge() *Bridge {
@@ -5563,7 +5691,7 @@ type UpdateBridgeRequest struct {
 
 func (x *UpdateBridgeRequest) Reset() {
 	*x = UpdateBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[77]
+	mi := &file_loop_node_v1_node_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5575,7 +5703,7 @@ func (x *UpdateBridgeRequest) String() string {
 func (*UpdateBridgeRequest) ProtoMessage() {}
 
 func (x *UpdateBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[77]
+	mi := &file_loop_node_v1_node_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5588,7 +5716,7 @@ func (x *UpdateBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBridgeRequest.ProtoReflect.Descriptor instead.
 func (*UpdateBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{77}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *UpdateBridgeRequest) GetBridge() *Bridge {
@@ -5609,7 +5737,7 @@ type UpdateBridgeResponse struct {
 
 func (x *UpdateBridgeResponse) Reset() {
 	*x = UpdateBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[78]
+	mi := &file_loop_node_v1_node_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5621,7 +5749,7 @@ func (x *UpdateBridgeResponse) String() string {
 func (*UpdateBridgeResponse) ProtoMessage() {}
 
 func (x *UpdateBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[78]
+	mi := &file_loop_node_v1_node_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5634,7 +5762,7 @@ func (x *UpdateBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateBridgeResponse.ProtoReflect.Descriptor instead.
 func (*UpdateBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{78}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *UpdateBridgeResponse) GetBridge() *Bridge {
@@ -5653,7 +5781,7 @@ type ListBridgesRequest struct {
 
 func (x *ListBridgesRequest) Reset() {
 	*x = ListBridgesRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[79]
+	mi := &file_loop_node_v1_node_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5665,7 +5793,7 @@ func (x *ListBridgesRequest) String() string {
 func (*ListBridgesRequest) ProtoMessage() {}
 
 func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[79]
+	mi := &file_loop_node_v1_node_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5678,7 +5806,7 @@ func (x *ListBridgesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesRequest.ProtoReflect.Descriptor instead.
 func (*ListBridgesRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{79}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{81}
 }
 
 // ListBridgesResponse lists bridges.
@@ -5692,7 +5820,7 @@ type ListBridgesResponse struct {
 
 func (x *ListBridgesResponse) Reset() {
 	*x = ListBridgesResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[80]
+	mi := &file_loop_node_v1_node_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5704,7 +5832,7 @@ func (x *ListBridgesResponse) String() string {
 func (*ListBridgesResponse) ProtoMessage() {}
 
 func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[80]
+	mi := &file_loop_node_v1_node_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5717,7 +5845,7 @@ func (x *ListBridgesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListBridgesResponse.ProtoReflect.Descriptor instead.
 func (*ListBridgesResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{80}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ListBridgesResponse) GetBridges() []*Bridge {
@@ -5738,7 +5866,7 @@ type RevealBridgeRequest struct {
 
 func (x *RevealBridgeRequest) Reset() {
 	*x = RevealBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[81]
+	mi := &file_loop_node_v1_node_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5750,7 +5878,7 @@ func (x *RevealBridgeRequest) String() string {
 func (*RevealBridgeRequest) ProtoMessage() {}
 
 func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[81]
+	mi := &file_loop_node_v1_node_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5763,7 +5891,7 @@ func (x *RevealBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RevealBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{81}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *RevealBridgeRequest) GetName() string {
@@ -5784,7 +5912,7 @@ type RevealBridgeResponse struct {
 
 func (x *RevealBridgeResponse) Reset() {
 	*x = RevealBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[82]
+	mi := &file_loop_node_v1_node_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5796,7 +5924,7 @@ func (x *RevealBridgeResponse) String() string {
 func (*RevealBridgeResponse) ProtoMessage() {}
 
 func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[82]
+	mi := &file_loop_node_v1_node_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5809,7 +5937,7 @@ func (x *RevealBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevealBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RevealBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{82}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *RevealBridgeResponse) GetBridge() *Bridge {
@@ -5830,7 +5958,7 @@ type RemoveBridgeRequest struct {
 
 func (x *RemoveBridgeRequest) Reset() {
 	*x = RemoveBridgeRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[83]
+	mi := &file_loop_node_v1_node_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5842,7 +5970,7 @@ func (x *RemoveBridgeRequest) String() string {
 func (*RemoveBridgeRequest) ProtoMessage() {}
 
 func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[83]
+	mi := &file_loop_node_v1_node_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5855,7 +5983,7 @@ func (x *RemoveBridgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{83}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *RemoveBridgeRequest) GetName() string {
@@ -5874,7 +6002,7 @@ type RemoveBridgeResponse struct {
 
 func (x *RemoveBridgeResponse) Reset() {
 	*x = RemoveBridgeResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[84]
+	mi := &file_loop_node_v1_node_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5886,7 +6014,7 @@ func (x *RemoveBridgeResponse) String() string {
 func (*RemoveBridgeResponse) ProtoMessage() {}
 
 func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[84]
+	mi := &file_loop_node_v1_node_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5899,7 +6027,7 @@ func (x *RemoveBridgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveBridgeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveBridgeResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{84}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{86}
 }
 
 // TokenWanted is the detail of UNAUTHENTICATED for a call over TCP without TLS and without a token. Only the node's own
@@ -5917,7 +6045,7 @@ type TokenWanted struct {
 
 func (x *TokenWanted) Reset() {
 	*x = TokenWanted{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[85]
+	mi := &file_loop_node_v1_node_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5929,7 +6057,7 @@ func (x *TokenWanted) String() string {
 func (*TokenWanted) ProtoMessage() {}
 
 func (x *TokenWanted) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[85]
+	mi := &file_loop_node_v1_node_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5942,7 +6070,7 @@ func (x *TokenWanted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenWanted.ProtoReflect.Descriptor instead.
 func (*TokenWanted) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{85}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *TokenWanted) GetSocket() string {
@@ -5974,7 +6102,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[86]
+	mi := &file_loop_node_v1_node_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5986,7 +6114,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[86]
+	mi := &file_loop_node_v1_node_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5999,7 +6127,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{86}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *Token) GetName() string {
@@ -6036,7 +6164,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[87]
+	mi := &file_loop_node_v1_node_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6048,7 +6176,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[87]
+	mi := &file_loop_node_v1_node_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6061,7 +6189,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{87}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *CreateTokenRequest) GetName() string {
@@ -6091,7 +6219,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[88]
+	mi := &file_loop_node_v1_node_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6103,7 +6231,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[88]
+	mi := &file_loop_node_v1_node_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6116,7 +6244,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{88}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -6142,7 +6270,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[89]
+	mi := &file_loop_node_v1_node_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6154,7 +6282,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[89]
+	mi := &file_loop_node_v1_node_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6167,7 +6295,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{89}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{91}
 }
 
 // ListTokensResponse lists tokens.
@@ -6181,7 +6309,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[90]
+	mi := &file_loop_node_v1_node_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6193,7 +6321,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[90]
+	mi := &file_loop_node_v1_node_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6206,7 +6334,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{90}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -6227,7 +6355,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[91]
+	mi := &file_loop_node_v1_node_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6239,7 +6367,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[91]
+	mi := &file_loop_node_v1_node_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6252,7 +6380,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{91}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *RevokeTokenRequest) GetName() string {
@@ -6271,7 +6399,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_loop_node_v1_node_proto_msgTypes[92]
+	mi := &file_loop_node_v1_node_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6283,7 +6411,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_loop_node_v1_node_proto_msgTypes[92]
+	mi := &file_loop_node_v1_node_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6296,7 +6424,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{92}
+	return file_loop_node_v1_node_proto_rawDescGZIP(), []int{94}
 }
 
 var File_loop_node_v1_node_proto protoreflect.FileDescriptor
@@ -6644,7 +6772,15 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12\x14\n" +
 	"\x05relay\x18\x03 \x01(\tR\x05relay\",\n" +
 	"\x11ExportKeyResponse\x12\x17\n" +
-	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\"\xa1\x01\n" +
+	"\x04file\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04file\"\x83\x01\n" +
+	"\x14TransferCoinsRequest\x12\x14\n" +
+	"\x05relay\x18\x01 \x01(\tR\x05relay\x12\x19\n" +
+	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\x12\x16\n" +
+	"\x06amount\x18\x05 \x01(\tR\x06amount\"B\n" +
+	"\x15TransferCoinsResponse\x12)\n" +
+	"\x10transaction_hash\x18\x01 \x01(\tR\x0ftransactionHash\"\xa1\x01\n" +
 	"\x06Bridge\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x15\n" +
 	"\x03url\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03url\x129\n" +
@@ -6736,7 +6872,7 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xca\x16\n" +
+	"ROLE_ADMIN\x10\x032\xa4\x17\n" +
 	"\vNodeService\x12T\n" +
 	"\n" +
 	"NodeStatus\x12\x1f.loop.node.v1.NodeStatusRequest\x1a .loop.node.v1.NodeStatusResponse\"\x03\x90\x02\x01\x12N\n" +
@@ -6765,7 +6901,8 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\x0eListSignatures\x12#.loop.node.v1.ListSignaturesRequest\x1a$.loop.node.v1.ListSignaturesResponse\"\x03\x90\x02\x01\x12L\n" +
 	"\tCreateKey\x12\x1e.loop.node.v1.CreateKeyRequest\x1a\x1f.loop.node.v1.CreateKeyResponse\x12L\n" +
 	"\tImportKey\x12\x1e.loop.node.v1.ImportKeyRequest\x1a\x1f.loop.node.v1.ImportKeyResponse\x12L\n" +
-	"\tExportKey\x12\x1e.loop.node.v1.ExportKeyRequest\x1a\x1f.loop.node.v1.ExportKeyResponse\x12L\n" +
+	"\tExportKey\x12\x1e.loop.node.v1.ExportKeyRequest\x1a\x1f.loop.node.v1.ExportKeyResponse\x12X\n" +
+	"\rTransferCoins\x12\".loop.node.v1.TransferCoinsRequest\x1a#.loop.node.v1.TransferCoinsResponse\x12L\n" +
 	"\tAddBridge\x12\x1e.loop.node.v1.AddBridgeRequest\x1a\x1f.loop.node.v1.AddBridgeResponse\x12U\n" +
 	"\fUpdateBridge\x12!.loop.node.v1.UpdateBridgeRequest\x1a\".loop.node.v1.UpdateBridgeResponse\x12W\n" +
 	"\vListBridges\x12 .loop.node.v1.ListBridgesRequest\x1a!.loop.node.v1.ListBridgesResponse\"\x03\x90\x02\x01\x12Z\n" +
@@ -6790,7 +6927,7 @@ func file_loop_node_v1_node_proto_rawDescGZIP() []byte {
 }
 
 var file_loop_node_v1_node_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 93)
+var file_loop_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 95)
 var file_loop_node_v1_node_proto_goTypes = []any{
 	(State)(0),                       // 0: loop.node.v1.State
 	(Severity)(0),                    // 1: loop.node.v1.Severity
@@ -6874,122 +7011,124 @@ var file_loop_node_v1_node_proto_goTypes = []any{
 	(*ImportKeyResponse)(nil),        // 79: loop.node.v1.ImportKeyResponse
 	(*ExportKeyRequest)(nil),         // 80: loop.node.v1.ExportKeyRequest
 	(*ExportKeyResponse)(nil),        // 81: loop.node.v1.ExportKeyResponse
-	(*Bridge)(nil),                   // 82: loop.node.v1.Bridge
-	(*AddBridgeRequest)(nil),         // 83: loop.node.v1.AddBridgeRequest
-	(*AddBridgeResponse)(nil),        // 84: loop.node.v1.AddBridgeResponse
-	(*UpdateBridgeRequest)(nil),      // 85: loop.node.v1.UpdateBridgeRequest
-	(*UpdateBridgeResponse)(nil),     // 86: loop.node.v1.UpdateBridgeResponse
-	(*ListBridgesRequest)(nil),       // 87: loop.node.v1.ListBridgesRequest
-	(*ListBridgesResponse)(nil),      // 88: loop.node.v1.ListBridgesResponse
-	(*RevealBridgeRequest)(nil),      // 89: loop.node.v1.RevealBridgeRequest
-	(*RevealBridgeResponse)(nil),     // 90: loop.node.v1.RevealBridgeResponse
-	(*RemoveBridgeRequest)(nil),      // 91: loop.node.v1.RemoveBridgeRequest
-	(*RemoveBridgeResponse)(nil),     // 92: loop.node.v1.RemoveBridgeResponse
-	(*TokenWanted)(nil),              // 93: loop.node.v1.TokenWanted
-	(*Token)(nil),                    // 94: loop.node.v1.Token
-	(*CreateTokenRequest)(nil),       // 95: loop.node.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),      // 96: loop.node.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),        // 97: loop.node.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),       // 98: loop.node.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),       // 99: loop.node.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),      // 100: loop.node.v1.RevokeTokenResponse
-	(*timestamppb.Timestamp)(nil),    // 101: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),      // 102: google.protobuf.Duration
-	(*v1.BigInt)(nil),                // 103: loop.plugin.v1.BigInt
-	(*v11.ReportTimestamp)(nil),      // 104: loop.reporting.v1.ReportTimestamp
+	(*TransferCoinsRequest)(nil),     // 82: loop.node.v1.TransferCoinsRequest
+	(*TransferCoinsResponse)(nil),    // 83: loop.node.v1.TransferCoinsResponse
+	(*Bridge)(nil),                   // 84: loop.node.v1.Bridge
+	(*AddBridgeRequest)(nil),         // 85: loop.node.v1.AddBridgeRequest
+	(*AddBridgeResponse)(nil),        // 86: loop.node.v1.AddBridgeResponse
+	(*UpdateBridgeRequest)(nil),      // 87: loop.node.v1.UpdateBridgeRequest
+	(*UpdateBridgeResponse)(nil),     // 88: loop.node.v1.UpdateBridgeResponse
+	(*ListBridgesRequest)(nil),       // 89: loop.node.v1.ListBridgesRequest
+	(*ListBridgesResponse)(nil),      // 90: loop.node.v1.ListBridgesResponse
+	(*RevealBridgeRequest)(nil),      // 91: loop.node.v1.RevealBridgeRequest
+	(*RevealBridgeResponse)(nil),     // 92: loop.node.v1.RevealBridgeResponse
+	(*RemoveBridgeRequest)(nil),      // 93: loop.node.v1.RemoveBridgeRequest
+	(*RemoveBridgeResponse)(nil),     // 94: loop.node.v1.RemoveBridgeResponse
+	(*TokenWanted)(nil),              // 95: loop.node.v1.TokenWanted
+	(*Token)(nil),                    // 96: loop.node.v1.Token
+	(*CreateTokenRequest)(nil),       // 97: loop.node.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),      // 98: loop.node.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),        // 99: loop.node.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),       // 100: loop.node.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),       // 101: loop.node.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),      // 102: loop.node.v1.RevokeTokenResponse
+	(*timestamppb.Timestamp)(nil),    // 103: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),      // 104: google.protobuf.Duration
+	(*v1.BigInt)(nil),                // 105: loop.plugin.v1.BigInt
+	(*v11.ReportTimestamp)(nil),      // 106: loop.reporting.v1.ReportTimestamp
 }
 var file_loop_node_v1_node_proto_depIdxs = []int32{
-	101, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
+	103, // 0: loop.node.v1.NodeStatusResponse.started_at:type_name -> google.protobuf.Timestamp
 	10,  // 1: loop.node.v1.NodeStatusResponse.checks:type_name -> loop.node.v1.HealthCheck
 	0,   // 2: loop.node.v1.HealthCheck.state:type_name -> loop.node.v1.State
-	101, // 3: loop.node.v1.HealthCheck.since:type_name -> google.protobuf.Timestamp
+	103, // 3: loop.node.v1.HealthCheck.since:type_name -> google.protobuf.Timestamp
 	13,  // 4: loop.node.v1.ListChainsResponse.chains:type_name -> loop.node.v1.Chain
 	0,   // 5: loop.node.v1.Chain.state:type_name -> loop.node.v1.State
-	101, // 6: loop.node.v1.Chain.state_since:type_name -> google.protobuf.Timestamp
+	103, // 6: loop.node.v1.Chain.state_since:type_name -> google.protobuf.Timestamp
 	14,  // 7: loop.node.v1.Chain.nodes:type_name -> loop.node.v1.RpcNode
 	15,  // 8: loop.node.v1.Chain.accounts:type_name -> loop.node.v1.ChainAccount
-	102, // 9: loop.node.v1.RpcNode.latency:type_name -> google.protobuf.Duration
-	103, // 10: loop.node.v1.ChainAccount.balance:type_name -> loop.plugin.v1.BigInt
-	102, // 11: loop.node.v1.ChainAccount.oldest_waiting:type_name -> google.protobuf.Duration
+	104, // 9: loop.node.v1.RpcNode.latency:type_name -> google.protobuf.Duration
+	105, // 10: loop.node.v1.ChainAccount.balance:type_name -> loop.plugin.v1.BigInt
+	104, // 11: loop.node.v1.ChainAccount.oldest_waiting:type_name -> google.protobuf.Duration
 	18,  // 12: loop.node.v1.DiagnoseResponse.findings:type_name -> loop.node.v1.Finding
 	1,   // 13: loop.node.v1.Finding.severity:type_name -> loop.node.v1.Severity
 	29,  // 14: loop.node.v1.ListPluginsResponse.plugins:type_name -> loop.node.v1.PluginStatus
 	29,  // 15: loop.node.v1.RestartPluginResponse.plugin:type_name -> loop.node.v1.PluginStatus
 	2,   // 16: loop.node.v1.PluginStatus.state:type_name -> loop.node.v1.PluginState
-	101, // 17: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
+	103, // 17: loop.node.v1.PluginStatus.ready_at:type_name -> google.protobuf.Timestamp
 	33,  // 18: loop.node.v1.PluginStatus.objects:type_name -> loop.node.v1.ObjectStatus
 	32,  // 19: loop.node.v1.PluginStatus.files:type_name -> loop.node.v1.PluginFile
 	31,  // 20: loop.node.v1.PluginStatus.standby:type_name -> loop.node.v1.StandbyStatus
 	30,  // 21: loop.node.v1.PluginStatus.start:type_name -> loop.node.v1.StartStep
 	10,  // 22: loop.node.v1.PluginStatus.health:type_name -> loop.node.v1.HealthCheck
-	102, // 23: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
+	104, // 23: loop.node.v1.StartStep.took:type_name -> google.protobuf.Duration
 	3,   // 24: loop.node.v1.ObjectStatus.state:type_name -> loop.node.v1.ObjectState
-	101, // 25: loop.node.v1.WatchPluginLogResponse.at:type_name -> google.protobuf.Timestamp
+	103, // 25: loop.node.v1.WatchPluginLogResponse.at:type_name -> google.protobuf.Timestamp
 	43,  // 26: loop.node.v1.AddJobResponse.job:type_name -> loop.node.v1.Job
 	40,  // 27: loop.node.v1.AddJobResponse.warnings:type_name -> loop.node.v1.Problem
 	40,  // 28: loop.node.v1.ValidateJobResponse.problems:type_name -> loop.node.v1.Problem
 	40,  // 29: loop.node.v1.ValidateJobResponse.warnings:type_name -> loop.node.v1.Problem
 	43,  // 30: loop.node.v1.ListJobsResponse.jobs:type_name -> loop.node.v1.Job
-	101, // 31: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
+	103, // 31: loop.node.v1.Job.created_at:type_name -> google.protobuf.Timestamp
 	4,   // 32: loop.node.v1.Job.state:type_name -> loop.node.v1.JobState
 	44,  // 33: loop.node.v1.Job.errors:type_name -> loop.node.v1.JobError
-	101, // 34: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
-	101, // 35: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
-	101, // 36: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
+	103, // 34: loop.node.v1.Job.state_since:type_name -> google.protobuf.Timestamp
+	103, // 35: loop.node.v1.JobError.last_at:type_name -> google.protobuf.Timestamp
+	103, // 36: loop.node.v1.JobError.first_at:type_name -> google.protobuf.Timestamp
 	44,  // 37: loop.node.v1.ListJobErrorsResponse.errors:type_name -> loop.node.v1.JobError
 	43,  // 38: loop.node.v1.ShowJobResponse.job:type_name -> loop.node.v1.Job
 	49,  // 39: loop.node.v1.ShowJobResponse.peers:type_name -> loop.node.v1.Peer
 	66,  // 40: loop.node.v1.ShowJobResponse.rounds:type_name -> loop.node.v1.RoundObservation
 	50,  // 41: loop.node.v1.ShowJobResponse.contract_answer:type_name -> loop.node.v1.ContractAnswer
 	15,  // 42: loop.node.v1.ShowJobResponse.account:type_name -> loop.node.v1.ChainAccount
-	101, // 43: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
-	104, // 44: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	103, // 45: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
-	101, // 46: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
+	103, // 43: loop.node.v1.Peer.heard_at:type_name -> google.protobuf.Timestamp
+	106, // 44: loop.node.v1.ContractAnswer.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	105, // 45: loop.node.v1.ContractAnswer.answer:type_name -> loop.plugin.v1.BigInt
+	103, // 46: loop.node.v1.ContractAnswer.transmitted_at:type_name -> google.protobuf.Timestamp
 	57,  // 47: loop.node.v1.ListRunsResponse.runs:type_name -> loop.node.v1.Run
 	57,  // 48: loop.node.v1.GetRunResponse.run:type_name -> loop.node.v1.Run
 	57,  // 49: loop.node.v1.WatchRunsResponse.run:type_name -> loop.node.v1.Run
-	104, // 50: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	101, // 51: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
-	102, // 52: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
+	106, // 50: loop.node.v1.Run.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	103, // 51: loop.node.v1.Run.started_at:type_name -> google.protobuf.Timestamp
+	104, // 52: loop.node.v1.Run.took:type_name -> google.protobuf.Duration
 	58,  // 53: loop.node.v1.Run.tasks:type_name -> loop.node.v1.RunTask
 	59,  // 54: loop.node.v1.RunTask.inputs:type_name -> loop.node.v1.RunInput
-	102, // 55: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
+	104, // 55: loop.node.v1.RunTask.took:type_name -> google.protobuf.Duration
 	43,  // 56: loop.node.v1.RevealJobResponse.job:type_name -> loop.node.v1.Job
 	66,  // 57: loop.node.v1.ListObservationsResponse.observations:type_name -> loop.node.v1.RoundObservation
-	104, // 58: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
-	103, // 59: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
-	103, // 60: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
-	103, // 61: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
-	101, // 62: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
-	102, // 63: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
-	103, // 64: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
-	101, // 65: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
+	106, // 58: loop.node.v1.RoundObservation.timestamp:type_name -> loop.reporting.v1.ReportTimestamp
+	105, // 59: loop.node.v1.RoundObservation.value:type_name -> loop.plugin.v1.BigInt
+	105, // 60: loop.node.v1.RoundObservation.juels_per_fee_coin:type_name -> loop.plugin.v1.BigInt
+	105, // 61: loop.node.v1.RoundObservation.gas_price_subunits:type_name -> loop.plugin.v1.BigInt
+	103, // 62: loop.node.v1.RoundObservation.observed_at:type_name -> google.protobuf.Timestamp
+	104, // 63: loop.node.v1.RoundObservation.took:type_name -> google.protobuf.Duration
+	105, // 64: loop.node.v1.RoundObservation.answer:type_name -> loop.plugin.v1.BigInt
+	103, // 65: loop.node.v1.RoundObservation.sent_at:type_name -> google.protobuf.Timestamp
 	5,   // 66: loop.node.v1.WatchRoundsResponse.event:type_name -> loop.node.v1.RoundEvent
 	66,  // 67: loop.node.v1.WatchRoundsResponse.round:type_name -> loop.node.v1.RoundObservation
-	101, // 68: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
+	103, // 68: loop.node.v1.WatchRoundsResponse.at:type_name -> google.protobuf.Timestamp
 	71,  // 69: loop.node.v1.ListKeysResponse.keys:type_name -> loop.node.v1.Key
 	6,   // 70: loop.node.v1.Key.kind:type_name -> loop.node.v1.KeyKind
 	72,  // 71: loop.node.v1.Key.ocr2:type_name -> loop.node.v1.Ocr2PublicKeys
 	75,  // 72: loop.node.v1.ListSignaturesResponse.signatures:type_name -> loop.node.v1.Signature
-	101, // 73: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
+	103, // 73: loop.node.v1.Signature.at:type_name -> google.protobuf.Timestamp
 	6,   // 74: loop.node.v1.CreateKeyRequest.kind:type_name -> loop.node.v1.KeyKind
 	71,  // 75: loop.node.v1.CreateKeyResponse.key:type_name -> loop.node.v1.Key
 	71,  // 76: loop.node.v1.ImportKeyResponse.key:type_name -> loop.node.v1.Key
-	101, // 77: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
+	103, // 77: loop.node.v1.Bridge.created_at:type_name -> google.protobuf.Timestamp
 	10,  // 78: loop.node.v1.Bridge.health:type_name -> loop.node.v1.HealthCheck
-	82,  // 79: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	82,  // 80: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	82,  // 81: loop.node.v1.UpdateBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
-	82,  // 82: loop.node.v1.UpdateBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	82,  // 83: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
-	82,  // 84: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
-	101, // 85: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
+	84,  // 79: loop.node.v1.AddBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	84,  // 80: loop.node.v1.AddBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	84,  // 81: loop.node.v1.UpdateBridgeRequest.bridge:type_name -> loop.node.v1.Bridge
+	84,  // 82: loop.node.v1.UpdateBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	84,  // 83: loop.node.v1.ListBridgesResponse.bridges:type_name -> loop.node.v1.Bridge
+	84,  // 84: loop.node.v1.RevealBridgeResponse.bridge:type_name -> loop.node.v1.Bridge
+	103, // 85: loop.node.v1.TokenWanted.started_at:type_name -> google.protobuf.Timestamp
 	7,   // 86: loop.node.v1.Token.role:type_name -> loop.node.v1.Role
-	101, // 87: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
+	103, // 87: loop.node.v1.Token.created_at:type_name -> google.protobuf.Timestamp
 	7,   // 88: loop.node.v1.CreateTokenRequest.role:type_name -> loop.node.v1.Role
-	94,  // 89: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
-	94,  // 90: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
+	96,  // 89: loop.node.v1.CreateTokenResponse.token:type_name -> loop.node.v1.Token
+	96,  // 90: loop.node.v1.ListTokensResponse.tokens:type_name -> loop.node.v1.Token
 	8,   // 91: loop.node.v1.NodeService.NodeStatus:input_type -> loop.node.v1.NodeStatusRequest
 	16,  // 92: loop.node.v1.NodeService.Diagnose:input_type -> loop.node.v1.DiagnoseRequest
 	19,  // 93: loop.node.v1.NodeService.Reload:input_type -> loop.node.v1.ReloadRequest
@@ -7016,50 +7155,52 @@ var file_loop_node_v1_node_proto_depIdxs = []int32{
 	76,  // 114: loop.node.v1.NodeService.CreateKey:input_type -> loop.node.v1.CreateKeyRequest
 	78,  // 115: loop.node.v1.NodeService.ImportKey:input_type -> loop.node.v1.ImportKeyRequest
 	80,  // 116: loop.node.v1.NodeService.ExportKey:input_type -> loop.node.v1.ExportKeyRequest
-	83,  // 117: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
-	85,  // 118: loop.node.v1.NodeService.UpdateBridge:input_type -> loop.node.v1.UpdateBridgeRequest
-	87,  // 119: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
-	89,  // 120: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
-	91,  // 121: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
-	95,  // 122: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
-	97,  // 123: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
-	99,  // 124: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
-	9,   // 125: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
-	17,  // 126: loop.node.v1.NodeService.Diagnose:output_type -> loop.node.v1.DiagnoseResponse
-	20,  // 127: loop.node.v1.NodeService.Reload:output_type -> loop.node.v1.ReloadResponse
-	22,  // 128: loop.node.v1.NodeService.GetLogLevel:output_type -> loop.node.v1.GetLogLevelResponse
-	24,  // 129: loop.node.v1.NodeService.SetLogLevel:output_type -> loop.node.v1.SetLogLevelResponse
-	26,  // 130: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
-	12,  // 131: loop.node.v1.NodeService.ListChains:output_type -> loop.node.v1.ListChainsResponse
-	28,  // 132: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
-	35,  // 133: loop.node.v1.NodeService.WatchPluginLog:output_type -> loop.node.v1.WatchPluginLogResponse
-	37,  // 134: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
-	39,  // 135: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
-	42,  // 136: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
-	61,  // 137: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
-	63,  // 138: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
-	65,  // 139: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
-	68,  // 140: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
-	48,  // 141: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
-	52,  // 142: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
-	54,  // 143: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
-	56,  // 144: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
-	46,  // 145: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
-	70,  // 146: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
-	74,  // 147: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
-	77,  // 148: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
-	79,  // 149: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
-	81,  // 150: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
-	84,  // 151: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
-	86,  // 152: loop.node.v1.NodeService.UpdateBridge:output_type -> loop.node.v1.UpdateBridgeResponse
-	88,  // 153: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
-	90,  // 154: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
-	92,  // 155: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
-	96,  // 156: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
-	98,  // 157: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
-	100, // 158: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
-	125, // [125:159] is the sub-list for method output_type
-	91,  // [91:125] is the sub-list for method input_type
+	82,  // 117: loop.node.v1.NodeService.TransferCoins:input_type -> loop.node.v1.TransferCoinsRequest
+	85,  // 118: loop.node.v1.NodeService.AddBridge:input_type -> loop.node.v1.AddBridgeRequest
+	87,  // 119: loop.node.v1.NodeService.UpdateBridge:input_type -> loop.node.v1.UpdateBridgeRequest
+	89,  // 120: loop.node.v1.NodeService.ListBridges:input_type -> loop.node.v1.ListBridgesRequest
+	91,  // 121: loop.node.v1.NodeService.RevealBridge:input_type -> loop.node.v1.RevealBridgeRequest
+	93,  // 122: loop.node.v1.NodeService.RemoveBridge:input_type -> loop.node.v1.RemoveBridgeRequest
+	97,  // 123: loop.node.v1.NodeService.CreateToken:input_type -> loop.node.v1.CreateTokenRequest
+	99,  // 124: loop.node.v1.NodeService.ListTokens:input_type -> loop.node.v1.ListTokensRequest
+	101, // 125: loop.node.v1.NodeService.RevokeToken:input_type -> loop.node.v1.RevokeTokenRequest
+	9,   // 126: loop.node.v1.NodeService.NodeStatus:output_type -> loop.node.v1.NodeStatusResponse
+	17,  // 127: loop.node.v1.NodeService.Diagnose:output_type -> loop.node.v1.DiagnoseResponse
+	20,  // 128: loop.node.v1.NodeService.Reload:output_type -> loop.node.v1.ReloadResponse
+	22,  // 129: loop.node.v1.NodeService.GetLogLevel:output_type -> loop.node.v1.GetLogLevelResponse
+	24,  // 130: loop.node.v1.NodeService.SetLogLevel:output_type -> loop.node.v1.SetLogLevelResponse
+	26,  // 131: loop.node.v1.NodeService.ListPlugins:output_type -> loop.node.v1.ListPluginsResponse
+	12,  // 132: loop.node.v1.NodeService.ListChains:output_type -> loop.node.v1.ListChainsResponse
+	28,  // 133: loop.node.v1.NodeService.RestartPlugin:output_type -> loop.node.v1.RestartPluginResponse
+	35,  // 134: loop.node.v1.NodeService.WatchPluginLog:output_type -> loop.node.v1.WatchPluginLogResponse
+	37,  // 135: loop.node.v1.NodeService.AddJob:output_type -> loop.node.v1.AddJobResponse
+	39,  // 136: loop.node.v1.NodeService.ValidateJob:output_type -> loop.node.v1.ValidateJobResponse
+	42,  // 137: loop.node.v1.NodeService.ListJobs:output_type -> loop.node.v1.ListJobsResponse
+	61,  // 138: loop.node.v1.NodeService.RevealJob:output_type -> loop.node.v1.RevealJobResponse
+	63,  // 139: loop.node.v1.NodeService.RemoveJob:output_type -> loop.node.v1.RemoveJobResponse
+	65,  // 140: loop.node.v1.NodeService.ListObservations:output_type -> loop.node.v1.ListObservationsResponse
+	68,  // 141: loop.node.v1.NodeService.WatchRounds:output_type -> loop.node.v1.WatchRoundsResponse
+	48,  // 142: loop.node.v1.NodeService.ShowJob:output_type -> loop.node.v1.ShowJobResponse
+	52,  // 143: loop.node.v1.NodeService.ListRuns:output_type -> loop.node.v1.ListRunsResponse
+	54,  // 144: loop.node.v1.NodeService.GetRun:output_type -> loop.node.v1.GetRunResponse
+	56,  // 145: loop.node.v1.NodeService.WatchRuns:output_type -> loop.node.v1.WatchRunsResponse
+	46,  // 146: loop.node.v1.NodeService.ListJobErrors:output_type -> loop.node.v1.ListJobErrorsResponse
+	70,  // 147: loop.node.v1.NodeService.ListKeys:output_type -> loop.node.v1.ListKeysResponse
+	74,  // 148: loop.node.v1.NodeService.ListSignatures:output_type -> loop.node.v1.ListSignaturesResponse
+	77,  // 149: loop.node.v1.NodeService.CreateKey:output_type -> loop.node.v1.CreateKeyResponse
+	79,  // 150: loop.node.v1.NodeService.ImportKey:output_type -> loop.node.v1.ImportKeyResponse
+	81,  // 151: loop.node.v1.NodeService.ExportKey:output_type -> loop.node.v1.ExportKeyResponse
+	83,  // 152: loop.node.v1.NodeService.TransferCoins:output_type -> loop.node.v1.TransferCoinsResponse
+	86,  // 153: loop.node.v1.NodeService.AddBridge:output_type -> loop.node.v1.AddBridgeResponse
+	88,  // 154: loop.node.v1.NodeService.UpdateBridge:output_type -> loop.node.v1.UpdateBridgeResponse
+	90,  // 155: loop.node.v1.NodeService.ListBridges:output_type -> loop.node.v1.ListBridgesResponse
+	92,  // 156: loop.node.v1.NodeService.RevealBridge:output_type -> loop.node.v1.RevealBridgeResponse
+	94,  // 157: loop.node.v1.NodeService.RemoveBridge:output_type -> loop.node.v1.RemoveBridgeResponse
+	98,  // 158: loop.node.v1.NodeService.CreateToken:output_type -> loop.node.v1.CreateTokenResponse
+	100, // 159: loop.node.v1.NodeService.ListTokens:output_type -> loop.node.v1.ListTokensResponse
+	102, // 160: loop.node.v1.NodeService.RevokeToken:output_type -> loop.node.v1.RevokeTokenResponse
+	126, // [126:161] is the sub-list for method output_type
+	91,  // [91:126] is the sub-list for method input_type
 	91,  // [91:91] is the sub-list for extension type_name
 	91,  // [91:91] is the sub-list for extension extendee
 	0,   // [0:91] is the sub-list for field type_name
@@ -7077,7 +7218,7 @@ func file_loop_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_loop_node_v1_node_proto_rawDesc), len(file_loop_node_v1_node_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   93,
+			NumMessages:   95,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

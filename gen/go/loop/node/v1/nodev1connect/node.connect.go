@@ -91,6 +91,9 @@ const (
 	NodeServiceImportKeyProcedure = "/loop.node.v1.NodeService/ImportKey"
 	// NodeServiceExportKeyProcedure is the fully-qualified name of the NodeService's ExportKey RPC.
 	NodeServiceExportKeyProcedure = "/loop.node.v1.NodeService/ExportKey"
+	// NodeServiceTransferCoinsProcedure is the fully-qualified name of the NodeService's TransferCoins
+	// RPC.
+	NodeServiceTransferCoinsProcedure = "/loop.node.v1.NodeService/TransferCoins"
 	// NodeServiceAddBridgeProcedure is the fully-qualified name of the NodeService's AddBridge RPC.
 	NodeServiceAddBridgeProcedure = "/loop.node.v1.NodeService/AddBridge"
 	// NodeServiceUpdateBridgeProcedure is the fully-qualified name of the NodeService's UpdateBridge
@@ -222,6 +225,14 @@ type NodeServiceClient interface {
 	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
 	// names neither), FAILED_PRECONDITION (the node's configuration does not allow exports).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
+	// TransferCoins, for the role ADMIN, has a chain's relayer move coins of one of the node's accounts. The node signs that
+	// transfer, and no other: of this amount, to this account, once. It has a line in the audit.
+	//
+	// Errors: INVALID_ARGUMENT (a relay or chain that the node does not have, an amount or an account), NOT_FOUND (no key of
+	// the chain for from), FAILED_PRECONDITION (the balance is too small), UNIMPLEMENTED (the relayer moves no coins),
+	// UNAVAILABLE, DEADLINE_EXCEEDED (the relayer or the chain does not answer: whether it was sent is unknown until the chain
+	// tells).
+	TransferCoins(context.Context, *v1.TransferCoinsRequest) (*v1.TransferCoinsResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
@@ -440,6 +451,12 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(nodeServiceMethods.ByName("ExportKey")),
 			connect.WithClientOptions(opts...),
 		),
+		transferCoins: connect.NewClient[v1.TransferCoinsRequest, v1.TransferCoinsResponse](
+			httpClient,
+			baseURL+NodeServiceTransferCoinsProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("TransferCoins")),
+			connect.WithClientOptions(opts...),
+		),
 		addBridge: connect.NewClient[v1.AddBridgeRequest, v1.AddBridgeResponse](
 			httpClient,
 			baseURL+NodeServiceAddBridgeProcedure,
@@ -522,6 +539,7 @@ type nodeServiceClient struct {
 	createKey        *connect.Client[v1.CreateKeyRequest, v1.CreateKeyResponse]
 	importKey        *connect.Client[v1.ImportKeyRequest, v1.ImportKeyResponse]
 	exportKey        *connect.Client[v1.ExportKeyRequest, v1.ExportKeyResponse]
+	transferCoins    *connect.Client[v1.TransferCoinsRequest, v1.TransferCoinsResponse]
 	addBridge        *connect.Client[v1.AddBridgeRequest, v1.AddBridgeResponse]
 	updateBridge     *connect.Client[v1.UpdateBridgeRequest, v1.UpdateBridgeResponse]
 	listBridges      *connect.Client[v1.ListBridgesRequest, v1.ListBridgesResponse]
@@ -754,6 +772,15 @@ func (c *nodeServiceClient) ExportKey(ctx context.Context, req *v1.ExportKeyRequ
 	return nil, err
 }
 
+// TransferCoins calls loop.node.v1.NodeService.TransferCoins.
+func (c *nodeServiceClient) TransferCoins(ctx context.Context, req *v1.TransferCoinsRequest) (*v1.TransferCoinsResponse, error) {
+	response, err := c.transferCoins.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AddBridge calls loop.node.v1.NodeService.AddBridge.
 func (c *nodeServiceClient) AddBridge(ctx context.Context, req *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error) {
 	response, err := c.addBridge.CallUnary(ctx, connect.NewRequest(req))
@@ -936,6 +963,14 @@ type NodeServiceHandler interface {
 	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
 	// names neither), FAILED_PRECONDITION (the node's configuration does not allow exports).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
+	// TransferCoins, for the role ADMIN, has a chain's relayer move coins of one of the node's accounts. The node signs that
+	// transfer, and no other: of this amount, to this account, once. It has a line in the audit.
+	//
+	// Errors: INVALID_ARGUMENT (a relay or chain that the node does not have, an amount or an account), NOT_FOUND (no key of
+	// the chain for from), FAILED_PRECONDITION (the balance is too small), UNIMPLEMENTED (the relayer moves no coins),
+	// UNAVAILABLE, DEADLINE_EXCEEDED (the relayer or the chain does not answer: whether it was sent is unknown until the chain
+	// tells).
+	TransferCoins(context.Context, *v1.TransferCoinsRequest) (*v1.TransferCoinsResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
 	// Errors: INVALID_ARGUMENT (a name or URL), ALREADY_EXISTS.
@@ -1150,6 +1185,12 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(nodeServiceMethods.ByName("ExportKey")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceTransferCoinsHandler := connect.NewUnaryHandlerSimple(
+		NodeServiceTransferCoinsProcedure,
+		svc.TransferCoins,
+		connect.WithSchema(nodeServiceMethods.ByName("TransferCoins")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceAddBridgeHandler := connect.NewUnaryHandlerSimple(
 		NodeServiceAddBridgeProcedure,
 		svc.AddBridge,
@@ -1255,6 +1296,8 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceImportKeyHandler.ServeHTTP(w, r)
 		case NodeServiceExportKeyProcedure:
 			nodeServiceExportKeyHandler.ServeHTTP(w, r)
+		case NodeServiceTransferCoinsProcedure:
+			nodeServiceTransferCoinsHandler.ServeHTTP(w, r)
 		case NodeServiceAddBridgeProcedure:
 			nodeServiceAddBridgeHandler.ServeHTTP(w, r)
 		case NodeServiceUpdateBridgeProcedure:
@@ -1382,6 +1425,10 @@ func (UnimplementedNodeServiceHandler) ImportKey(context.Context, *v1.ImportKeyR
 
 func (UnimplementedNodeServiceHandler) ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.ExportKey is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) TransferCoins(context.Context, *v1.TransferCoinsRequest) (*v1.TransferCoinsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("loop.node.v1.NodeService.TransferCoins is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) AddBridge(context.Context, *v1.AddBridgeRequest) (*v1.AddBridgeResponse, error) {
