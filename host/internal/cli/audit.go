@@ -14,13 +14,13 @@ import (
 func (c *command) auditKeys() *cobra.Command {
 	var request nodev1.ListSignaturesRequest
 	cmd := &cobra.Command{
-		Use: "audit [KEY]", Short: "List what relayers had signed and were refused, newest first",
+		Use: "audit [KEY]", Short: "List the transactions that relayers asked the node to sign, newest first",
 		Args:              atMostOne("an account's key"),
 		ValidArgsFunction: c.complete(keyIDs),
-		Long: "audit lists the transactions that relayers asked the node to sign, of one account's key or of all: when,\n" +
-			"which plugin and for which job, what it was, and why it was refused if it was. The node keeps the newest\n" +
-			"10000 of each account that it signed, and as many that it refused. --json has the token of the next page,\n" +
-			"for --page.",
+		Long: "audit lists the transactions that relayers asked the node to sign, for one account or for all:\n" +
+			"when, by which plugin, for which job, what it was, and if it was refused, why. For each account\n" +
+			"the node keeps the newest 10000 that it signed and the newest 10000 that it refused. --json has\n" +
+			"the token of the next page, for --page.",
 		Example: "  loop keys audit --refused",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -34,7 +34,7 @@ func (c *command) auditKeys() *cobra.Command {
 			return c.show(r, func(w io.Writer) { signatureTable(w, r.GetSignatures()) })
 		},
 	}
-	cmd.Flags().BoolVar(&request.Refused, "refused", false, "leave out what was signed")
+	cmd.Flags().BoolVar(&request.Refused, "refused", false, "list only what was refused")
 	cmd.Flags().Uint32Var(&request.PageSize, "limit", 100, "how many to list, at most 1000")
 	cmd.Flags().StringVar(&request.PageToken, "page", "", "the nextPageToken of the page before")
 	return cmd

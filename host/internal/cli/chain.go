@@ -21,11 +21,9 @@ func (c *command) chains() *cobra.Command {
 		Use: "list [CHAIN]", Short: "List the chains with their state, RPC nodes and accounts",
 		Args:              atMostOne("a chain's id"),
 		ValidArgsFunction: c.complete(chainIDs),
-		Long: "list has a line for each chain of each relayer's process, then one for each RPC node and for each " +
-			"account that\n" +
-			"transmits. With CHAIN it has those of the chains with that id alone. A latency is that of the newest call that " +
-			"was\n" +
-			"answered.",
+		Long: "list has a line for each chain of each relayer's process, then one for each RPC node and one for\n" +
+			"each account that transmits. With CHAIN it has only those of the chains with that id. A latency\n" +
+			"is that of the newest answered call.",
 		Example: "  loop chains list\n  loop chains list 1\n  loop chains list --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			type method = func(context.Context, *nodev1.ListChainsRequest) (*nodev1.ListChainsResponse, error)

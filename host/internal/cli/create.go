@@ -14,7 +14,7 @@ import (
 func (c *command) create() *cobra.Command {
 	s := scaffold.Settings{Version: build.Version()}
 	plugin := &cobra.Command{
-		Use: "plugin NAME", Short: "Write a plugin that builds and keeps the contract as it is", Args: one("a plugin's name"),
+		Use: "plugin NAME", Short: "Write a plugin that builds and conforms to the contract", Args: one("a plugin's name"),
 		Example: "  loop new plugin twap --kind product --lang go",
 		RunE: func(_ *cobra.Command, args []string) error {
 			s.Name = args[0]

@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 )
 
 // TestCommandsOfDocuments holds that every command of loop that a document names is there.
@@ -40,6 +42,31 @@ func TestCommandsOfDocuments(t *testing.T) {
 	}
 	if found < 50 {
 		t.Errorf("found %d commands; the pattern has lost them", found)
+	}
+}
+
+// TestHelpFitsATerminal holds that no line of any command's help is wider than a terminal beside another one.
+func TestHelpFitsATerminal(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		seen++
+		for line := range strings.Lines(c.Long + "\n" + c.UsageString()) {
+			if utf8.RuneCountInString(line) > 101 {
+				t.Errorf("a line of the help of %s is wider than 100 columns: %s", c.CommandPath(), line)
+			}
+		}
+		if c.Name() == "completion" {
+			return // cobra's own
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(rootCommand(Streams{}))
+	if seen < 40 {
+		t.Errorf("saw %d commands", seen)
 	}
 }
 

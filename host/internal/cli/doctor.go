@@ -22,12 +22,11 @@ func (c *command) doctor() *cobra.Command {
 	var file string
 	var all bool
 	cmd := &cobra.Command{
-		Use: "doctor", Short: "Look for what is wrong with a node and what it leans on, and say what to do", Args: none,
-		Long: "doctor asks the node that runs for all that it knows: its configuration, plugins, chains and funds, " +
-			"what each job\n" +
-			"does and whom it hears, the times of its contract, clocks, bridges and disks. Where no node answers and none " +
-			"was named, it\n" +
-			"looks at what needs none, as loop node check does, and lists the rest. It exits with 1 if something failed.",
+		Use: "doctor", Short: "Look for problems of a node and of what it depends on, and say what to do", Args: none,
+		Long: "doctor asks a running node for all that it knows: its configuration, plugins, chains and funds,\n" +
+			"what each job does and which peers it hears, the times of its contract, clocks, bridges and disks.\n" +
+			"If no node answers and none was named, it checks what needs none, as loop node check does, and\n" +
+			"lists the rest. It exits with 1 if a check fails.",
 		Example: "  loop doctor\n  loop doctor --all\n  loop doctor --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -43,7 +42,7 @@ func (c *command) doctor() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "the node's configuration file (environment: CL_CONFIG)")
-	cmd.Flags().BoolVar(&all, "all", false, "show what is well, too")
+	cmd.Flags().BoolVar(&all, "all", false, "also show the checks that passed")
 	return cmd
 }
 
@@ -67,7 +66,7 @@ func (c *command) diagnose(ctx context.Context, file string) ([]*nodev1.Finding,
 	if err != nil {
 		for _, problem := range strings.Split(err.Error(), "\n") {
 			found = append(found, doctor.Failed(doctor.Configuration, "configuration", problem,
-				"mend it: a node does not start with it"))
+				"fix it: a node does not start with it"))
 		}
 	} else {
 		found = append(found, node.Examine(ctx, c.settings(loaded, slog.New(slog.DiscardHandler)))...)

@@ -17,14 +17,14 @@ var levels = []string{"debug", "info", "warn", "error"}
 func (c *command) logLevel() *cobra.Command {
 	return &cobra.Command{
 		Use: "log-level [LEVEL]", Short: "Show the level of a node's log, or set it until the node ends",
-		Long: "log-level shows the least level of lines in the log of a node that runs, or sets it: debug, info, warn " +
-			"or error.\n" +
-			"Plugins send the lines that they were started to send: those of a lower level come when they are restarted.",
+		Long: "log-level shows the least level of lines in the log of a running node, or sets it: debug, info,\n" +
+			"warn or error. Running plugins go on sending the levels that they were started with; lower levels\n" +
+			"come after a restart of the plugin.",
 		Example:   "  loop log-level\n  loop log-level debug",
 		ValidArgs: levels,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return fmt.Errorf("one level is wanted at most; see: %s --help", cmd.CommandPath())
+				return fmt.Errorf("give at most one level; see: %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -55,12 +55,11 @@ func (c *command) logLevel() *cobra.Command {
 
 func (c *command) reload() *cobra.Command {
 	return &cobra.Command{
-		Use: "reload", Short: "Have a node that runs read its configuration file again", Args: none,
-		Long: "reload applies the level of the log and the tables of the chains that the node has, RPC nodes and " +
-			"accounts among\n" +
-			"them: jobs on a chain that has changed begin anew. All else that has changed is named, and holds from the " +
-			"next start on.\n" +
-			"A file that is wrong changes nothing. The signal SIGHUP does the same, and the node's log says what came of it.",
+		Use: "reload", Short: "Tell a running node to read its configuration file again", Args: none,
+		Long: "reload applies the level of the log and the tables of the chains that the node has, including RPC\n" +
+			"nodes and accounts. Jobs on a chain that has changed start again. Everything else that has changed\n" +
+			"is named, and applies from the next start on. A file that is wrong changes nothing. The signal\n" +
+			"SIGHUP does the same; the node's log has the result.",
 		Example: "  loop node reload",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			type method = func(context.Context, *nodev1.ReloadRequest) (*nodev1.ReloadResponse, error)

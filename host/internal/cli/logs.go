@@ -13,11 +13,10 @@ import (
 func (c *command) pluginLogs() *cobra.Command {
 	request := &nodev1.WatchPluginLogRequest{}
 	cmd := &cobra.Command{
-		Use: "logs NAME", Short: "Show the newest lines of the log about a plugin, what it says itself among them",
+		Use: "logs NAME", Short: "Show the newest lines of the log about a plugin and from it",
 		Args: one("a plugin's name"),
-		Long: "logs shows the lines of the node's log about a plugin that the node keeps in memory: 1,000, and 256 KiB " +
-			"at most, over\n" +
-			"all generations of its process.",
+		Long: "logs shows the lines of the node's log about a plugin and from it that the node keeps in memory:\n" +
+			"at most 1,000 lines and 256 KiB, over all generations of its process.",
 		Example:           "  loop plugins logs median\n  loop plugins logs median -n 20 -f",
 		ValidArgsFunction: c.complete(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {

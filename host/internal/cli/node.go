@@ -26,17 +26,16 @@ const stopTimeout = 15 * time.Second
 func (c *command) node() *cobra.Command {
 	var file string
 	start := &cobra.Command{
-		Use: "start", Short: "Start a node and run it until it is told to end (Ctrl-C, SIGTERM)", Args: none,
+		Use: "start", Short: "Start a node and run it until Ctrl-C or SIGTERM", Args: none,
 		Example: "  loop node start\n  loop node start --config node.toml",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.start(cmd.Context(), file) },
 	}
 	check := &cobra.Command{
-		Use: "check", Short: "Start the plugins, ask every chain once and say what a node would meet", Args: none,
+		Use: "check", Short: "Start the plugins, ask every chain once, and report problems", Args: none,
 		Example: "  loop node check --config node.toml",
-		Long: "check reads the configuration, starts the plugins, connects to every RPC node and ends. It opens no " +
-			"database.\n" +
-			"It exits with 2 for a bad configuration, 3 for a plugin that does not start and 4 for a chain that nobody " +
-			"answers for.",
+		Long: "check reads the configuration, starts the plugins, connects to every RPC node and ends. It opens\n" +
+			"no database. It exits with 2 for a bad configuration, with 3 for a plugin that does not start, and\n" +
+			"with 4 for a chain of which no RPC node answers.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.check(cmd.Context(), file) },
 	}
 	for _, sub := range []*cobra.Command{start, check} {
@@ -45,10 +44,9 @@ func (c *command) node() *cobra.Command {
 	reference := &cobra.Command{
 		Use: "config", Short: "Print every key of the configuration with its default", Args: none,
 		Example: "  loop node config",
-		Long: "config prints every key of the node's configuration with its default and what it is for. Of chains and of " +
-			"plugins it\n" +
-			"prints what the relayers say that are built in, and those that CL_<NAME>_CMD names, which run for as long as " +
-			"that takes.",
+		Long: "config prints every key of the node's configuration with its default and its meaning. For chains\n" +
+			"and plugins it prints what the relayers say that are built in, and those that CL_<NAME>_CMD names,\n" +
+			"which run meanwhile.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.reference(cmd.Context()) },
 	}
 	return group("node", "Start, check and reload a node", start, check, c.reload(), reference)

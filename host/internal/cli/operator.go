@@ -60,7 +60,7 @@ func (c *command) jobs() *cobra.Command {
 		},
 	}
 	rm := &cobra.Command{
-		Use: "rm ID", Short: "Stop a job and forget it", Args: one("a job's id"),
+		Use: "rm ID", Short: "Stop a job and remove it", Args: one("a job's id"),
 		Example:           "  loop jobs rm 1",
 		ValidArgsFunction: c.complete(jobIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -115,10 +115,11 @@ func (c *command) keys() *cobra.Command {
 	}
 	var relay string
 	create := &cobra.Command{
-		Use: "create p2p|ocr2|RELAY", Short: "Make a key", Args: one("a kind of key: p2p, ocr2, or the relay of an account"),
+		Use: "create p2p|ocr2|RELAY", Short: "Create a key",
+		Args:              one("a kind of key: p2p, ocr2, or the relay of an account"),
 		Example:           "  loop keys create p2p\n  loop keys create ocr2 --relay acme\n  loop keys create acme",
 		ValidArgsFunction: c.complete(keyKinds),
-		Long:              "create makes a P2P key, an OCR2 key bundle, or an account of the relay that is named.",
+		Long:              "create creates a P2P key, an OCR2 key bundle, or an account of the relay that is named.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request := &nodev1.CreateKeyRequest{Relay: relay}
 			switch args[0] {
@@ -144,7 +145,7 @@ func (c *command) keys() *cobra.Command {
 	}
 	create.Flags().StringVar(&relay, "relay", "",
 		"relay that an ocr2 key signs reports for (default: the only one that the node has chains of)")
-	return group("keys", "List, make, import, export and audit keys, and move coins", list, create, c.auditKeys(),
+	return group("keys", "List, create, import, export and audit keys, and move coins", list, create, c.auditKeys(),
 		c.importKey(), c.exportKey(), c.transferCoins())
 }
 
@@ -174,7 +175,7 @@ func keyKind(k *nodev1.Key) string {
 
 func (c *command) bridges() *cobra.Command {
 	add := &cobra.Command{
-		Use: "add NAME URL", Short: "Store a bridge to an external adapter",
+		Use: "add NAME URL", Short: "Add a bridge to an external adapter",
 		Example: "  loop bridges add prices http://127.0.0.1:8080",
 		Args:    bridgeAndURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -189,7 +190,7 @@ func (c *command) bridges() *cobra.Command {
 		},
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List the bridges and how they do", Args: none,
+		Use: "list", Short: "List the bridges with their state", Args: none,
 		Example: "  loop bridges list\n  loop bridges list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(),
@@ -218,7 +219,7 @@ func (c *command) bridges() *cobra.Command {
 		},
 	}
 	rm := &cobra.Command{
-		Use: "rm NAME", Short: "Forget a bridge that no job uses", Args: one("a bridge's name"),
+		Use: "rm NAME", Short: "Remove a bridge that no job uses", Args: one("a bridge's name"),
 		Example:           "  loop bridges rm prices",
 		ValidArgsFunction: c.complete(bridgeNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -237,7 +238,7 @@ func (c *command) bridges() *cobra.Command {
 
 func bridgeAndURL(cmd *cobra.Command, args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("a bridge's name and its URL are wanted, and nothing else; see: %s --help", cmd.CommandPath())
+		return fmt.Errorf("give a bridge's name and its URL, and nothing else; see: %s --help", cmd.CommandPath())
 	}
 	return nil
 }
@@ -260,7 +261,7 @@ func partState(h *nodev1.HealthCheck) string {
 
 func (c *command) plugins() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "List the plugins and how they do", Args: none,
+		Use: "list", Short: "List the plugins with their state", Args: none,
 		Example: "  loop plugins list\n  loop plugins list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(),
@@ -324,7 +325,7 @@ func masked(text string) string {
 func one(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return fmt.Errorf("%s is wanted, and nothing else; see: %s --help", what, cmd.CommandPath())
+			return fmt.Errorf("give %s, and nothing else; see: %s --help", what, cmd.CommandPath())
 		}
 		return nil
 	}
@@ -334,7 +335,7 @@ func one(what string) cobra.PositionalArgs {
 func atMostOne(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return fmt.Errorf("%s is wanted at most; see: %s --help", what, cmd.CommandPath())
+			return fmt.Errorf("give at most %s; see: %s --help", what, cmd.CommandPath())
 		}
 		return nil
 	}

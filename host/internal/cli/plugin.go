@@ -76,7 +76,7 @@ func pluginDetails(w io.Writer, p *nodev1.PluginStatus) {
 	}
 	if len(p.GetLastStderr()) > 0 {
 		row(w)
-		row(w, "The last generation's last words (stderr):")
+		row(w, "The last lines on stderr of the last generation:")
 		for _, line := range p.GetLastStderr() {
 			row(w, "  "+strconv.QuoteToGraphic(line))
 		}
@@ -100,13 +100,13 @@ func memory(bytes uint64) string {
 
 func (c *command) restart() *cobra.Command {
 	return &cobra.Command{
-		Use: "restart NAME", Short: "Replace a plugin's process by a new one, which may be another binary by now",
+		Use: "restart NAME", Short: "Replace a plugin's process by a new one, such as one of a new build",
 		Example:           "  loop plugins restart median",
 		ValidArgsFunction: c.complete(pluginNames),
 		Args:              one("a plugin's name"),
-		Long: "restart starts the plugin's command anew and shakes hands before the old process drains: calls wait in " +
-			"between and feeds go on.\n" +
-			"If the new process does not start, the old one stays and the command says why. It lifts a quarantine.",
+		Long: "restart starts a new process of the plugin, which shakes hands before the old process drains.\n" +
+			"Calls wait in between and feeds go on. If the new process does not start, the old one stays, and\n" +
+			"the command says why. A restart ends a quarantine.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := call(cmd.Context(),
 				c, func(a api) func(context.Context, *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {

@@ -11,12 +11,11 @@ import (
 
 func (c *command) revealJob() *cobra.Command {
 	return &cobra.Command{
-		Use: "spec ID", Short: "Print a job's spec, with the secrets that stand in it", Args: one("a job's id"),
+		Use: "spec ID", Short: "Print a job's spec with its secrets", Args: one("a job's id"),
 		Example:           "  loop jobs spec 1",
 		ValidArgsFunction: c.complete(jobIDs),
-		Long: "spec prints a job's spec as it was added. URLs and headers in it may be secrets: it is for admins, and the " +
-			"node's\n" +
-			"log has a line of it.",
+		Long: "spec prints a job's spec as it was added. URLs and headers in it may be secrets, so only admins\n" +
+			"may do this, and the node's log has a line of it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := jobID(args[0])
 			if err != nil {
@@ -38,12 +37,11 @@ func (c *command) revealJob() *cobra.Command {
 
 func (c *command) revealBridge() *cobra.Command {
 	return &cobra.Command{
-		Use: "url NAME", Short: "Print a bridge's whole URL, with the secrets in it", Args: one("a bridge's name"),
+		Use: "url NAME", Short: "Print a bridge's whole URL with its secrets", Args: one("a bridge's name"),
 		Example:           "  loop bridges url prices",
 		ValidArgsFunction: c.complete(bridgeNames),
-		Long: "url prints where a bridge leads. Its user, path and query may be secrets: it is for admins, and the node's " +
-			"log has a\n" +
-			"line of it.",
+		Long: "url prints a bridge's whole URL. Its user, path and query may be secrets, so only admins may do\n" +
+			"this, and the node's log has a line of it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := c.bridge(cmd.Context(), args[0])
 			if err != nil {

@@ -16,9 +16,8 @@ func (c *command) rounds() *cobra.Command {
 	watch := &cobra.Command{
 		Use: "watch [ID]", Short: "Show what happens in rounds as it happens, of one job or of all, until Ctrl-C",
 		ValidArgsFunction: c.complete(jobIDs),
-		Long: "watch has a line when this node has observed, when the network has made a report, and when this node has " +
-			"handed it to\n" +
-			"its relayer. With --json each line is an object.",
+		Long: "watch prints a line when this node has observed, when the network has made a report, and when this\n" +
+			"node has handed the report to its relayer. With --json each line is an object.",
 		Example: "  loop rounds watch\n  loop rounds watch 1 --json",
 		Args:    atMostOne("a job's id"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -24,15 +24,14 @@ func (c *command) jobRuns() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "runs ID [RUN]", Short: "List the runs of a job's pipelines, or show one with every task",
 		ValidArgsFunction: c.complete(jobIDs),
-		Long: "runs lists the newest runs of a job's pipelines that the node keeps, or shows one as loop jobs try does: " +
-			"what each\n" +
-			"task was given, what it came to, and how long it took. Of failures that repeat, the 1st, 2nd, 4th, 8th and so on " +
-			"are kept\n" +
-			"longest; [JobPipeline] of the node's configuration says for how long.",
+		Long: "runs lists the newest runs of a job's pipelines that the node keeps, or shows one run as loop jobs\n" +
+			"try does: the inputs of each task, its result, and how long it took. Of repeated failures, the\n" +
+			"1st, 2nd, 4th, 8th and so on are kept longest. [JobPipeline] of the node's configuration says how\n" +
+			"long.",
 		Example: "  loop jobs runs 1\n  loop jobs runs 1 --failed\n  loop jobs runs 1 4711\n  loop jobs runs 1 -f",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 && len(args) != 2 {
-				return fmt.Errorf("a job's id is wanted, and of one run its number; see: %s --help", cmd.CommandPath())
+				return fmt.Errorf("give a job's id and, for one run, its number; see: %s --help", cmd.CommandPath())
 			}
 			return nil
 		},

@@ -27,7 +27,7 @@ func (t *target) flags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.StringVar(&t.socket, "socket", "", "the node's unix socket (environment: LOOP_NODE_SOCKET;\n"+
 		"default: that of the configuration that CL_CONFIG names)")
-	f.StringVar(&t.url, "url", "", "the node's address, which wants a token (environment: LOOP_NODE_URL)")
+	f.StringVar(&t.url, "url", "", "the node's address; it needs a token (environment: LOOP_NODE_URL)")
 	f.StringVar(&t.tokenFile, "token-file", "", "file with the token for --url (environment: LOOP_NODE_TOKEN_FILE,\n"+
 		"or LOOP_NODE_TOKEN with the token itself)")
 	root.MarkFlagsMutuallyExclusive("socket", "url")
@@ -108,10 +108,10 @@ func (t *target) token(address string) (string, error) {
 	token = strings.TrimSpace(token)
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return "", exit(ExitUsage,
-			errors.New("the token has characters that no token has: a file has it on one line, and nothing else"))
+			errors.New("the token has characters that no token has; a token file has the token on one line, and nothing else"))
 	}
 	if u, err := url.Parse(address); token != "" && (err != nil || u.Scheme != "https" && !local(u.Hostname())) {
-		return "", exit(ExitUsage, fmt.Errorf("a token is not sent to %s over http, where others on the way read it; "+
+		return "", exit(ExitUsage, fmt.Errorf("a token is not sent to %s over http, where others on the way can read it; "+
 			"use https, or a tunnel to this machine", masked(address)))
 	}
 	return token, nil

@@ -14,14 +14,13 @@ import (
 func (c *command) tokens() *cobra.Command {
 	var role string
 	create := &cobra.Command{
-		Use: "create NAME", Short: "Make a token for callers by TCP, and show it this once",
+		Use: "create NAME", Short: "Create a token for callers over TCP, and show it",
 		Example: "  loop tokens create grafana --role view",
 		Args:    one("a name for the token"),
-		Long: "create prints a token that --url, dashboards and programs send to the node. It is shown this once: the node " +
-			"keeps\n" +
-			"its hash. A token of the role view reads; one of operate adds and removes jobs and bridges and restarts plugins " +
-			"too;\n" +
-			"one of admin also makes, imports and exports keys, and makes and revokes tokens.",
+		Long: "create prints a token that --url, dashboards and programs send to the node. It is shown only now:\n" +
+			"the node keeps only its hash. A token of the role view may read. The role operate may also add and\n" +
+			"remove jobs and bridges and restart plugins. The role admin may also create, import and export\n" +
+			"keys, and create and revoke tokens.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, ok := door.RoleOf(role)
 			if !ok {
@@ -55,7 +54,7 @@ func (c *command) tokens() *cobra.Command {
 		},
 	}
 	revoke := &cobra.Command{
-		Use: "revoke NAME", Short: "End a token: its next call is refused", Args: one("a token's name"),
+		Use: "revoke NAME", Short: "Revoke a token: its next call is refused", Args: one("a token's name"),
 		Example:           "  loop tokens revoke grafana",
 		ValidArgsFunction: c.complete(tokenNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -68,5 +67,5 @@ func (c *command) tokens() *cobra.Command {
 			return c.show(r, func(io.Writer) {})
 		},
 	}
-	return group("tokens", "Make, list and revoke tokens of callers by TCP", create, list, revoke)
+	return group("tokens", "Create, list and revoke tokens of callers over TCP", create, list, revoke)
 }

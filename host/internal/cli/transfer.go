@@ -17,13 +17,13 @@ func (c *command) transferCoins() *cobra.Command {
 		Example: "  loop keys transfer 0x1202722523f86589562649536e6fa40642cCb942 " +
 			"0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF 1000000000000000000 --chain 1",
 		ValidArgsFunction: c.complete(keyIDs),
-		Long: "transfer has a chain's relayer move AMOUNT of the coin's smallest unit (wei, lamports, FRI) from an " +
-			"account of\n" +
-			"the node's to another. The node signs this one transfer, once. It is sent when the command ends, and lands when\n" +
-			"the chain takes it: if the command fails without an answer, look at the chain before you ask again.",
+		Long: "transfer has a chain's relayer move AMOUNT of the coin's smallest unit (wei, lamports, FRI) from\n" +
+			"an account of the node's to another. The node signs this one transfer, once. It is sent when the\n" +
+			"command ends, and lands when the chain takes it. If the command fails without an answer, look at\n" +
+			"the chain before you ask again.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 3 {
-				return fmt.Errorf("two accounts and an amount are wanted, and nothing else; see: %s --help", cmd.CommandPath())
+				return fmt.Errorf("give two accounts and an amount, and nothing else; see: %s --help", cmd.CommandPath())
 			}
 			return nil
 		},

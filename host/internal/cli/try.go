@@ -31,10 +31,10 @@ func (c *command) try() *cobra.Command {
 		Use: "try FILE", Short: "Run a job spec's pipelines once, and show every task and what would be observed",
 		Example: "  loop jobs try feed.toml\n  loop jobs try feed.toml --source value --bridge prices=http://127.0.0.1:8080",
 		Args:    one("the file of a job spec"),
-		Long: "try runs the pipelines of a job spec (- reads standard input) once, in this process: it needs no node and " +
-			"makes\n" +
-			"no job. Bridges are those of --bridge, else of the node, if one answers. Contracts cannot be read. Limits are\n" +
-			"those of [JobPipeline] in the node's configuration, if there is one. It exits with 1 if a source fails.",
+		Long: "try runs the pipelines of a job spec (- reads standard input) once, in this process. It needs no\n" +
+			"node and makes no job. Bridges are those of --bridge, else those of the node, if one answers.\n" +
+			"Contracts cannot be read. Limits are those of [JobPipeline] in the node's configuration, if there\n" +
+			"is one. It exits with 1 if a source fails.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			loaded, err := config.Read(configFile, c.streams.Environ, c.builtin()...)
 			if err != nil {
@@ -132,7 +132,7 @@ func (c *command) trialSpec(ctx context.Context, file, only string) (*job.Spec, 
 	}
 	printFindings(c.streams.Err, file, report)
 	if len(report.Problems) > 0 {
-		return nil, nil, exit(ExitFailed, fmt.Errorf("%s has %s; mend it before a trial", file, count(report.Problems)))
+		return nil, nil, exit(ExitFailed, fmt.Errorf("%s has %s; fix it before a trial", file, count(report.Problems)))
 	}
 	return spec, names, nil
 }

@@ -17,14 +17,13 @@ import (
 func (c *command) validate() *cobra.Command {
 	var offline bool
 	cmd := &cobra.Command{
-		Use: "validate FILE", Short: "Say everything that is wrong with a job spec, and store nothing",
+		Use: "validate FILE", Short: "Check a job spec, and store nothing",
 		Example: "  loop jobs validate feed.toml\n  loop jobs validate feed.toml --offline",
 		Args:    one("the file of a job spec"),
-		Long: "validate has the node check a job spec (- reads standard input). Where no node answers, or with --offline, " +
-			"it\n" +
-			"checks what needs none and lists the rest: keys, bridges, chains and other jobs are the node's to know. Of a " +
-			"relay that is\n" +
-			"not built in the plugin is started that CL_<NAME>_CMD names, for as long as the check takes.",
+		Long: "validate asks the node to check a job spec (- reads standard input). If no node answers, or with\n" +
+			"--offline, it checks what needs no node and lists the rest: only the node knows its keys, bridges,\n" +
+			"chains and other jobs. For a relay that is not built in, the plugin that CL_<NAME>_CMD names runs\n" +
+			"during the check.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := c.spec(args[0])
 			if err != nil {

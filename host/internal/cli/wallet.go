@@ -21,9 +21,8 @@ import (
 // longestKeyFile bounds what is read of a key file, as the node does; real ones have some 500 bytes.
 const longestKeyFile = 64 << 10
 
-const aboutPasswords = "The password is read from --password-file, else from the terminal without showing it, else " +
-	"from the first line of standard\n" +
-	"input. It goes to the node as it is."
+const aboutPasswords = "The password is read from --password-file, else from the terminal without showing\n" +
+	"it, else from the first line of standard input. It is sent to the node as it is."
 
 func (c *command) importKey() *cobra.Command {
 	var passwordFile, relay string
@@ -31,10 +30,10 @@ func (c *command) importKey() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Add a key from a wallet's or another node's key file", Args: one("a key file"),
 		Example: "  loop keys import wallet.json --password-file wallet.password",
-		Long: "import adds an account with a secp256k1 key from a file in version 3 of the Web3 Secret Storage format, as " +
-			"geth and wallets\n" +
-			"write it, or an account, an OCR2 key bundle or a P2P key from an established node's key file.\n" +
-			aboutPasswords + "\nA file that was sealed without a password takes --empty-password.",
+		Long: "import adds an account with a secp256k1 key from a file in version 3 of the Web3 Secret Storage\n" +
+			"format, as geth and wallets write it, or an account, an OCR2 key bundle or a P2P key from an\n" +
+			"established node's key file.\n" +
+			aboutPasswords + "\nFor a file that was encrypted without a password, give --empty-password.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if empty && passwordFile != "" {
 				return exit(ExitUsage, errors.New("--empty-password reads no password; leave one of it and --password-file out"))
@@ -64,7 +63,7 @@ func (c *command) importKey() *cobra.Command {
 	cmd.Flags().StringVar(&relay, "relay", "",
 		"relay of a wallet's account (default: the only one whose accounts have such keys)")
 	cmd.Flags().BoolVar(&empty, "empty-password", false,
-		"open a file that was sealed under an empty password; none is read")
+		"open a file that was encrypted with an empty password; no password is read")
 	return cmd
 }
 
@@ -74,14 +73,14 @@ func (c *command) exportKey() *cobra.Command {
 		Use: "export KEY FILE", Short: "Write a key into a key file",
 		Example:           "  loop keys export 0x1202722523f86589562649536e6fa40642cCb942 wallet.json",
 		ValidArgsFunction: c.complete(keyIDs),
-		Long: "export writes an account with a secp256k1 key into a new file in version 3 of the Web3 Secret Storage " +
-			"format, which geth and\n" +
-			"wallets read, and any other key into one that established nodes read.\n" +
-			"The file is for you alone (mode 0600) and sealed under a password of its own; one that exists is never " +
-			"replaced.\n" + aboutPasswords,
+		Long: "export writes an account with a secp256k1 key into a new file in version 3 of the Web3 Secret\n" +
+			"Storage format, which geth and wallets read, and any other key into a file that established nodes\n" +
+			"read. The file is for you only (mode 0600) and encrypted with a password of its own. An existing\n" +
+			"file is never replaced.\n" +
+			aboutPasswords,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return fmt.Errorf("a key's id and the file to make are wanted, and nothing else; see: %s --help", cmd.CommandPath())
+				return fmt.Errorf("give a key's id and the file to write, and nothing else; see: %s --help", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -89,7 +88,7 @@ func (c *command) exportKey() *cobra.Command {
 			id, file := args[0], args[1]
 			// Asked before a password is typed; what holds is that the file is made with O_EXCL.
 			if _, err := os.Lstat(file); err == nil {
-				return exit(ExitUsage, fmt.Errorf("%s exists, and a key file replaces none; name another", file))
+				return exit(ExitUsage, fmt.Errorf("%s exists, and is not replaced; name another file", file))
 			}
 			if _, err := os.Stat(filepath.Dir(file)); err != nil {
 				return exit(ExitUsage, fmt.Errorf("%s has no folder to lie in: %w", file, err))
@@ -178,7 +177,7 @@ func present(password, from string, chosen bool) (string, error) {
 		return "", exit(ExitUsage, fmt.Errorf("%s holds no password; name a file with one by --password-file", from))
 	default:
 		return "", exit(ExitUsage, fmt.Errorf("%s holds no password; name a file with one by --password-file, "+
-			"or open a file that was sealed without one by --empty-password", from))
+			"or give --empty-password for a file that was encrypted without one", from))
 	}
 }
 
