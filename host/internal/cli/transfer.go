@@ -14,8 +14,7 @@ func (c *command) transferCoins() *cobra.Command {
 	request := &nodev1.TransferCoinsRequest{}
 	cmd := &cobra.Command{
 		Use: "transfer FROM TO AMOUNT", Short: "Move coins of one of the node's accounts",
-		Example: "  loop keys transfer 0x1202722523f86589562649536e6fa40642cCb942 " +
-			"0x2B5AD5c4795c026514f8317c7a215E218DcCD6cF 1000000000000000000 --chain 1",
+		Example:           "  loop keys transfer 0x49d36570 0x53c91253 5000000000000000000 --chain SN_MAIN",
 		ValidArgsFunction: c.complete(keyIDs),
 		Long: "transfer has a chain's relayer move AMOUNT of the coin's smallest unit (wei, lamports, FRI) from\n" +
 			"an account of the node's to another. The node signs this one transfer, once. It is sent when the\n" +
