@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -372,5 +373,39 @@ func TestWorkersAreLetGo(t *testing.T) {
 				t.Errorf("%d workers are left after a while, and %d wait", all, idle)
 			}
 		}
+	})
+}
+
+// What a long message leaves unwritten is little, however slowly its receiver reads: whoever writes after it waits for
+// that.
+func TestLongMessagesWaitWithLittle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		w := newWriter(near, always)
+		var all sync.WaitGroup
+		all.Go(w.run)
+		for id := range uint32(3) {
+			all.Go(func() { w.chunks(nil, id, make([]byte, 1<<20), func(bool) bool { return true }) })
+		}
+		received := 0
+		for b := make([]byte, maxFrame); received < 3<<20; {
+			synctest.Wait()
+			w.mu.Lock()
+			if n, most := len(w.out), 128<<10; n > most {
+				t.Errorf("%d bytes wait to be written; at most %d are to", n, most)
+			}
+			w.mu.Unlock()
+			n, err := far.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			received += n
+		}
+		w.mu.Lock()
+		w.failLocked(errClosed)
+		w.mu.Unlock()
+		all.Wait()
+		_ = far.Close()
 	})
 }

@@ -58,6 +58,8 @@ const (
 	maxPassed = 2 << 20
 	// maxQueue is how many bytes wait to be written before those who would add more wait too.
 	maxQueue = 256 << 10
+	// maxLong is the same for the chunks of long messages: what comes after them waits for no more.
+	maxLong = 2 * maxChunk
 	// A socket's buffer takes this many calls and bytes at once.
 	directCalls = 64
 	directBytes = 64 << 10

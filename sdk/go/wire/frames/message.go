@@ -15,8 +15,8 @@ import (
 // buffers are for messages on their way: without them the collector has the better part of the time of large ones.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// keptBuffer is the largest buffer that is kept for another message.
-const keptBuffer = 1 << 20
+// keptBuffer is the largest buffer that is kept for another message: of 1 MiB in a field, with what stands around it.
+const keptBuffer = 1<<20 + 64<<10
 
 func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
 

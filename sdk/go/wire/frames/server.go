@@ -214,12 +214,12 @@ func (c *serverConn) begin(f *frame) (q *incoming, err error) {
 	q.come = len(f.payload)
 	switch {
 	case q.refused != nil:
-	case more:
+	case more && (c.server.memory != nil || q.whole > keptBuffer):
 		c.server.memory.Take(q.whole)
 		q.payload = append(make([]byte, 0, q.whole), f.payload...)
 	default:
 		q.buffer = getBuffer()
-		*q.buffer = append(*q.buffer, f.payload...)
+		*q.buffer = append(slices.Grow(*q.buffer, q.whole), f.payload...)
 		q.payload = *q.buffer
 	}
 	if more {

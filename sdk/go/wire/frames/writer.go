@@ -62,6 +62,7 @@ type writer struct {
 	kick       chan struct{} // wakes run
 	quick      func() bool   // whether the socket's buffer takes what is queued at once
 	room       line          // of those who wait until out is short
+	long       line          // of long messages, which wait until out is shorter than that
 	quiet      line          // of those who wait until nothing is left to write
 	err        error
 }
@@ -90,10 +91,14 @@ func (w *writer) run() {
 
 // waitRoomLocked waits until little is queued; it is false if done was closed first. The lock is held before and after.
 func (w *writer) waitRoomLocked(done <-chan struct{}) bool {
-	if len(w.room.waiting) == 0 && len(w.out) <= maxQueue {
+	return w.shortLocked(&w.room, maxQueue, done)
+}
+
+func (w *writer) shortLocked(l *line, most int, done <-chan struct{}) bool {
+	if len(l.waiting) == 0 && len(w.out) <= most {
 		return true
 	}
-	return w.room.waitLocked(&w.mu, done, func() bool { return len(w.out) <= maxQueue || w.err != nil })
+	return l.waitLocked(&w.mu, done, func() bool { return len(w.out) <= most || w.err != nil })
 }
 
 // send sees to it that what was appended is written, and unlocks: by this goroutine if that is quick and nobody writes
@@ -130,6 +135,7 @@ func (w *writer) flushLocked() {
 	b := w.out
 	w.out = w.spare[:0]
 	w.room.wakeLocked()
+	w.long.wakeLocked()
 	w.mu.Unlock()
 	_, err := w.nc.Write(b)
 	w.mu.Lock()
@@ -153,6 +159,7 @@ func (w *writer) failLocked(err error) {
 	close(w.done)
 	hangUp(w.nc)
 	w.room.wakeLocked()
+	w.long.wakeLocked()
 	w.quiet.wakeLocked()
 }
 
@@ -161,7 +168,7 @@ func (w *writer) failLocked(err error) {
 func (w *writer) chunks(done <-chan struct{}, id uint32, rest []byte, next func(last bool) bool) {
 	for len(rest) > 0 {
 		w.mu.Lock()
-		if !w.waitRoomLocked(done) || w.err != nil || !next(len(rest) <= maxChunk) {
+		if !w.shortLocked(&w.long, maxLong, done) || w.err != nil || !next(len(rest) <= maxChunk) {
 			w.mu.Unlock()
 			return
 		}
