@@ -97,6 +97,7 @@ func TestPage(t *testing.T) {
 		"Boundary/call/c=1": {"process-p50/plain": 0.444, "process-cpu/plain": 0.4, "grpc-p50/plain": 1.2,
 			"grpc-cpu/plain": 1.3},
 		"Boundary/call/c=64": {"process-rate/plain": 2.5},
+		"Feeds/n=10":         {"round-ms": 1.5, "goroutines": 99},
 	}
 	if err := write(page, all, "a machine"); err != nil {
 		t.Fatal(err)
@@ -108,6 +109,7 @@ func TestPage(t *testing.T) {
 	got := string(b)
 	for _, want := range []string{
 		"before\n<!--", "-->\nafter\n", "\na machine\n", "| a call, one caller: p50 | ≤ 0.45 | 0.44 |",
+		"| processor time of a round, ms | – | 1.50 | – | – | – |", "| node: goroutines more | – | 99 | – | – | – |",
 		"| a call, 64 callers: rate | ≥ 3 | **2.50** |", "](performance.svg)", "| a call, node to plugin | 1 | 0.44 |",
 	} {
 		if !strings.Contains(got, want) {

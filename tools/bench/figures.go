@@ -66,5 +66,9 @@ func figures() []figure {
 			atMost(10), false},
 		{"SIGKILL until the same object answers, with a standby, Python: longest", "Standby/python", "longest-ms", " ms",
 			atMost(50), false},
+		{"1,000 feeds, a round of each in a second: rounds that end within their second", nameOfFeeds(1000), "on-time", "",
+			atLeast(1), false},
+		{"1,000 feeds, a round of each in a second: processors that node and plugins take", nameOfFeeds(1000), "processors",
+			"", atMost(0.35), false},
 	}
 }

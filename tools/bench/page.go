@@ -98,6 +98,7 @@ func write(page string, all results, machine string) error {
 	out.WriteString(boundsTable(all))
 	fmt.Fprintf(&out, "\n![Time and processor time of calls, in ratios to plain go-plugin](%s)\n\n", filepath.Base(plot))
 	out.WriteString(detailTable(all))
+	out.WriteString("\n" + feedsTable(all))
 	out.WriteString("\n" + end)
 	out.Write(after)
 	if err := os.WriteFile(page, out.Bytes(), 0o644); err != nil {
@@ -142,12 +143,15 @@ func nameOfCrossing(c crossing, callers int) string {
 	return fmt.Sprintf("Boundary/%s/c=%d", c.name, callers)
 }
 
-// details are the benchmarks of the second table.
+// details are the benchmarks of the second and the third table.
 func details() (names []string) {
 	for _, c := range crossings() {
 		for _, n := range callers() {
 			names = append(names, nameOfCrossing(c, n))
 		}
+	}
+	for _, n := range feeds() {
+		names = append(names, nameOfFeeds(n))
 	}
 	return names
 }
@@ -172,6 +176,49 @@ func detailTable(all results) string {
 			}
 			b.WriteString("\n")
 		}
+	}
+	return b.String()
+}
+
+func feeds() []int { return []int{1, 10, 100, 300, 1000} }
+
+func nameOfFeeds(n int) string { return fmt.Sprintf("Feeds/n=%d", n) }
+
+// feedsTable has a column for each number of feeds.
+func feedsTable(all results) string {
+	var b strings.Builder
+	b.WriteString("| feeds, each with a round in a second |")
+	for _, n := range feeds() {
+		fmt.Fprintf(&b, " %d |", n)
+	}
+	b.WriteString("\n|" + strings.Repeat(" --- |", 1+len(feeds())) + "\n")
+	for _, row := range []struct{ what, metric string }{
+		{"rounds that end within their second", "on-time"},
+		{"a round: p50, ms", "p50-ms"},
+		{"a round: p99, ms", "p99-ms"},
+		{"processor time of a round, ms", "round-ms"},
+		{"processors in all", "processors"},
+		{"all rounds at once: rounds that end within their second", "on-time-at-once"},
+		{"all rounds at once: p99, ms", "p99-ms-at-once"},
+		{"all rounds at once: processor time of a round, ms", "round-ms-at-once"},
+		{"all rounds at once: processors in all", "processors-at-once"},
+		{"from the start until each feed had a round, ms", "start-ms"},
+		{"both plugins killed until each feed had a round, ms", "again-ms"},
+		{"node: goroutines more", "goroutines"},
+		{"node: descriptors", "descriptors"},
+		{"node: resident, MiB", "host-MiB"},
+		{"relayer: resident, MiB", "relayer-MiB"},
+		{"median: resident, MiB", "median-MiB"},
+	} {
+		fmt.Fprintf(&b, "| %s |", row.what)
+		for _, n := range feeds() {
+			got := "–"
+			if v, ok := all[nameOfFeeds(n)][row.metric]; ok {
+				got = shown(v)
+			}
+			fmt.Fprintf(&b, " %s |", got)
+		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }

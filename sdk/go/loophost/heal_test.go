@@ -56,6 +56,16 @@ func providerOf(c *relayerv1loophost.Chain) *relayerv1loophost.Provider {
 func instance(t testing.TB, r *loophost.Runtime, m *medianv1loophost.Median,
 	provider loophost.Lendable) *reportingv1loophost.ReportingPlugin {
 	t.Helper()
+	i := reportingOf(r, m, provider)
+	if _, err := i.Created(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// reportingOf makes one and does not wait for it.
+func reportingOf(r *loophost.Runtime, m *medianv1loophost.Median,
+	provider loophost.Lendable) *reportingv1loophost.ReportingPlugin {
 	factory := m.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
 		Provider:               provider,
 		ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),
@@ -63,12 +73,8 @@ func instance(t testing.TB, r *loophost.Runtime, m *medianv1loophost.Median,
 		GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
 		ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
 	})
-	i := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4,
+	return factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4,
 		F: 1})
-	if _, err := i.Created(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return i
 }
 
 var firstRound = &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}

@@ -14,7 +14,7 @@ import (
 )
 
 // descriptors counts the open descriptors of a process.
-func descriptors(t *testing.T, pid string) int {
+func descriptors(t testing.TB, pid string) int {
 	t.Helper()
 	d, err := os.ReadDir("/proc/" + pid + "/fd")
 	if err != nil {
