@@ -79,15 +79,17 @@ func processes(t *testing.T, test func(t *testing.T, m mode)) {
 	}
 }
 
-// newRuntime makes a runtime for plugins that never hang: on a busy machine a good one may answer seconds late.
+// newRuntime makes a runtime for plugins that never hang: on a busy machine a good one may answer, and end, seconds
+// late.
 func newRuntime(t *testing.T) *loophost.Runtime {
 	t.Helper()
-	return newRuntimeOf(t, loophost.Settings{HealthTimeout: time.Minute})
+	return newRuntimeOf(t, loophost.Settings{HealthTimeout: time.Minute, StopTimeout: 20 * time.Second})
 }
 
 func newRuntimeOf(t *testing.T, s loophost.Settings) *loophost.Runtime {
 	t.Helper()
 	s.Logger = slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s.StartTimeout = time.Minute
 	r, err := loophost.New(s)
 	if err != nil {
 		t.Fatal(err)
