@@ -201,7 +201,7 @@ solana: ## Build the Solana chain of devnet --chain solana into bin/; it needs c
 bin/solana/%.so: tools/devnet/chain/solana/programs/%.c tools/devnet/chain/solana/programs/svm.h $(wildcard tools/devnet/chain/solana/internal/sbf/*.go)
 	@mkdir -p $(@D)
 	$(SBF) -c $< -o bin/solana/$*.o
-	GOWORK=off go run -C tools/devnet/chain/solana ./cmd/sbflink $(CURDIR)/bin/solana/$*.o $(CURDIR)/$@
+	go run ./tools/devnet/chain/solana/cmd/sbflink $(CURDIR)/bin/solana/$*.o $(CURDIR)/$@
 	@rm bin/solana/$*.o
 
 $(PACKAGES): $(FACADE)/package.json $(FACADE)/package-lock.json

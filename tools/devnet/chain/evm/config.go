@@ -1,13 +1,14 @@
 package evm
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3confighelper"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 )
 
 // terms are what a configuration says, whatever the protocol.
@@ -70,7 +71,7 @@ func ocr2Args(t terms) (set setConfigArgs, err error) {
 			deltaGrace,
 			t.stage,
 			rMax,
-			turns(len(t.identities)),
+			ocr2.Turns(len(t.identities)),
 			t.identities,
 			t.plugin,
 			&longest,
@@ -79,7 +80,7 @@ func ocr2Args(t terms) (set setConfigArgs, err error) {
 			500*time.Millisecond, // report; with query and observation it must sum up to less than progress
 			decision,
 			decision,
-			Faulty(len(t.identities)),
+			ocr2.Faulty(len(t.identities)),
 			t.onchain,
 		)
 	set.check = func(config ocrtypes.ContractConfig) error {
@@ -103,7 +104,7 @@ func ocr3Args(t terms) (set setConfigArgs, err error) {
 			500*time.Millisecond,
 			t.stage,
 			rMax,
-			turns(len(t.identities)),
+			ocr2.Turns(len(t.identities)),
 			t.identities,
 			t.plugin,
 			&longest,
@@ -111,7 +112,7 @@ func ocr3Args(t terms) (set setConfigArgs, err error) {
 			observation,
 			decision,
 			decision,
-			Faulty(len(t.identities)),
+			ocr2.Faulty(len(t.identities)),
 			t.onchain,
 		)
 	set.check = func(config ocrtypes.ContractConfig) error {
@@ -119,33 +120,4 @@ func ocr3Args(t terms) (set setConfigArgs, err error) {
 		return err
 	}
 	return set, err
-}
-
-func identities(oracles []Oracle) ([]confighelper.OracleIdentityExtra, error) {
-	var all []confighelper.OracleIdentityExtra
-	for i, oracle := range oracles {
-		var identity confighelper.OracleIdentityExtra
-		if n := len(oracle.OffchainPublicKey); n != len(identity.OffchainPublicKey) {
-			return nil, fmt.Errorf("oracle %d: its offchain public key has %d bytes instead of 32", i, n)
-		}
-		if n := len(oracle.ConfigEncryptionPublicKey); n != len(identity.ConfigEncryptionPublicKey) {
-			return nil, fmt.Errorf("oracle %d: its config encryption public key has %d bytes instead of 32", i, n)
-		}
-		copy(identity.OffchainPublicKey[:], oracle.OffchainPublicKey)
-		copy(identity.ConfigEncryptionPublicKey[:], oracle.ConfigEncryptionPublicKey)
-		identity.OnchainPublicKey = oracle.Signer.Bytes()
-		identity.PeerID = oracle.PeerID
-		identity.TransmitAccount = ocrtypes.Account(oracle.Transmitter.Hex())
-		all = append(all, identity)
-	}
-	return all, nil
-}
-
-// turns lets one oracle at a time transmit.
-func turns(n int) []int {
-	s := make([]int, n)
-	for i := range s {
-		s[i] = 1
-	}
-	return s
 }

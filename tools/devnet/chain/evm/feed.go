@@ -15,6 +15,8 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 )
 
 // Decimals is the number of decimals in a feed's answers.
@@ -29,19 +31,8 @@ type Feed struct {
 	link, access common.Address
 }
 
-// Oracle is the public side of one node of a network, as a contract's configuration wants it.
-type Oracle struct {
-	// PeerID is the node's identity on OCR2's network.
-	PeerID string
-	// OffchainPublicKey is the ed25519 key that signs messages, 32 bytes.
-	OffchainPublicKey []byte
-	// ConfigEncryptionPublicKey is the x25519 key for the configuration's secret, 32 bytes.
-	ConfigEncryptionPublicKey []byte
-	// Signer is the address whose key signs reports.
-	Signer common.Address
-	// Transmitter is the account that sends reports.
-	Transmitter common.Address
-}
+// Oracle is the public side of one node of a network: its signer is the address whose key signs reports.
+type Oracle = ocr2.Oracle[common.Address, common.Address]
 
 // Answers are limited to this range, which no price of a demonstration reaches.
 var (
@@ -83,12 +74,9 @@ func (f *Feed) Address() common.Address { return f.address }
 
 // MinOracles and MaxOracles bound a feed: fewer outvote no faulty oracle, and the contract has room for no more.
 const (
-	MinOracles = 4
+	MinOracles = ocr2.MinOracles
 	MaxOracles = 31
 )
-
-// Faulty is the number of faulty oracles that n oracles outvote: the largest f with 3f < n.
-func Faulty(n int) int { return (n - 1) / 3 }
 
 // Timing says what of the configuration's timing is not devnet's own.
 type Timing struct {
@@ -134,7 +122,7 @@ func (f *Feed) arguments(
 	if err != nil {
 		return setConfigArgs{}, fmt.Errorf("encode the feed's range of answers: %w", err)
 	}
-	identities, err := identities(oracles)
+	identities, err := ocr2.Identities(oracles, common.Address.Bytes, common.Address.Hex)
 	if err != nil {
 		return setConfigArgs{}, err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
@@ -117,7 +117,7 @@ func timed(all []*happening) bool {
 func progress(all []*happening, nodes int) time.Duration {
 	var longest time.Duration
 	for _, h := range all {
-		if h.Condition != nil && h.Condition.Parts(nodes, 2*evm.Faulty(nodes)+1) {
+		if h.Condition != nil && h.Condition.Parts(nodes, 2*ocr2.Faulty(nodes)+1) {
 			longest = max(longest, h.Condition.Delay)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 )
 
@@ -184,7 +185,7 @@ const toldSlack = 4
 // checkProduct checks an answer of a product.
 func (n *network) checkProduct(t transmission) (verified bool, err error) {
 	report := audit.Report{Answer: t.Answer, Observations: t.Observations, Observers: t.Observers}
-	if err := audit.Form(report, len(n.members), evm.Faulty(len(n.members))); err != nil {
+	if err := audit.Form(report, len(n.members), ocr2.Faulty(len(n.members))); err != nil {
 		return false, err
 	}
 	if n.product.check == checkNone {
@@ -199,12 +200,12 @@ func (n *network) checkProduct(t transmission) (verified bool, err error) {
 	at := int64(t.ObservationsTimestamp)
 	switch n.product.check {
 	case checkMedian:
-		return true, audit.Check(report, len(n.members), evm.Faulty(len(n.members)), func(oracle int) []*big.Int {
+		return true, audit.Check(report, len(n.members), ocr2.Faulty(len(n.members)), func(oracle int) []*big.Int {
 			return n.told(oracle, at-toldSlack, at+toldSlack)
 		})
 	case checkTWAP:
 		if n.average == nil {
-			n.average = audit.NewAverage(n.product.window, len(n.members), evm.Faulty(len(n.members)), n.told)
+			n.average = audit.NewAverage(n.product.window, len(n.members), ocr2.Faulty(len(n.members)), n.told)
 		}
 		return n.average.Check(audit.Outcome{Number: uint64(t.Epoch), At: at, Observers: t.Observers, Answer: t.Answer})
 	}

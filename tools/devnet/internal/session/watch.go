@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
@@ -116,7 +116,7 @@ func (n *network) check(ctx context.Context, t transmission) (verified bool, err
 			return false, err
 		}
 	}
-	return verified, audit.Check(report, len(n.members), evm.Faulty(len(n.members)), of)
+	return verified, audit.Check(report, len(n.members), ocr2.Faulty(len(n.members)), of)
 }
 
 // nameOf is the name of the node that has an account.

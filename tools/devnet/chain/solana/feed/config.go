@@ -7,13 +7,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/gagliardetto/solana-go"
 	"github.com/gagliardetto/solana-go/rpc"
 	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 )
 
 // offchainPart is how much of the off-chain configuration goes into a transaction, which is limited to 1232 bytes.
@@ -22,31 +23,12 @@ const offchainPart = 800
 // transmitterFunds pay for some 200,000 transmissions.
 const transmitterFunds = 2 * solana.LAMPORTS_PER_SOL
 
-// Oracle is the public side of one node of a network.
-type Oracle struct {
-	// PeerID is the node's identity on OCR2's network.
-	PeerID string
-	// OffchainPublicKey is the ed25519 key that signs messages, 32 bytes.
-	OffchainPublicKey []byte
-	// ConfigEncryptionPublicKey is the x25519 key for the configuration's secret, 32 bytes.
-	ConfigEncryptionPublicKey []byte
-	// Signer is the address, as Ethereum derives it, of the secp256k1 key that signs reports.
-	Signer [20]byte
-	// Transmitter is the account that sends reports.
-	Transmitter solana.PublicKey
-}
+// Oracle is the public side of one node of a network: its signer is the address, as Ethereum derives it, of a
+// secp256k1 key.
+type Oracle = ocr2.Oracle[[20]byte, solana.PublicKey]
 
 // Timing says what of the configuration's timing is not devnet's own.
-type Timing struct {
-	// MaxDurationQuery is how long a leader may take to make a query. 0 is what real feeds have on the chain, and with
-	// which a node runs only under a minimum of its own above 0.
-	MaxDurationQuery time.Duration
-	// DeltaProgress is the least time after which a leader that does nothing is replaced; devnet's own is 5 s.
-	DeltaProgress time.Duration
-}
-
-// DefaultTiming is what suits most: 200 ms for a query.
-func DefaultTiming() Timing { return Timing{MaxDurationQuery: 200 * time.Millisecond} }
+type Timing = ocr2.Timing
 
 // proposedOracle is an oracle as the program takes it.
 type proposedOracle struct {
@@ -88,7 +70,7 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (
 		}
 		proposed = append(proposed, proposedOracle{oracle.Signer, oracle.Transmitter, payee})
 	}
-	if err := f.propose(ctx, proposed, uint8(Faulty(len(oracles))), version, offchain); err != nil {
+	if err := f.propose(ctx, proposed, uint8(ocr2.Faulty(len(oracles))), version, offchain); err != nil {
 		return ocrtypes.ConfigDigest{}, fmt.Errorf("configure the feed: %w", err)
 	}
 	return f.check(ctx)
@@ -207,64 +189,12 @@ func (f *Feed) ContractConfig(ctx context.Context, state State) (ocrtypes.Contra
 
 func (f *Feed) offchainConfig(ctx context.Context, oracles []Oracle,
 	timing Timing) (version uint64, offchain []byte, err error) {
-	onchain, err := median.StandardOnchainConfigCodec{}.Encode(ctx, median.OnchainConfig{Min: f.min, Max: f.max})
+	identities, err := ocr2.Identities(oracles, func(signer [20]byte) []byte { return signer[:] },
+		solana.PublicKey.String)
 	if err != nil {
 		return 0, nil, err
 	}
-	identities, err := identities(oracles)
-	if err != nil {
-		return 0, nil, err
-	}
-	initialization := 4 * time.Second
-	turns := make([]int, len(oracles)) // one oracle at a time transmits
-	for i := range turns {
-		turns[i] = 1
-	}
-	_, _, _, _, version, offchain, err = confighelper.ContractSetConfigArgsForTests(
-		// deltaProgress: a leader that does nothing for so long is replaced
-		max(5*time.Second, timing.DeltaProgress),
-		time.Second,         // deltaResend
-		time.Second,         // deltaRound: a slot of the chain takes 0.4 s, and a transmission two of them
-		50*time.Millisecond, // deltaGrace: late observations still count
-		4*time.Second,       // deltaStage: the next transmitter steps in after so long
-		100,                 // rMax: rounds before the leader changes
-		turns,
-		identities,
-		median.OffchainConfig{
-			AlphaReportPPB: 1, // any change of the price is reported
-			AlphaAcceptPPB: 1,
-			DeltaC:         time.Second, // a price that stands still is reported too
-		}.Encode(),
-		&initialization,
-		timing.MaxDurationQuery,
-		time.Second,          // observation
-		500*time.Millisecond, // report; the three must sum up to less than deltaProgress
-		500*time.Millisecond, // should accept
-		500*time.Millisecond, // should transmit
-		Faulty(len(oracles)),
-		onchain,
-	)
-	return version, offchain, err
-}
-
-func identities(oracles []Oracle) ([]confighelper.OracleIdentityExtra, error) {
-	var all []confighelper.OracleIdentityExtra
-	for i, oracle := range oracles {
-		var identity confighelper.OracleIdentityExtra
-		if n := len(oracle.OffchainPublicKey); n != len(identity.OffchainPublicKey) {
-			return nil, fmt.Errorf("oracle %d: its offchain public key has %d bytes instead of 32", i, n)
-		}
-		if n := len(oracle.ConfigEncryptionPublicKey); n != len(identity.ConfigEncryptionPublicKey) {
-			return nil, fmt.Errorf("oracle %d: its config encryption public key has %d bytes instead of 32", i, n)
-		}
-		copy(identity.OffchainPublicKey[:], oracle.OffchainPublicKey)
-		copy(identity.ConfigEncryptionPublicKey[:], oracle.ConfigEncryptionPublicKey)
-		identity.OnchainPublicKey = oracle.Signer[:]
-		identity.PeerID = oracle.PeerID
-		identity.TransmitAccount = ocrtypes.Account(oracle.Transmitter.String())
-		all = append(all, identity)
-	}
-	return all, nil
+	return ocr2.OffchainConfig(ctx, identities, timing, f.min, f.max)
 }
 
 // proposalDigest is what whoever accepts a proposal states, so that nobody changes it in between.

@@ -15,6 +15,8 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2/reportingplugin/median"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
 	ocrtypes "github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 )
 
 func counted(from, n int) []byte {
@@ -142,7 +144,7 @@ func TestConfigureRefuses(t *testing.T) {
 			"encryption public key has 1 bytes"},
 	}
 	for name, test := range tests {
-		if _, err := n.Configure(ctx, test.oracles, DefaultTiming()); err == nil ||
+		if _, err := n.Configure(ctx, test.oracles, ocr2.DefaultTiming()); err == nil ||
 			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got error %v, want one with %q", name, err, test.want)
 		}
@@ -157,10 +159,8 @@ func TestTiming(t *testing.T) {
 	for _, member := range n.members {
 		oracles = append(oracles, member.Oracle)
 	}
-	for said, want := range map[Timing]Timing{
-		{}: {DeltaProgress: 5 * time.Second},
-		{300 * time.Millisecond, 10 * time.Second}: {300 * time.Millisecond, 10 * time.Second},
-	} {
+	slow := Timing{MaxDurationQuery: 300 * time.Millisecond, DeltaProgress: 10 * time.Second}
+	for said, want := range map[Timing]Timing{{}: {DeltaProgress: 5 * time.Second}, slow: slow} {
 		_, err := n.Configure(ctx, oracles, said)
 		check(t, err)
 		state, err := n.ReadState(ctx, rpc.CommitmentProcessed)
@@ -169,7 +169,8 @@ func TestTiming(t *testing.T) {
 		check(t, err)
 		public, err := confighelper.PublicConfigFromContractConfig(false, config)
 		check(t, err)
-		if got := (Timing{public.MaxDurationQuery, public.DeltaProgress}); got != want || len(public.OracleIdentities) != 4 {
+		got := Timing{MaxDurationQuery: public.MaxDurationQuery, DeltaProgress: public.DeltaProgress}
+		if got != want || len(public.OracleIdentities) != 4 {
 			t.Errorf("the configuration has %+v for %d oracles, want %+v for 4", got, len(public.OracleIdentities), want)
 		}
 		for i, identity := range public.OracleIdentities {

@@ -16,6 +16,7 @@ import (
 	"github.com/gagliardetto/solana-go/programs/system"
 	"github.com/gagliardetto/solana-go/rpc"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/chain/solana/svm"
 )
 
@@ -30,7 +31,7 @@ const (
 	// Decimals is the number of decimals in a feed's answers.
 	Decimals = 8
 	// MinOracles and MaxOracles bound a feed: fewer outvote no faulty oracle, and the state has room for no more.
-	MinOracles = 4
+	MinOracles = ocr2.MinOracles
 	MaxOracles = 19
 	// description is what the feed says of itself.
 	description = "loop devnet"
@@ -233,6 +234,3 @@ func (f *Feed) createAccount(ctx context.Context, address solana.PublicKey, size
 	}
 	return system.NewCreateAccountInstruction(rent, uint64(size), owner, f.owner.PublicKey(), address).Build(), nil
 }
-
-// Faulty is the number of faulty oracles that n oracles outvote: the largest f with 3f < n.
-func Faulty(n int) int { return (n - 1) / 3 }

@@ -1,15 +1,13 @@
 package feed
 
 import (
-	"crypto/ecdh"
-	"crypto/ed25519"
-	"crypto/rand"
 	"fmt"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/gagliardetto/solana-go"
-	ragetypes "github.com/smartcontractkit/libocr/ragep2p/types"
 	"golang.org/x/crypto/sha3"
+
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 )
 
 // Member is an oracle with the private keys that a node would keep to itself, for tests that stand in for nodes.
@@ -21,22 +19,6 @@ type Member struct {
 
 // NewMember makes an oracle with keys of its own.
 func NewMember() (Member, error) {
-	_, peer, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return Member{}, fmt.Errorf("make the key of a peer: %w", err)
-	}
-	peerID, err := ragetypes.PeerIDFromPrivateKey(peer)
-	if err != nil {
-		return Member{}, fmt.Errorf("make the id of a peer: %w", err)
-	}
-	offchain, _, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return Member{}, fmt.Errorf("make an off-chain key: %w", err)
-	}
-	encryption, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		return Member{}, fmt.Errorf("make a config encryption key: %w", err)
-	}
 	signer, err := secp256k1.GeneratePrivateKey()
 	if err != nil {
 		return Member{}, fmt.Errorf("make the key of a signer: %w", err)
@@ -45,13 +27,11 @@ func NewMember() (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("make the key of a transmitter: %w", err)
 	}
-	return Member{
-		Oracle: Oracle{
-			PeerID: peerID.String(), OffchainPublicKey: offchain, ConfigEncryptionPublicKey: encryption.PublicKey().Bytes(),
-			Signer: address(signer.PubKey()), Transmitter: transmitter.PublicKey(),
-		},
-		SignerKey: signer, TransmitterKey: transmitter,
-	}, nil
+	public, err := ocr2.New(address(signer.PubKey()), transmitter.PublicKey())
+	if err != nil {
+		return Member{}, err
+	}
+	return Member{Oracle: public, SignerKey: signer, TransmitterKey: transmitter}, nil
 }
 
 // address is the last 20 bytes of the Keccak-256 of the key's two coordinates.

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/chain/solana/svm"
 )
 
@@ -74,6 +75,6 @@ func (n *network) configure(ctx context.Context, t *testing.T, oracles int) {
 	for _, oracle := range Sort(all) {
 		n.members = append(n.members, bySigner[oracle.Signer])
 	}
-	_, err := n.Configure(ctx, all, DefaultTiming())
+	_, err := n.Configure(ctx, all, ocr2.DefaultTiming())
 	check(t, err)
 }

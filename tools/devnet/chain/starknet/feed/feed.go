@@ -10,6 +10,7 @@ import (
 	"math/big"
 
 	"github.com/loop-plugins/loop/plugins/stark"
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/aggregator"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/chain"
 )
@@ -18,14 +19,11 @@ const (
 	// Decimals is the number of decimals in a feed's answers.
 	Decimals = 8
 	// MinOracles and MaxOracles bound a feed: fewer outvote no faulty oracle, and the contract has room for no more.
-	MinOracles = 4
+	MinOracles = ocr2.MinOracles
 	MaxOracles = aggregator.MaxOracles
 	// description is what the feed says of itself.
 	description = "loop devnet"
 )
-
-// Faulty is the number of faulty oracles that n oracles outvote: the largest f with 3f < n.
-func Faulty(n int) int { return (n - 1) / 3 }
 
 // Settings say which feed to make. What is zero is chosen.
 type Settings struct {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/loop-plugins/loop/plugins/stark"
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/aggregator"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/chain"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/rpc"
@@ -55,7 +56,7 @@ func newFixture(t *testing.T, versions ...chain.Version) *fixture {
 		c.DeployAccount(m.Account.Key.Public(), new(big.Int).Exp(big.NewInt(10), big.NewInt(21), nil))
 		f.members, f.oracles = append(f.members, m), append(f.oracles, m.Oracle)
 	}
-	digest, err := f.feed.Configure(t.Context(), f.oracles, DefaultTiming())
+	digest, err := f.feed.Configure(t.Context(), f.oracles, ocr2.DefaultTiming())
 	check(t, err)
 	f.digest, err = stark.FromBytes(digest[:])
 	check(t, err)
@@ -165,7 +166,7 @@ func TestConfigureRefusesBadOracles(t *testing.T) {
 			"repeated transmitter"},
 	} {
 		oracles := append([]Oracle(nil), f.oracles...)
-		if _, err := f.feed.Configure(t.Context(), test.spoil(oracles), DefaultTiming()); err == nil ||
+		if _, err := f.feed.Configure(t.Context(), test.spoil(oracles), ocr2.DefaultTiming()); err == nil ||
 			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}

@@ -2,23 +2,21 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gagliardetto/solana-go"
 	"github.com/spf13/cobra"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/console"
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/chain/solana/feed"
 	"github.com/loop-plugins/loop/tools/devnet/chain/solana/svm"
 )
@@ -67,7 +65,7 @@ func command(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	flags := c.Flags()
 	flags.IntVar(&config.feeds, "feeds", 1, "number of feeds")
 	flags.IntVar(&config.oracles, "oracles", 4, "number of oracles, 4 to 19")
-	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", feed.DefaultTiming().MaxDurationQuery,
+	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", ocr2.DefaultTiming().MaxDurationQuery,
 		"MaxDurationQuery in the feeds' configuration")
 	flags.IntVar(&config.settings.Nodes, "nodes", 1, "number of RPC nodes")
 	flags.DurationVar(&config.settings.SlotTime, "slot-time", 200*time.Millisecond,
@@ -140,28 +138,14 @@ func run(ctx context.Context, config config, stdin io.Reader, stdout io.Writer) 
 	if err := d.start(ctx); err != nil {
 		return err
 	}
-	lines := make(chan string)
-	go func() {
-		defer close(lines)
-		scanner := bufio.NewScanner(stdin)
-		for scanner.Scan() {
-			lines <- scanner.Text()
-		}
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-chain.Ended():
-			return fmt.Errorf("the chain ended by itself and printed:\n%s", chain.Tail())
-		case line, more := <-lines:
-			if !more {
-				return nil
-			}
-			if err := d.obey(ctx, line); err != nil {
-				return err
-			}
-		}
+	if err := d.console(stdin).Obey(ctx, chain.Ended()); err != nil {
+		return err
+	}
+	select {
+	case <-chain.Ended():
+		return fmt.Errorf("the chain ended by itself and printed:\n%s", chain.Tail())
+	default:
+		return nil
 	}
 }
 
@@ -173,7 +157,7 @@ func (d *devchain) start(ctx context.Context) error {
 	said := chainJSON{
 		Node: d.chain.Nodes()[0], Nodes: d.chain.Nodes(), AdminURL: d.chain.AdminURL(), OCR2ProgramID: feed.OCR2Program,
 		StoreProgramID: feed.StoreProgram, AccessControllerProgramID: feed.AccessControllerProgram,
-		F: feed.Faulty(d.config.oracles),
+		F: ocr2.Faulty(d.config.oracles),
 	}
 	members := map[[20]byte]feed.Member{}
 	for range d.config.oracles {
@@ -207,9 +191,14 @@ func (d *devchain) start(ctx context.Context) error {
 	return d.out.Encode(said)
 }
 
+func (d *devchain) console(stdin io.Reader) *console.Console {
+	configure := func(ctx context.Context, feed int) (any, error) { return d.configure(ctx, feed) }
+	return &console.Console{In: stdin, Out: d.out, Feeds: len(d.feeds), Configure: configure}
+}
+
 func (d *devchain) configure(ctx context.Context, number int) (feedJSON, error) {
 	f := d.feeds[number]
-	digest, err := f.Configure(ctx, d.oracles, feed.Timing{MaxDurationQuery: d.config.maxDurationQuery})
+	digest, err := f.Configure(ctx, d.oracles, ocr2.Timing{MaxDurationQuery: d.config.maxDurationQuery})
 	if err != nil {
 		return feedJSON{}, err
 	}
@@ -219,21 +208,4 @@ func (d *devchain) configure(ctx context.Context, number int) (feedJSON, error) 
 		VaultAuthority: f.VaultAuthority, TokenMint: f.TokenMint, TokenVault: f.TokenVault, ConfigDigest: digest.Hex(),
 		ConfigCount: d.counts[number],
 	}, nil
-}
-
-// obey does what a line of the standard input asks for.
-func (d *devchain) obey(ctx context.Context, line string) error {
-	word, argument, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if word != "configure" {
-		return fmt.Errorf("the line %q on the standard input is no command; give \"configure N\"", line)
-	}
-	number, err := strconv.Atoi(argument)
-	if err != nil || number < 0 || number >= len(d.feeds) {
-		return errors.New("configure wants the number of a feed, from 0 to " + strconv.Itoa(len(d.feeds)-1))
-	}
-	shown, err := d.configure(ctx, number)
-	if err != nil {
-		return err
-	}
-	return d.out.Encode(shown)
 }

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -12,14 +11,14 @@ import (
 	"math/big"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/loop-plugins/loop/plugins/stark"
+	"github.com/loop-plugins/loop/tools/devnet/chain/console"
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/chain"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/feed"
 	"github.com/loop-plugins/loop/tools/devnet/chain/starknet/rpc"
@@ -78,7 +77,7 @@ func command(stdin io.Reader, stdout io.Writer) *cobra.Command {
 	flags.DurationVar(&config.chain.BlockTime, "block-time", time.Second,
 		"time between blocks; negative: blocks come by loop_createBlock alone")
 	flags.Uint64Var(&config.chain.L1After, "l1-after", 0, "after how many more blocks a block is accepted on L1; 0: never")
-	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", feed.DefaultTiming().MaxDurationQuery,
+	flags.DurationVar(&config.maxDurationQuery, "max-duration-query", ocr2.DefaultTiming().MaxDurationQuery,
 		"MaxDurationQuery in the feeds' configuration")
 	return c
 }
@@ -153,31 +152,7 @@ func run(ctx context.Context, config config, stdin io.Reader, stdout io.Writer) 
 	if err := d.start(ctx); err != nil {
 		return err
 	}
-	lines := make(chan string)
-	go func() {
-		defer close(lines)
-		scanner := bufio.NewScanner(stdin)
-		for scanner.Scan() {
-			select {
-			case lines <- scanner.Text():
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case line, more := <-lines:
-			if !more {
-				return nil
-			}
-			if err := d.obey(ctx, line); err != nil {
-				return err
-			}
-		}
-	}
+	return d.console(stdin).Obey(ctx, nil)
 }
 
 // start makes the feeds and says where everything is.
@@ -187,7 +162,7 @@ func (d *devchain) start(ctx context.Context) error {
 		RPCURL: d.network.URLs()[0], Nodes: d.network.URLs(), AdminURL: d.network.AdminURL(), ChainID: d.chain.Name(),
 		FeeToken:     chain.FeeToken(),
 		AccountClass: chain.AccountClass(), AggregatorClass: chain.AggregatorClass(),
-		Owner: ownerJSON{owner.Address, secret(owner.Key)}, F: feed.Faulty(d.config.oracles),
+		Owner: ownerJSON{owner.Address, secret(owner.Key)}, F: ocr2.Faulty(d.config.oracles),
 	}
 	for range d.config.oracles {
 		member, err := feed.NewMember()
@@ -220,9 +195,14 @@ func transmitterFunds() *big.Int { return new(big.Int).Exp(big.NewInt(10), big.N
 
 func secret(key *stark.Key) string { return "0x" + hex.EncodeToString(key.Secret()) }
 
+func (d *devchain) console(stdin io.Reader) *console.Console {
+	configure := func(ctx context.Context, feed int) (any, error) { return d.configure(ctx, feed) }
+	return &console.Console{In: stdin, Out: d.out, Feeds: len(d.feeds), Configure: configure}
+}
+
 func (d *devchain) configure(ctx context.Context, number int) (feedJSON, error) {
 	f := d.feeds[number]
-	digest, err := f.Configure(ctx, d.oracles, feed.Timing{MaxDurationQuery: d.config.maxDurationQuery})
+	digest, err := f.Configure(ctx, d.oracles, ocr2.Timing{MaxDurationQuery: d.config.maxDurationQuery})
 	if err != nil {
 		return feedJSON{}, err
 	}
@@ -234,21 +214,4 @@ func (d *devchain) configure(ctx context.Context, number int) (feedJSON, error) 
 	block, _ := details[1].Uint64()
 	d.chain.MakeBlock() // who reads at complete blocks finds it, too
 	return feedJSON{Address: f.Address(), ConfigDigest: digest.Hex(), ConfigCount: count, ConfigBlock: block}, nil
-}
-
-// obey does what a line of the standard input asks for.
-func (d *devchain) obey(ctx context.Context, line string) error {
-	word, argument, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if word != "configure" {
-		return fmt.Errorf("the line %q on the standard input is no command; give \"configure N\"", line)
-	}
-	number, err := strconv.Atoi(argument)
-	if err != nil || number < 0 || number >= len(d.feeds) {
-		return errors.New("configure wants the number of a feed, from 0 to " + strconv.Itoa(len(d.feeds)-1))
-	}
-	shown, err := d.configure(ctx, number)
-	if err != nil {
-		return err
-	}
-	return d.out.Encode(shown)
 }
