@@ -127,6 +127,7 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 			case journal.Suspect:
 				c.plugin.suspect(c.object, method)
 				return c.unknown(method, " in two lives in a row")
+			case journal.Repeat:
 			}
 		}
 	}

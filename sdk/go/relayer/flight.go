@@ -65,6 +65,7 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 		}
 		q.settings.Logger.Warn(why, "account", q.settings.Account, "sequence", f.sequence, "hash", f.newest().Hash)
 		return true, q.land(ctx, f) // the item, if any, waits again
+	case Pending:
 	}
 	q.mu.Lock()
 	item, waiting := q.items[f.record.Item]

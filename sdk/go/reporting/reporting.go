@@ -79,8 +79,9 @@ func QuorumSize(q reportingv1.ObservationQuorum, n, f int) (size int, ok bool) {
 		return (n+f)/2 + 1, true
 	case reportingv1.ObservationQuorum_OBSERVATION_QUORUM_N_MINUS_F:
 		return n - f, true
+	default:
+		return 0, false
 	}
-	return 0, false
 }
 
 // CheckSchedule returns why nobody could keep a report's schedule in a network of n oracles, or nil. An absent schedule

@@ -239,7 +239,7 @@ func callConcurrency(ctx context.Context, b *bench) error {
 }
 
 // bulk is a call whose request takes any number of bytes, and a request of so many.
-func (l *generation) bulk(child string, size int) (method string, request proto.Message) {
+func (l *generation) bulk(size int) (method string, request proto.Message) {
 	if l.bench.ocr3() {
 		r := &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: 1,
 			Report: &reportingv1.ReportWithInfo{}}
@@ -265,7 +265,7 @@ func callLargest(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	method, request := l.bulk(child, wire.MaxMessageBytes)
+	method, request := l.bulk(wire.MaxMessageBytes)
 	if n := proto.Size(request); n != wire.MaxMessageBytes {
 		return fmt.Errorf("the suite made a message of %d bytes", n)
 	}
@@ -287,7 +287,7 @@ func callTooLarge(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	method, request := l.bulk(child, wire.MaxMessageBytes+1)
+	method, request := l.bulk(wire.MaxMessageBytes + 1)
 	err = invoke(ctx, l.Conn, child, method, request)
 	what := fmt.Sprintf("%s with a message of %d bytes, one above the limit", short(method), wire.MaxMessageBytes+1)
 	if err := want(what, err, codes.ResourceExhausted); err != nil {

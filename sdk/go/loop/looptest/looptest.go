@@ -163,6 +163,7 @@ func Run(t *testing.T, s Settings) {
 				t.Skip(r.Explanation())
 			case Fixed:
 				t.Log(r.Reason)
+			case Passed:
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -135,7 +136,7 @@ func medianSourceFailure(ctx context.Context, b *bench) error {
 		codes.FailedPrecondition); err != nil {
 		return err
 	}
-	if said := status.Convert(err).Message(); !bytes.Contains([]byte(said), []byte("ds1")) {
+	if said := status.Convert(err).Message(); !strings.Contains(said, "ds1") {
 		return fmt.Errorf("an observation whose source failed is refused as %q; want the source's own words in it, for "+
 			"operators", cut(said))
 	}

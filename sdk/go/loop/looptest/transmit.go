@@ -25,9 +25,9 @@ func (l *generation) transmission(report []byte, epoch uint32) *relayerv1.Transm
 	}
 }
 
-func (l *generation) transmit(ctx context.Context, provider string, report []byte, epoch uint32) error {
+func (l *generation) transmit(ctx context.Context, provider string, report []byte) error {
 	return l.call(ctx, provider, relayerv1.ContractTransmitterService_Transmit_FullMethodName,
-		l.transmission(report, epoch), &relayerv1.TransmitResponse{})
+		l.transmission(report, 1), &relayerv1.TransmitResponse{})
 }
 
 func puts(writes []string) int {
@@ -58,7 +58,7 @@ func relayerTransmit(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := l.transmit(ctx, child, report, 1); err != nil {
+	if err := l.transmit(ctx, child, report); err != nil {
 		return wrap("ContractTransmitterService.Transmit", err)
 	}
 	if puts(l.world.store.Writes()) == 0 {
@@ -66,7 +66,7 @@ func relayerTransmit(ctx context.Context, b *bench) error {
 			"durable when the call returns")
 	}
 	stored := l.world.store.Keys()
-	if err := l.transmit(ctx, child, report, 1); err != nil {
+	if err := l.transmit(ctx, child, report); err != nil {
 		return wrap("ContractTransmitterService.Transmit of the same report again", err)
 	}
 	if again := l.world.store.Keys(); !slices.Equal(stored, again) {
@@ -86,7 +86,7 @@ func relayerTransmitRefused(ctx context.Context, b *bench) error {
 		return err
 	}
 	if err := want("ContractTransmitterService.Transmit of bytes that are no report",
-		l.transmit(ctx, child, []byte{1, 2, 3}, 1), codes.InvalidArgument); err != nil {
+		l.transmit(ctx, child, []byte{1, 2, 3}), codes.InvalidArgument); err != nil {
 		return err
 	}
 	if w := l.world.store.Writes(); len(w) > 0 {
@@ -110,7 +110,7 @@ func relayerTransmitStore(ctx context.Context, b *bench) error {
 		return err
 	}
 	l.world.store.Script(func() (any, error) { return nil, status.Error(codes.Unavailable, "the database is away") })
-	return want("ContractTransmitterService.Transmit while the Store is UNAVAILABLE", l.transmit(ctx, child, report, 1),
+	return want("ContractTransmitterService.Transmit while the Store is UNAVAILABLE", l.transmit(ctx, child, report),
 		codes.Unavailable)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"debug/elf"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -378,7 +379,7 @@ func beginOf(path string) string {
 	defer func() { _ = f.Close() }() // it was read alone
 	begin := make([]byte, 256)
 	n, err := io.ReadFull(f, begin)
-	if err != nil && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ""
 	}
 	return string(begin[:n])

@@ -163,8 +163,8 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 			Certificates: []tls.Certificate{s.Host.TLS},
 			MinVersion:   tls.VersionTLS12,
 			ServerName:   "localhost",
-			// of names and dates, which other SDKs' certificates have; VerifyConnection takes one alone
-			InsecureSkipVerify: true,
+			// of names and dates, which other SDKs' certificates have
+			InsecureSkipVerify: true, //nolint:gosec // VerifyConnection takes one alone
 			VerifyConnection:   func(c tls.ConnectionState) error { return wire.Exactly(r.certificate())(c) },
 		},
 	}
@@ -208,7 +208,7 @@ func EndedEarly(err error) bool {
 func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 	var pin *pinError
 	if errors.As(err, &pin) {
-		return fmt.Errorf("plugin %s: %v; %s", s.Name, pin, s.Hint)
+		return fmt.Errorf("plugin %s: %w; %s", s.Name, pin, s.Hint)
 	}
 	command := strings.Join(s.Command, " ")
 	say := func(format string, args ...any) error {

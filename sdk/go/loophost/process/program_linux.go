@@ -27,7 +27,8 @@ func identify(f *os.File) (identity, time.Time, bool) {
 	if !ok {
 		return identity{}, time.Time{}, false
 	}
-	return identity{uint64(s.Dev), s.Ino, s.Size, s.Mtim, s.Ctim}, time.Unix(s.Ctim.Unix()), true
+	device := uint64(s.Dev) //nolint:unconvert // it has 32 bits on some platforms
+	return identity{device, s.Ino, s.Size, s.Mtim, s.Ctim}, time.Unix(s.Ctim.Unix()), true
 }
 
 // firstInherited is the number that the first of a command's ExtraFiles has in the child.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Fault is how a Server misbehaves.
@@ -83,7 +84,7 @@ func NewServer(t testing.TB, node string) *Server {
 		t.Fatalf("listen: %v", err)
 	}
 	s.HTTPURL, s.WSURL = "http://"+l.Addr().String(), "ws://"+l.Addr().String()
-	server := &http.Server{Handler: http.HandlerFunc(s.serve)}
+	server := &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: time.Minute}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -171,6 +172,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case Flood:
 		s.flood(w)
 		return
+	case None, Down, Hang, Lag, Mute: // which answer, or break elsewhere
 	}
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		if fault == Lag || s.proxy == nil {

@@ -100,7 +100,7 @@ func (ch *Channel) Invoke(ctx context.Context, method string, args, reply any, o
 			break // gRPC answers, or knows better what is wrong
 		}
 		err = c.Invoke(ctx, method, args, reply, options...)
-		if _, unsent := err.(*unsentError); !unsent {
+		if _, unsent := errors.AsType[*unsentError](err); !unsent {
 			return err
 		}
 	}

@@ -250,7 +250,7 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 		slots = &c.small
 	}
 	for behind := len(slots.waiting) > 0; c.err == nil; behind = false {
-		came := true
+		var came bool
 		if behind || !c.freeLocked(k.size) {
 			came = slots.waitLocked(&c.mu, ctx.Done(), func() bool { return c.err != nil || c.freeLocked(k.size) })
 			c.small.wakeLocked() // they may have waited for a long call's turn or leave

@@ -89,7 +89,7 @@ func (t *transfer) write(descriptor uintptr) bool {
 
 // named is an error as package net says it.
 func (s *socket) named(what string, err error) error {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // a call of its own, or one of package net: neither is wrapped
 	case syscall.Errno:
 		return &net.OpError{Op: what, Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(),
 			Err: os.NewSyscallError(what, e)}

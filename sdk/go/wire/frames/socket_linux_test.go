@@ -81,7 +81,7 @@ func TestSocketReads(t *testing.T) {
 	}
 	_ = a.SetReadDeadline(time.Time{})
 	_ = b.Close()
-	if n, err := a.Read(buffer[:]); n != 0 || err != io.EOF {
+	if n, err := a.Read(buffer[:]); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %d, %v", n, err)
 	}
 	if _, err := a.Write([]byte("abc")); !errors.Is(err, syscall.EPIPE) || !errors.As(err, &named) || named.Op != "write" {

@@ -260,7 +260,7 @@ func (s *stage) execute(path string) string {
 	if failed := s.enforce(); failed != "" {
 		return failed
 	}
-	e, _ := syscall.Exec(path, arguments, environment).(syscall.Errno)
+	e, _ := syscall.Exec(path, arguments, environment).(syscall.Errno) //nolint:errorlint // it returns nothing else
 	return digits(int(e))
 }
 
