@@ -171,6 +171,7 @@ func (s *answers) hear(err error) error {
 		return nil
 	case nonceLow:
 		return errUsed
+	default:
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -111,8 +111,9 @@ func (s *scene) fill(leave int64) {
 	s.undo(func() { _ = os.Remove(name) })
 	var taken int64
 	for _, size := range []int{1 << 20, 4 << 10} { // as close as it gets
-		for n, err := 0, error(nil); err == nil; taken += int64(n) {
-			n, err = file.Write(make([]byte, size))
+		for full := false; !full; {
+			n, err := file.Write(make([]byte, size))
+			taken, full = taken+int64(n), err != nil
 		}
 	}
 	if err := file.Truncate(taken - leave); err != nil {

@@ -1,6 +1,7 @@
 package relayer
 
 import (
+	"errors"
 	"log/slog"
 	"math/big"
 	"testing"
@@ -61,7 +62,7 @@ func TestFees(t *testing.T) {
 	a := &account{config: Config{FeeCap: 100, TipCap: 1, FeeCapMax: 130}}
 	for attempts, want := range []*big.Int{big.NewInt(100e9), big.NewInt(125e9), nil} {
 		feeCap, _, err := a.fees(attempts)
-		if want == nil && err != relayer.ErrCeiling || want != nil && (err != nil || feeCap.Cmp(want) != 0) {
+		if want == nil && !errors.Is(err, relayer.ErrCeiling) || want != nil && (err != nil || feeCap.Cmp(want) != 0) {
 			t.Errorf("after %d attempts: %v, %v; want %v", attempts, feeCap, err, want)
 		}
 	}

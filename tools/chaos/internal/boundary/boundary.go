@@ -241,7 +241,7 @@ func (p program) become(script string) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	next := p.path + ".new"
-	if err := os.WriteFile(next, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(next, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { // it is a program
 		return fmt.Errorf("replacing a program: %w", err)
 	}
 	return os.Rename(next, p.path)

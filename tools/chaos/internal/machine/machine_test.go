@@ -24,7 +24,7 @@ func sleeper(t *testing.T, files ...*os.File) *exec.Cmd {
 	script := filepath.Join(t.TempDir(), "a) S 1 (b")
 	// Another test may fork while this file is open for writing, and whoever starts it then fails with ETXTBSY.
 	syscall.ForkLock.RLock()
-	err = os.WriteFile(script, []byte("#!/bin/sh\n"+sleep+" 60 & echo; wait\n"), 0o700) //nolint:gosec // a program
+	err = os.WriteFile(script, []byte("#!/bin/sh\n"+sleep+" 60 & echo; wait\n"), 0o700) // a program
 	syscall.ForkLock.RUnlock()
 	if err != nil {
 		t.Fatal(err)

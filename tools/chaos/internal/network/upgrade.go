@@ -281,7 +281,7 @@ func write(path string, from io.Reader) error {
 	// What forks while this file is open for writing cannot start it: ETXTBSY.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	next, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o700) //nolint:gosec // it is a program
+	next, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o700) // it is a program
 	if err != nil {
 		return fmt.Errorf("replacing a program: %w", err)
 	}

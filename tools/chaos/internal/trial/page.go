@@ -27,7 +27,7 @@ func WritePage(path string, results []Result, order []string) error {
 	if err != nil {
 		return fmt.Errorf("writing the table of figures into %s: %w", path, err)
 	}
-	return os.WriteFile(path, []byte(written), 0o644) //nolint:gosec // a page of the documentation
+	return os.WriteFile(path, []byte(written), 0o644) // a page of the documentation
 }
 
 func replace(page string, results []Result, order []string) (string, error) {

@@ -125,6 +125,7 @@ func JUnit(path string, t Total, results []looptest.Result) error {
 			c.Skipped = &message{r.Reason}
 		case looptest.Fixed:
 			c.Out = r.Reason
+		case looptest.Passed:
 		}
 		s.Cases = append(s.Cases, c)
 	}

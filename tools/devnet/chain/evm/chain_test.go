@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -166,7 +167,7 @@ func TestFeedTakesReports(t *testing.T) {
 	}
 
 	stop()
-	if err := <-watched; err != context.Canceled {
+	if err := <-watched; !errors.Is(err, context.Canceled) {
 		t.Errorf("the watch ended with %v, want context.Canceled", err)
 	}
 

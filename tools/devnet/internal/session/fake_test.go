@@ -257,7 +257,7 @@ func (f *fakeNode) fillStore(root string) error {
 	if _, err := db.Exec("CREATE TABLE IF NOT EXISTS store_entries (entry_key BYTEA, content BYTEA)"); err != nil {
 		return err
 	}
-	key := ""
+	var key string
 	switch {
 	case f.name != "node-0":
 		return nil

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -112,7 +113,7 @@ func noChildren(t *testing.T) {
 		if err != nil {
 			continue // it ended
 		}
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 		if fields[1] == strconv.Itoa(os.Getpid()) {
 			t.Errorf("the session left a process behind: %s", text)
 		}

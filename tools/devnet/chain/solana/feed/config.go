@@ -92,18 +92,18 @@ func (f *Feed) propose(ctx context.Context, oracles []proposedOracle, faulty uin
 	if err != nil {
 		return err
 	}
-	if _, err := f.send(ctx, []solana.PrivateKey{key}, create, f.createProposal(proposal, version)); err != nil {
+	if err := f.send(ctx, []solana.PrivateKey{key}, create, f.createProposal(proposal, version)); err != nil {
 		return fmt.Errorf("create the proposal: %w", err)
 	}
 	for part := range slices.Chunk(offchain, offchainPart) {
-		if _, err := f.send(ctx, nil, f.writeOffchainConfig(proposal, part)); err != nil {
+		if err := f.send(ctx, nil, f.writeOffchainConfig(proposal, part)); err != nil {
 			return fmt.Errorf("write the off-chain configuration: %w", err)
 		}
 	}
-	if _, err := f.send(ctx, nil, f.proposeConfig(proposal, oracles, faulty)); err != nil {
+	if err := f.send(ctx, nil, f.proposeConfig(proposal, oracles, faulty)); err != nil {
 		return fmt.Errorf("propose the oracles: %w", err)
 	}
-	if _, err := f.send(ctx, nil, f.proposePayees(proposal, oracles), f.finalizeProposal(proposal)); err != nil {
+	if err := f.send(ctx, nil, f.proposePayees(proposal, oracles), f.finalizeProposal(proposal)); err != nil {
 		return fmt.Errorf("propose the payees: %w", err)
 	}
 	digest := proposalDigest(oracles, faulty, f.TokenMint, version, offchain)
@@ -115,7 +115,7 @@ func (f *Feed) propose(ctx context.Context, oracles []proposedOracle, faulty uin
 	for _, oracle := range old.Oracles {
 		payees = append(payees, oracle.Payee)
 	}
-	if _, err := f.send(ctx, nil, f.acceptProposal(proposal, digest, receiver, payees)); err != nil {
+	if err := f.send(ctx, nil, f.acceptProposal(proposal, digest, receiver, payees)); err != nil {
 		return fmt.Errorf("accept the proposal: %w", err)
 	}
 	return nil

@@ -70,7 +70,7 @@ func TestDigests(t *testing.T) {
 func TestConfigure(t *testing.T) {
 	t.Parallel()
 	ctx, n := newNetwork(t, 5, Settings{Min: big.NewInt(-1_000), Max: big.NewInt(-1)})
-	_, err := n.send(ctx, nil, instruction(OCR2Program, "set_billing",
+	err := n.send(ctx, nil, instruction(OCR2Program, "set_billing",
 		[]*solana.AccountMeta{solana.Meta(n.State).WRITE(), solana.Meta(n.owner.PublicKey()).SIGNER()}, u32(7), u32(100)))
 	check(t, err)
 	for round := range uint8(3) {
@@ -203,7 +203,7 @@ func TestProposalChecks(t *testing.T) {
 	made := func(calls ...func(solana.PublicKey) solana.Instruction) solana.PublicKey {
 		proposal := fresh()
 		for _, call := range calls {
-			_, err := n.send(ctx, nil, call(proposal))
+			err := n.send(ctx, nil, call(proposal))
 			check(t, err)
 		}
 		return proposal
@@ -271,13 +271,13 @@ func TestProposalChecks(t *testing.T) {
 	part := make([]byte, 1024)
 	for i := range byte(4) {
 		part[0] = i // or it would be the same transaction
-		_, err := n.send(ctx, nil, n.writeOffchainConfig(full, part[:1000]))
+		err := n.send(ctx, nil, n.writeOffchainConfig(full, part[:1000]))
 		check(t, err)
 	}
 	if _, _, err := n.transact(ctx, n.owner, n.writeOffchainConfig(full, part[:97])); codeOf(err) != 6001 {
 		t.Errorf("4097 bytes ended with code %d, want 6001: %v", codeOf(err), err)
 	}
-	_, err = n.send(ctx, nil, n.writeOffchainConfig(full, part[:96]))
+	err = n.send(ctx, nil, n.writeOffchainConfig(full, part[:96]))
 	check(t, err)
 
 	// A stranger may propose, and neither touch another's proposal nor accept.

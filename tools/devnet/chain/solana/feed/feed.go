@@ -149,7 +149,7 @@ func (f *Feed) deploy(ctx context.Context, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.send(ctx, []solana.PrivateKey{transmissions},
+	err = f.send(ctx, []solana.PrivateKey{transmissions},
 		create,
 		createFeed(f.Transmissions, f.owner.PublicKey(), description, Decimals, settings.Granularity,
 			uint32(settings.LiveLength)),
@@ -162,7 +162,7 @@ func (f *Feed) deploy(ctx context.Context, settings Settings) error {
 	if create, err = f.createAccount(ctx, f.State, stateSize, OCR2Program); err != nil {
 		return err
 	}
-	if _, err := f.send(ctx, []solana.PrivateKey{state}, create, f.initialize()); err != nil {
+	if err := f.send(ctx, []solana.PrivateKey{state}, create, f.initialize()); err != nil {
 		return fmt.Errorf("create the account of the state: %w", err)
 	}
 	return nil

@@ -24,6 +24,7 @@ func instruction(program solana.PublicKey, name string, accounts []*solana.Accou
 	return solana.NewInstruction(program, accounts, data)
 }
 
+//nolint:unparam // the parameters are the program's
 func createFeed(feed, authority solana.PublicKey, text string, decimals, every uint8, live uint32) solana.Instruction {
 	return instruction(StoreProgram, "create_feed",
 		[]*solana.AccountMeta{solana.Meta(feed).WRITE(), solana.Meta(authority).SIGNER()},

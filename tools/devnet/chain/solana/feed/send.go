@@ -16,14 +16,14 @@ const pollPeriod = 10 * time.Millisecond
 
 // send sends a transaction that the owner pays for, signed by signers too, and waits until it is processed.
 func (f *Feed) send(ctx context.Context, signers []solana.PrivateKey,
-	instructions ...solana.Instruction) (solana.Signature, error) {
+	instructions ...solana.Instruction) error {
 	latest, err := f.client.GetLatestBlockhash(ctx, rpc.CommitmentProcessed)
 	if err != nil {
-		return solana.Signature{}, fmt.Errorf("ask for a blockhash: %w", err)
+		return fmt.Errorf("ask for a blockhash: %w", err)
 	}
 	tx, err := solana.NewTransaction(instructions, latest.Value.Blockhash, solana.TransactionPayer(f.owner.PublicKey()))
 	if err != nil {
-		return solana.Signature{}, fmt.Errorf("make the transaction: %w", err)
+		return fmt.Errorf("make the transaction: %w", err)
 	}
 	_, err = tx.Sign(func(key solana.PublicKey) *solana.PrivateKey {
 		for _, signer := range append(signers, f.owner) {
@@ -34,14 +34,14 @@ func (f *Feed) send(ctx context.Context, signers []solana.PrivateKey,
 		return nil
 	})
 	if err != nil {
-		return solana.Signature{}, fmt.Errorf("sign the transaction: %w", err)
+		return fmt.Errorf("sign the transaction: %w", err)
 	}
 	signature, err := f.client.SendTransactionWithOpts(ctx,
 		tx, rpc.TransactionOpts{PreflightCommitment: rpc.CommitmentProcessed})
 	if err != nil {
-		return solana.Signature{}, fmt.Errorf("send the transaction: %w", reason(err))
+		return fmt.Errorf("send the transaction: %w", reason(err))
 	}
-	return signature, f.wait(ctx, signature)
+	return f.wait(ctx, signature)
 }
 
 func (f *Feed) wait(ctx context.Context, signature solana.Signature) error {

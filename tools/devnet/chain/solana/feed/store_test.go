@@ -88,7 +88,7 @@ func TestStore(t *testing.T) {
 			setWriter(f.Transmissions, owner, owner),
 			setValidatorConfig(f.Transmissions, owner, uint32(model.threshold.Uint64())),
 		}
-		if _, err := f.send(ctx, nil, instructions...); err != nil {
+		if err := f.send(ctx, nil, instructions...); err != nil {
 			rt.Fatal(err)
 		}
 		var batch []solana.Instruction
@@ -99,7 +99,7 @@ func TestStore(t *testing.T) {
 				[]*solana.AccountMeta{solana.Meta(f.Transmissions).WRITE(), solana.Meta(owner).SIGNER()},
 				u64(uint64(round.Timestamp)), i128(round.Answer)))
 		}
-		if _, err := f.send(ctx, nil, batch...); err != nil {
+		if err := f.send(ctx, nil, batch...); err != nil {
 			rt.Fatal(err)
 		}
 		rounds, flagged, err := f.ReadRounds(ctx, rpc.CommitmentProcessed)
@@ -275,7 +275,7 @@ func TestFlag(t *testing.T) {
 	f, err := Deploy(ctx, chain, Settings{})
 	check(t, err)
 	owner := f.owner.PublicKey()
-	_, err = f.send(ctx, nil, setWriter(f.Transmissions, owner, owner))
+	err = f.send(ctx, nil, setWriter(f.Transmissions, owner, owner))
 	check(t, err)
 	submit := func(answer *big.Int) solana.Instruction {
 		return instruction(StoreProgram, "submit",
@@ -299,7 +299,7 @@ func TestFlag(t *testing.T) {
 		"a step of the largest": {1<<32 - 1, lowest, new(big.Int).Add(lowest, big.NewInt(5)), false},
 		"from end to end":       {1<<32 - 1, lowest, highest, true},
 	} {
-		_, err := f.send(ctx, nil, setValidatorConfig(f.Transmissions, owner, 1<<32-1), submit(new(big.Int)),
+		err := f.send(ctx, nil, setValidatorConfig(f.Transmissions, owner, 1<<32-1), submit(new(big.Int)),
 			submit(test.before),
 			setValidatorConfig(f.Transmissions, owner, test.threshold),
 			instruction(StoreProgram, "lower_flag", ownFeed(f.Transmissions, owner)), submit(test.answer))
@@ -309,7 +309,7 @@ func TestFlag(t *testing.T) {
 				flagged, err, test.want)
 		}
 	}
-	_, err = f.send(ctx, nil, instruction(StoreProgram, "lower_flag", ownFeed(f.Transmissions, owner)))
+	err = f.send(ctx, nil, instruction(StoreProgram, "lower_flag", ownFeed(f.Transmissions, owner)))
 	check(t, err)
 	if _, flagged, err := f.ReadRounds(ctx, rpc.CommitmentProcessed); err != nil || flagged {
 		t.Errorf("the lowered flag is %v (%v)", flagged, err)

@@ -381,7 +381,7 @@ func TestReimbursement(t *testing.T) {
 		}
 	}
 	// Beyond 64 bits an oracle is due as much as there is.
-	_, err := n.send(ctx, nil, instruction(OCR2Program, "set_billing",
+	err := n.send(ctx, nil, instruction(OCR2Program, "set_billing",
 		[]*solana.AccountMeta{solana.Meta(n.State).WRITE(), solana.Meta(n.owner.PublicKey()).SIGNER()}, u32(0), u32(100)))
 	check(t, err)
 	a := n.good(ctx, t, 1, 200)

@@ -273,7 +273,7 @@ func TestTransmit(t *testing.T) {
 		if diff := cmp.Diff(texts(want), texts(result.Returned)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", view, diff)
 		}
-		if _, err := f.Call(Environment{}, Selector(view), felts(1)); err != Panic("Input too long for arguments") {
+		if _, err := f.Call(Environment{}, Selector(view), felts(1)); !errors.Is(err, Panic("Input too long for arguments")) {
 			t.Errorf("%s with an argument: %v", view, err)
 		}
 	}
@@ -354,7 +354,7 @@ func TestTransmitRefusesInOrder(t *testing.T) {
 	for _, c := range slices.Backward(all) {
 		c.change(&g)
 		before := *f.Clone()
-		if _, err := f.transmit(t, g); err != c.want {
+		if _, err := f.transmit(t, g); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 		if f.epochAndRound != before.epochAndRound || len(f.rounds) != len(before.rounds) {
@@ -400,7 +400,7 @@ func TestSetConfigRefusesInOrder(t *testing.T) {
 		"nothing":             {owner(), nil, Panic("Failed to deserialize param #1")},
 		"more than there is":  {owner(), felts(1<<32 - 1), Panic("Failed to deserialize param #1")},
 	} {
-		if _, err := f.Call(Environment{Caller: c.caller}, Selector("set_config"), c.calldata); err != c.want {
+		if _, err := f.Call(Environment{Caller: c.caller}, Selector("set_config"), c.calldata); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -432,7 +432,7 @@ func TestSetConfigAgain(t *testing.T) {
 	}
 	g := f.given()
 	g.epochAndRound = 1
-	if _, err := f.transmit(t, g); err != Panic("unknown sender") {
+	if _, err := f.transmit(t, g); !errors.Is(err, Panic("unknown sender")) {
 		t.Errorf("by an oracle that was: %v", err)
 	}
 	g.caller = 203

@@ -91,9 +91,9 @@ func (h handler) answer(body []byte) []byte {
 	var batch []json.RawMessage
 	switch err := json.Unmarshal(body, &batch); {
 	case err != nil:
-		return encode(failed(nil, codeParse, "Parse error"))
+		return encode(failed(codeParse, "Parse error"))
 	case len(batch) == 0:
-		return encode(failed(nil, codeInvalidRequest, "Invalid Request"))
+		return encode(failed(codeInvalidRequest, "Invalid Request"))
 	}
 	var all []*response
 	for _, each := range batch {
@@ -115,20 +115,17 @@ func encode(answer any) []byte {
 	return text
 }
 
-func failed(id json.RawMessage, code int, message string) *response {
-	if id == nil {
-		id = json.RawMessage("null")
-	}
-	return &response{Version: "2.0", ID: id, Error: &chain.Failure{Code: code, Message: message}}
+func failed(code int, message string) *response {
+	return &response{Version: "2.0", ID: json.RawMessage("null"), Error: &chain.Failure{Code: code, Message: message}}
 }
 
 func (h handler) one(body []byte) *response {
 	if !json.Valid(body) {
-		return failed(nil, codeParse, "Parse error")
+		return failed(codeParse, "Parse error")
 	}
 	var r request
 	if json.Unmarshal(body, &r) != nil || r.Version != "2.0" || r.Method == "" {
-		return failed(nil, codeInvalidRequest, "Invalid Request")
+		return failed(codeInvalidRequest, "Invalid Request")
 	}
 	m, ok := h.methods[r.Method]
 	var result any
