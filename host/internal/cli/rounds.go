@@ -68,6 +68,7 @@ func happened(r *nodev1.WatchRoundsResponse) string {
 			return "report not taken by the relayer: " + o.GetSendError()
 		}
 		return "report handed to the relayer"
+	default: // of a newer node
+		return strings.ToLower(strings.TrimPrefix(r.GetEvent().String(), "ROUND_EVENT_"))
 	}
-	return strings.ToLower(strings.TrimPrefix(r.GetEvent().String(), "ROUND_EVENT_"))
 }

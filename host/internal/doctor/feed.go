@@ -21,6 +21,7 @@ func OfJob(title string, s health.State) *nodev1.Finding {
 		return Good(Job, title, "it runs")
 	case health.Failed:
 		return Failed(Job, title, s.Reason, s.Remedy)
+	case health.Degraded, health.Waiting:
 	}
 	return Warning(Job, title, s.Reason, s.Remedy)
 }

@@ -44,6 +44,7 @@ func ofState(p PluginFacts) *nodev1.Finding {
 	case supervise.Quarantined:
 		return Failed(Plugin, subject, "it failed again and again and is quarantined: "+p.LastExit,
 			"mend what ends it, see loop plugins logs "+p.Name+", then start it by loop plugins restart "+p.Name)
+	case supervise.Stopped, supervise.Starting, supervise.Restarting:
 	}
 	return Warning(Plugin, subject, fmt.Sprintf("it is %s: %s", p.State, cmp.Or(p.LastExit, "it has not been ready yet")),
 		"nothing, if it comes back; else see loop plugins logs "+p.Name)

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -134,7 +135,7 @@ func TestBombsAreNotUnpacked(t *testing.T) {
 	for p := make([]byte, 4<<10); ; {
 		n, err := unpacker.Read(p)
 		unpacked += n
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			t.Fatal("it was unpacked to its end")
 		}
 		if err != nil {

@@ -47,7 +47,7 @@ func (p Password) weakness() error {
 	if len(text) == 0 {
 		return fmt.Errorf("the password is empty: choose one of at least %d characters: %w", minPassword, ErrInvalid)
 	}
-	why := ""
+	var why string
 	switch unknown := unexplained(text); {
 	case utf8.RuneCount(text) < minPassword:
 		why = fmt.Sprintf("it has %d characters, and %d are the least", utf8.RuneCount(text), minPassword)

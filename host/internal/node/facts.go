@@ -150,6 +150,7 @@ func phase(s supervise.State) health.Phase {
 		return health.Restarting
 	case supervise.Quarantined:
 		return health.Quarantined
+	case supervise.Stopped, supervise.Starting:
 	}
 	return health.Starting
 }

@@ -205,6 +205,7 @@ func pluginState(s supervise.State) nodev1.PluginState {
 		return nodev1.PluginState_PLUGIN_STATE_RESTARTING
 	case supervise.Quarantined:
 		return nodev1.PluginState_PLUGIN_STATE_QUARANTINED
+	case supervise.Stopped:
 	}
 	return nodev1.PluginState_PLUGIN_STATE_STOPPED
 }
@@ -215,6 +216,7 @@ func objectState(s loophost.ObjectState) nodev1.ObjectState {
 		return nodev1.ObjectState_OBJECT_STATE_OPEN
 	case loophost.Parked:
 		return nodev1.ObjectState_OBJECT_STATE_PARKED
+	case loophost.Creating, loophost.Released:
 	}
 	return nodev1.ObjectState_OBJECT_STATE_CREATING
 }

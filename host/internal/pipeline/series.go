@@ -22,7 +22,7 @@ type series struct {
 func newSeries(b *builder) series {
 	s := series{values: b.json("values", "a list")}
 	if b.written("allowedFaults") != nil {
-		n := b.integer("allowedFaults", 10, 0, 1<<31, 0)
+		n := b.integer("allowedFaults", 10, 0, 1<<31)
 		s.faults = &n
 	}
 	if list, ok := s.values.literal.([]any); ok && len(list) == 0 {

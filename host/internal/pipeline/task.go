@@ -176,10 +176,10 @@ func (b *builder) common() common {
 	if attr := b.node.attribute("index"); attr != nil {
 		c.indexLine = attr.line
 	}
-	c.index = int32(b.integer("index", 0, math.MinInt32, math.MaxInt32, 0)) // the one integer in Go's syntax
+	c.index = int32(b.integer("index", 0, math.MinInt32, math.MaxInt32)) // the one integer in Go's syntax
 	c.timeout = b.duration("timeout")
 	c.failEarly = b.boolean("failEarly", false)
-	c.attempts = uint32(max(1, b.integer("retries", 10, 0, math.MaxUint32, 0)))
+	c.attempts = uint32(max(1, b.integer("retries", 10, 0, math.MaxUint32)))
 	var first, limit time.Duration
 	if d := b.duration("minBackoff"); d != nil {
 		first = *d
@@ -222,16 +222,16 @@ func (b *builder) written(name string) *attribute {
 	return nil
 }
 
-// integer reads a literal integer to a base; base 0 is Go's syntax.
-func (b *builder) integer(name string, base int, least, most, otherwise int64) int64 {
+// integer reads a literal integer to a base, 0 where there is none; base 0 is Go's syntax.
+func (b *builder) integer(name string, base int, least, most int64) int64 {
 	attr := b.written(name)
 	if attr == nil {
-		return otherwise
+		return 0
 	}
 	n, err := strconv.ParseInt(attr.value, base, 64)
 	if err != nil || n < least || n > most {
 		b.problem(name, "%q is not an integer from %d to %d", shorten(attr.value, 64), least, most)
-		return otherwise
+		return 0
 	}
 	return n
 }
@@ -329,7 +329,7 @@ func (b *builder) decimal(name string) parameter {
 func (b *builder) places() parameter {
 	p := b.text("precision")
 	if p.present && p.ref == nil {
-		p.literal = b.integer("precision", 10, -maxScale, maxScale, 0)
+		p.literal = b.integer("precision", 10, -maxScale, maxScale)
 	}
 	return p
 }

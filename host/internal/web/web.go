@@ -259,7 +259,7 @@ func (s *Server) plugin(w http.ResponseWriter, r *http.Request, rest string) {
 		return
 	}
 	w.Header().Set("Content-Type", metricsType(contentType))
-	_, _ = w.Write(exposition) // a scraper that went away needs no answer
+	_, _ = w.Write(exposition) //nolint:gosec // no HTML: metricsType; a scraper that went away needs no answer
 }
 
 // scrapeLimit is Prometheus's own timeout for the scrape, less a margin for the way back, or the default.

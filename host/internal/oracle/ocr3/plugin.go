@@ -89,8 +89,7 @@ func (p *plugin) Observation(
 ) (_ types.Observation, err error) {
 	defer p.end(ctx, "Observation", time.Now(), &err)
 	rounds := p.factory.settings.Rounds
-	//lint:ignore SA1019 epochs are counted for people, and nothing relies on them
-	rounds.Asked(at.Epoch)
+	rounds.Asked(at.Epoch) //nolint:staticcheck // deprecated, but counted for people: nothing relies on it
 	request := &reportingv1.Ocr3PluginServiceObservationRequest{Context: contextTo(at), Query: query}
 	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
 		return p.remote.Observation(ctx, request)

@@ -517,8 +517,9 @@ func reference(t rapid.TB, s *Signature) (all gethabi.Arguments) {
 				fields = append(fields, gethabi.ArgumentMarshaling{Name: fmt.Sprintf("f%d", i), Type: base, Components: inner})
 			}
 			return "tuple", fields
+		default:
+			return of.text, nil
 		}
-		return of.text, nil
 	}
 	for _, a := range s.arguments {
 		base, fields := written(&a.shape)

@@ -140,6 +140,7 @@ func (d *decoder) follow(s *shape, frame []byte) (value any, err error) {
 	case tuple:
 		value, _, err = d.fields(s, frame, 0)
 		return value, err
+	default: // it begins with its length
 	}
 	n, err := length(frame, 0)
 	if err != nil {
