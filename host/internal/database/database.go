@@ -146,6 +146,12 @@ func oneRow[T any](ctx context.Context, d *Database, scan func(scanner) (T, erro
 
 // all reads every row of a query.
 func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), query string,
+	args ...any) ([]T, error) {
+	return while(ctx, d, scan, func(T) bool { return true }, query, args...)
+}
+
+// while is all, up to the first row that is not wanted.
+func while[T any](ctx context.Context, d *Database, scan func(scanner) (T, error), wanted func(T) bool, query string,
 	args ...any) (_ []T, err error) {
 	defer func() { d.note(&d.reads, err) }()
 	statement, err := d.parsed.prepared(ctx, d.reader, query)
@@ -162,6 +168,9 @@ func all[T any](ctx context.Context, d *Database, scan func(scanner) (T, error),
 		row, err := scan(rows)
 		if err != nil {
 			return nil, err
+		}
+		if !wanted(row) {
+			break
 		}
 		list = append(list, row)
 	}

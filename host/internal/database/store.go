@@ -13,9 +13,10 @@ const (
 	MaxKeyLength = 512
 	// MaxValueLength is the greatest length of a value in bytes; 0 is allowed.
 	MaxValueLength = 64 << 10
-	// MaxPage is how many entries one List returns at most: with the largest
-	// values 6.25 MiB, which fits the 16 MiB that one message may have.
+	// MaxPage is how many entries one List returns at most.
 	MaxPage = 100
+	// maxPageBytes is how many bytes of keys and values end a page: many callers may ask for one at a time.
+	maxPageBytes = 1 << 20
 )
 
 // Scope is whose entries a store holds. Chain and account are empty for plugins
@@ -191,7 +192,12 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) (entr
 			query += " AND entry_key < $7"
 			args = append(args, end)
 		}
-		entries, err = all(ctx, s.d, scanEntry, query+" ORDER BY entry_key LIMIT $6", args...)
+		size := 0
+		entries, err = while(ctx, s.d, scanEntry, func(e Entry) bool {
+			more = size >= maxPageBytes
+			size += len(e.Key) + len(e.Value)
+			return !more
+		}, query+" ORDER BY entry_key LIMIT $6", args...)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("list keys of store %s: %w", s.scope, err)
@@ -199,7 +205,7 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) (entr
 	if len(entries) > limit {
 		return entries[:limit], true, nil
 	}
-	return entries, false, nil
+	return entries, more, nil
 }
 
 // prefixEnd is the least key above every key that begins with prefix, nil when

@@ -258,6 +258,34 @@ func TestStoreBoundsPages(t *testing.T) {
 	}
 }
 
+// Pages of large values are shorter, and have every entry all the same.
+func TestStoreBoundsBytesOfPages(t *testing.T) {
+	t.Parallel()
+	s := testOpen(t, testPath(t)).Store(Scope{PluginKind: "evm"})
+	const entries = 40
+	for i := range entries {
+		if _, err := s.Put(t.Context(), fmt.Sprintf("%03d", i), make([]byte, MaxValueLength), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen, after := 0, ""
+	for more := true; more; {
+		var page []Entry
+		var err error
+		if page, more, err = s.List(t.Context(), "", after, MaxPage); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(page); n > 17 || more && n < 16 || n == 0 {
+			t.Errorf("a page of %d entries of 64 KiB", n)
+			break
+		}
+		seen, after = seen+len(page), page[len(page)-1].Key
+	}
+	if seen != entries {
+		t.Errorf("the pages have %d entries of %d", seen, entries)
+	}
+}
+
 func TestStorePages(t *testing.T) {
 	t.Parallel()
 	s := testOpen(t, testPath(t)).Store(Scope{PluginKind: "evm"})

@@ -57,6 +57,7 @@ type budget struct {
 	held       int // bytes of buffers
 	coming     int // requests that have begun and have not come
 	unanswered int // bytes of the requests that are being served
+	unread     int // bytes of the answers that are not written
 }
 
 var (
@@ -84,7 +85,7 @@ func (b *budget) options() []grpc.ServerOption {
 // Get implements mem.BufferPool.
 func (b *budget) Get(length int) *[]byte {
 	buffer := b.BufferPool.Get(length)
-	if b.hold(cap(*buffer), 1) > maxBuffered {
+	if b.use(cap(*buffer), 1) > maxBuffered {
 		b.over()
 	}
 	return buffer
@@ -92,11 +93,11 @@ func (b *budget) Get(length int) *[]byte {
 
 // Put implements mem.BufferPool.
 func (b *budget) Put(buffer *[]byte) {
-	b.hold(cap(*buffer), -1)
+	b.use(cap(*buffer), -1)
 	b.BufferPool.Put(buffer)
 }
 
-func (b *budget) hold(size, sign int) (held int) {
+func (b *budget) use(size, sign int) (held int) {
 	if mem.IsBelowBufferPoolingThreshold(size) {
 		return 0
 	}
@@ -104,6 +105,24 @@ func (b *budget) hold(size, sign int) (held int) {
 	defer b.mu.Unlock()
 	b.held = max(b.held+sign*size, 0) // a request that has come does not count, and its buffers come back later
 	return b.held
+}
+
+// hold counts an answer, if there is room for it.
+func (b *budget) hold(size int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.unread+size > maxUnread {
+		return false
+	}
+	b.unread += size
+	return true
+}
+
+// read takes an answer out of what is counted.
+func (b *budget) read(size int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unread -= size
 }
 
 // arrival is the first request of a call.

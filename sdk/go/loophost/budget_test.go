@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -65,12 +67,16 @@ func TestBudget(t *testing.T) {
 // waits for its plugin.
 const hold = "/loop.test.v1.Held/Hold"
 
+// large is one whose answers have 1 MiB.
+const large = "/loop.test.v1.Held/Large"
+
 // held serves hold over gRPC, to one connection.
 func held(t *testing.T, forwarded bool) (cc *grpc.ClientConn, b *budget, served chan struct{}, let chan struct{}) {
 	t.Helper()
 	served, let = make(chan struct{}, 1000), make(chan struct{})
 	b = newBudget(func() { t.Error("the plugin is killed") })
-	s := grpc.NewServer(append(append(limits(), b.options()...), grpc.ForceServerCodecV2(wire.Codec()),
+	codec := bounding{wire.Codec(), b, nil}
+	s := grpc.NewServer(append(append(limits(), b.options()...), grpc.ForceServerCodecV2(codec),
 		grpc.WaitForHandlers(true))...)
 	budgeted{s, b}.RegisterService(&grpc.ServiceDesc{ServiceName: "loop.test.v1.Held", HandlerType: (*any)(nil),
 		Methods: []grpc.MethodDesc{{MethodName: "Hold", Handler: func(_ any, ctx context.Context, dec func(any) error,
@@ -93,6 +99,9 @@ func held(t *testing.T, forwarded bool) (cc *grpc.ClientConn, b *budget, served 
 				}
 			}
 			return &emptypb.Empty{}, nil
+		}}, {MethodName: "Large", Handler: func(_ any, _ context.Context, dec func(any) error,
+			_ grpc.UnaryServerInterceptor) (any, error) {
+			return wrapperspb.Bytes(make([]byte, 1<<20)), dec(&wire.Frame{})
 		}}}}, struct{}{})
 	listener := bufconn.Listen(1 << 20)
 	done := make(chan struct{})
@@ -197,5 +206,53 @@ func TestBudgetOfARequestThatDoesNotCome(t *testing.T) {
 	}
 	if err := cc.Invoke(t.Context(), hold, in, &emptypb.Empty{}); err != nil {
 		t.Errorf("a request behind one that has ended: %v", err)
+	}
+}
+
+// Answers that a process does not read are held up to a limit, each until it is read or its call is over.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	cc, b, _, _ := held(t, true)
+	const calls = 40
+	ctx, cancel := context.WithCancel(t.Context())
+	streams := make([]grpc.ClientStream, calls)
+	for i := range streams {
+		stream, err := cc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, large)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.SendMsg(&wire.Frame{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		streams[i] = stream
+	}
+	unread := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.unread
+	}
+	for unread() < maxUnread-1<<20 {
+		runtime.Gosched()
+	}
+	var answered, refused int
+	for _, stream := range streams {
+		switch err := stream.RecvMsg(&wire.Frame{}); {
+		case err == nil:
+			answered++
+		case strings.Contains(err.Error(), "read them"):
+			refused++
+		default:
+			t.Errorf("an answer of 1 MiB: %v", err)
+		}
+	}
+	if answered < 20 || refused < 10 || answered+refused != calls {
+		t.Errorf("of %d answers of 1 MiB that nobody read %d came and %d were refused", calls, answered, refused)
+	}
+	cancel()
+	for unread() > 0 {
+		runtime.Gosched()
 	}
 }

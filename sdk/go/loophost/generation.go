@@ -440,7 +440,7 @@ func newCallbacks(l *generation) (*callbacks, error) {
 	}
 	due := l.newBudget()
 	cb.server = grpc.NewServer(append(append(limits(), due.options()...), grpc.Creds(admitting{creds}),
-		grpc.ForceServerCodecV2(wire.CodecWithin(r.memory)), grpc.WaitForHandlers(true))...)
+		grpc.ForceServerCodecV2(bounding{wire.CodecWithin(r.memory), due, r.memory}), grpc.WaitForHandlers(true))...)
 	cb.register(cb.framed.Beside(budgeted{cb.server, due}))
 	cb.init = &pluginv1.InitRequest{
 		HostAddress:          "unix:" + path,

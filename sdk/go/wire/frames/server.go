@@ -317,6 +317,9 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 		}
 	}
 	if err == nil && c.server.memory != nil {
+		if len(message) > wire.LongMessage {
+			c.server.memory.Take(2 * len(message)) // as it was before, and encoded
+		}
 		if c.server.served.hold(len(message)) {
 			defer c.server.served.answers.Add(-int64(len(message)))
 		} else {
