@@ -337,14 +337,13 @@ image: ## Build the images loop-node and loop-plugins; it needs docker. TAG=v1.2
 	docker build -f deploy/node.Dockerfile --build-arg VERSION="$$(git describe --always --dirty)" -t loop-node:$(TAG) .
 	docker build -f deploy/plugins.Dockerfile --build-arg NODE_IMAGE=loop-node:$(TAG) -t loop-plugins:$(TAG) .
 
-# The steps have no network in the test, so that what they need is downloaded before.
+# The builds have no network in the test, so that what they need is downloaded before.
 .PHONY: test-deploy
-test-deploy: lint-images .bin/staticcheck ## Carry out the images' steps in root folders and run the node there; it wants root and debootstrap.
+test-deploy: lint-images .bin/staticcheck ## Build the images and run the node from them, without a daemon; it wants root, podman, runc and debootstrap.
 	cd $(IMAGES) && GOWORK=off go vet ./... && GOWORK=off ../../.bin/staticcheck ./...
 	@cd host && GOWORK=off go list -deps ./cmd/loop > /dev/null
 	@for plugin in $(PLUGINS:loop-%=%); do (cd plugins/$$plugin && GOWORK=off go list -deps ./cmd/loop-$$plugin > /dev/null); done
-	@mkdir -p bin/deploy
-	cd $(IMAGES) && LOOP_DEPLOY_DIR=$(CURDIR)/bin/deploy GOWORK=off go test -count=1 -timeout 40m -v -run '^TestImages$$' ./image
+	cd $(IMAGES) && LOOP_DEPLOY_DIR=$(CURDIR)/.bin/images GOWORK=off go test -count=1 -timeout 40m -v -run '^TestImages$$' .
 
 # ---- Releases ----
 
@@ -413,7 +412,7 @@ $(PLUGINS:loop-%=install-%): install-%:
 
 FUZZTIME ?= 10s
 FUZZ ?= .
-FUZZ_TARGETS = grep -rno --include='*_test.go' '^func Fuzz[[:alnum:]_]*' . | grep -E '$(FUZZ)' | sort
+FUZZ_TARGETS = grep -rno --include='*_test.go' --exclude-dir=.bin '^func Fuzz[[:alnum:]_]*' . | grep -E '$(FUZZ)' | sort
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (10s) each; FUZZTIME=1h takes a day and a half, FUZZ=regexp chooses targets.

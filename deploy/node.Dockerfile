@@ -16,7 +16,8 @@ COPY host host
 ARG TARGETOS TARGETARCH
 # timetzdata puts the time zones into the binary: the base has none.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/var/cache/go-build \
-	GOOS=$TARGETOS GOARCH=$TARGETARCH go build -C host -trimpath -buildvcs=false -tags timetzdata -ldflags '-s -w' -o /out/ ./cmd/loop
+	GOOS=$TARGETOS GOARCH=$TARGETARCH go build -C host -trimpath -buildvcs=false -tags timetzdata -ldflags '-s -w' -o /out/ ./cmd/loop && \
+	mkdir /out/data
 
 # Nothing runs in this stage: an image for another platform needs no emulator, and two builds of one commit hold the same files.
 # The base has a shell and apt for those who add plugins in other languages.
@@ -26,7 +27,8 @@ COPY --chmod=0644 deploy/node.toml /etc/loop/node.toml
 COPY --from=build /out/loop /usr/local/bin/
 # XDG_DATA_HOME makes /var/lib/loop the RootDir of a configuration that names none: elsewhere, keys would go with the container.
 ENV CL_CONFIG=/etc/loop/node.toml XDG_DATA_HOME=/var/lib
-# A number, because Kubernetes' runAsNonRoot knows no names. The folder below belongs to it.
+# A number, because Kubernetes' runAsNonRoot knows no names. The folder is its own: not every engine gives it what WORKDIR makes.
+COPY --from=build --chown=10001:10001 /out/data /var/lib/loop
 USER 10001:10001
 WORKDIR /var/lib/loop
 VOLUME /var/lib/loop
