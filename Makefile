@@ -60,7 +60,7 @@ prepare: # The product, the tools and Python's environment at once: while one do
 	@$(MAKE) -j3 build tools .venv/ready
 
 .PHONY: tools
-tools: .bin/check .bin/staticcheck .bin/buf .bin/deploy
+tools: .bin/check .bin/golangci-lint .bin/buf .bin/deploy
 
 .PHONY: generated
 generated: generate # What proto/ generates is committed.
@@ -277,13 +277,14 @@ test-starknet-cairo: ## Give the model of the Starknet aggregator and its Cairo 
 .PHONY: lint
 lint: lint-go lint-proto lint-modules lint-project lint-images ## Run every linter.
 
+# All modules of the workspace at once, which then read what they share once; those outside it by themselves.
 .PHONY: lint-go
-lint-go: .bin/staticcheck
-	@unformatted=$$(gofmt -l $(filter-out bin/ dist/,$(wildcard */))); if [ -n "$$unformatted" ]; then printf '%s\nThe files above are not formatted: run gofmt -w on them.\n' "$$unformatted" >&2; exit 1; fi
-	go vet work
-	.bin/staticcheck work
-	cd $(CHECK) && GOWORK=off ../../.bin/staticcheck ./...
-	cd $(BENCH) && GOWORK=off ../../.bin/staticcheck ./...
+lint-go: .bin/golangci-lint
+	.bin/golangci-lint run $(patsubst %,./%/...,$(WORKSPACE))
+	@for module in $(CHECK) $(BENCH) tools/release; do \
+		echo "golangci-lint run in $$module"; \
+		(cd $$module && GOWORK=off $(CURDIR)/.bin/golangci-lint run ./...); \
+	done
 
 .PHONY: lint-proto
 lint-proto: breaking
@@ -339,8 +340,8 @@ image: ## Build the images loop-node and loop-plugins; it needs docker. TAG=v1.2
 
 # The builds have no network in the test, so that what they need is downloaded before.
 .PHONY: test-deploy
-test-deploy: lint-images .bin/staticcheck ## Build the images and run the node from them, without a daemon; it wants root, podman, runc and debootstrap.
-	cd $(IMAGES) && GOWORK=off go vet ./... && GOWORK=off ../../.bin/staticcheck ./...
+test-deploy: lint-images .bin/golangci-lint ## Build the images and run the node from them, without a daemon; it wants root, podman, runc and debootstrap.
+	cd $(IMAGES) && GOWORK=off ../../.bin/golangci-lint run ./...
 	@cd host && GOWORK=off go list -deps ./cmd/loop > /dev/null
 	@for plugin in $(PLUGINS:loop-%=%); do (cd plugins/$$plugin && GOWORK=off go list -deps ./cmd/loop-$$plugin > /dev/null); done
 	cd $(IMAGES) && LOOP_DEPLOY_DIR=$(CURDIR)/.bin/images GOWORK=off go test -count=1 -timeout 40m -v -run '^TestImages$$' .
@@ -378,8 +379,8 @@ test-release: .venv/ready ## Make a release for this platform and build new plug
 	GOWORK=off go build -C tools/buf -o $(CURDIR)/$@ github.com/bufbuild/buf/cmd/buf
 	@touch $@
 
-.bin/staticcheck: tools/lint/go.mod tools/lint/go.sum
-	GOWORK=off go build -C tools/lint -o $(CURDIR)/$@ honnef.co/go/tools/cmd/staticcheck
+.bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	GOWORK=off go build -C tools/lint -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $@
 
 .bin/deploy: $(wildcard $(IMAGES)/*.go) $(IMAGES)/go.mod

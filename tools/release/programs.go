@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -230,6 +229,6 @@ func (r *release) checksums() error {
 // open is how dirhash reads the one file of a module's go.mod.
 func open(name string) func(string) (io.ReadCloser, error) {
 	return func(string) (io.ReadCloser, error) {
-		return fs.FS(os.DirFS(filepath.Dir(name))).Open(filepath.Base(name))
+		return os.DirFS(filepath.Dir(name)).Open(filepath.Base(name))
 	}
 }

@@ -105,7 +105,8 @@ func typesOf(types map[string]string, path string, of reflect.Type) {
 		if field.Tag.Get("toml") == "-" || !field.IsExported() {
 			continue
 		}
-		kind, inner := "", field.Type
+		var kind string
+		inner := field.Type
 		if inner.Kind() == reflect.Slice {
 			inner = inner.Elem()
 		}

@@ -111,6 +111,7 @@ func (g *Guard) check(r signing.Request) (signing.Verdict, error) {
 		err = g.fillers.admit(r.Account, verdict.Slot)
 	case signing.Coins:
 		err = g.transfers.sign(key, asked[verdict.Transfer], verdict.Slot, now)
+	case signing.Transmission:
 	}
 	return verdict, err
 }
