@@ -422,7 +422,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s) each; FUZZTIME=1h takes a day 
 	while IFS=: read -r file _ target; do \
 		go test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || failed="$$failed $$file"; \
 	done; \
-	if [ -n "$$failed" ]; then echo "What was found is in testdata/fuzz beside$$failed: commit it with what mends it." >&2; exit 1; fi; }
+	if [ -n "$$failed" ]; then echo "What was found is in testdata/fuzz beside$$failed: commit it with what fixes it." >&2; exit 1; fi; }
 
 # With instrumentation, by which inputs are led to new code, all that a target links is compiled anew, which takes minutes. Here
 # inputs are made from the seeds at random.
@@ -434,7 +434,7 @@ fuzz-blind: ## Run every fuzz target for a second, without instrumentation.
 		program="$(CURDIR)/.bin/fuzz/$$(echo "$$0" | tr / -)"; cd "$$0"; \
 		said=$$("$$program" -test.run "^$$" -test.fuzz "^$$1\$$" -test.fuzztime 1s -test.fuzzcachedir "$(CURDIR)/.bin/fuzz/cache" \
 			-test.parallel 1 -test.timeout 5m 2>&1) && echo "$$1 in $$0: $$(echo "$$said" | grep -o "execs: [0-9]*" | tail -1)" || \
-			{ echo "$$said"; echo "What was found is in testdata/fuzz of $$0: commit it with what mends it." >&2; exit 1; }'
+			{ echo "$$said"; echo "What was found is in testdata/fuzz of $$0: commit it with what fixes it." >&2; exit 1; }'
 
 # What benchmarks print is kept for benchstat.
 .PHONY: bench

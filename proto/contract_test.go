@@ -266,7 +266,7 @@ func (c *contract) lintNames(f protoreflect.FieldDescriptor, constructed, plugin
 	if has(f, pluginv1.E_Creates) {
 		o := proto.GetExtension(f.Options(), pluginv1.E_Creates).(*pluginv1.Creates)
 		if !single {
-			c.finding(f, "creates an object and is no single string")
+			c.finding(f, "creates an object and is not a single string")
 		}
 		if !constructed[parent] {
 			c.finding(f, "creates an object and does not stand in the request of a method")
@@ -279,7 +279,7 @@ func (c *contract) lintNames(f protoreflect.FieldDescriptor, constructed, plugin
 	if has(f, pluginv1.E_Lends) {
 		o := proto.GetExtension(f.Options(), pluginv1.E_Lends).(*pluginv1.Lends)
 		if !single {
-			c.finding(f, "lends an object and is no single string")
+			c.finding(f, "lends an object and is not a single string")
 		}
 		if !constructed[parent] && !excepted {
 			c.finding(f, "lends an object and does not stand in the request of a constructor")
@@ -290,7 +290,7 @@ func (c *contract) lintNames(f protoreflect.FieldDescriptor, constructed, plugin
 	}
 	if has(f, pluginv1.E_Names) {
 		if f.Kind() != protoreflect.StringKind {
-			c.finding(f, "names objects and is no string")
+			c.finding(f, "names objects and is not a string")
 		}
 		if !pluginsOwn[parent] {
 			c.finding(f, "names objects and does not stand in a message of a plugin service: others may be forwarded undecoded")
@@ -306,7 +306,7 @@ func (c *contract) lintServices(f protoreflect.FieldDescriptor, names []string,
 	for _, n := range names {
 		d, err := c.resolve(protoreflect.FullName(n))
 		if s, ok := d.(protoreflect.ServiceDescriptor); err != nil || !ok || !kind(s) {
-			c.finding(f, "names an object of %s, which is no service of such objects", n)
+			c.finding(f, "names an object of %s, which is not a service of such objects", n)
 		}
 	}
 }
@@ -479,7 +479,7 @@ func TestRulesFind(t *testing.T) {
 		}, "makes an object and streams"},
 		"list of new objects": {"loop.median.v1.CreateMedianFactoryRequest.name", func(m proto.Message) {
 			m.(*descriptorpb.FieldDescriptorProto).Label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED.Enum()
-		}, "creates an object and is no single string"},
+		}, "creates an object and is not a single string"},
 		"two new objects": {"loop.median.v1.CreateMedianFactoryRequest.provider",
 			fieldOption(pluginv1.E_Creates, &pluginv1.Creates{Services: []string{"loop.median.v1.ReportCodecService"}}),
 			"a constructor makes one"},
@@ -492,15 +492,15 @@ func TestRulesFind(t *testing.T) {
 			"ReadRequest.key lends an object and does not stand in the request of a constructor"},
 		"loan of bytes": {"loop.median.v1.CreateMedianFactoryRequest.provider", func(m proto.Message) {
 			m.(*descriptorpb.FieldDescriptorProto).Type = descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum()
-		}, "lends an object and is no single string"},
+		}, "lends an object and is not a single string"},
 		"loan of an unknown service": {"loop.median.v1.CreateMedianFactoryRequest.provider",
 			fieldOption(pluginv1.E_Lends, &pluginv1.Lends{Services: []string{"loop.median.v1.Gone"}}),
-			"which is no service of such objects"},
+			"which is not a service of such objects"},
 		"loan of no service": {"loop.median.v1.CreateMedianFactoryRequest.provider",
 			fieldOption(pluginv1.E_Lends, &pluginv1.Lends{}), "of no service"},
 		"new object of the host": {"loop.median.v1.CreateMedianFactoryRequest.name",
 			fieldOption(pluginv1.E_Creates, &pluginv1.Creates{Services: []string{"loop.hostservice.v1.StoreService"}}),
-			"which is no service of such objects"},
+			"which is not a service of such objects"},
 		"exception that lends nothing": {"loop.plugin.v1.InitRequest.telemetry", func(m proto.Message) {
 			m.(*descriptorpb.FieldDescriptorProto).Options = nil
 		}, "lends nothing"},
@@ -511,7 +511,7 @@ func TestRulesFind(t *testing.T) {
 			"does not stand in a message of a plugin service"},
 		"name of bytes": {"loop.relayer.v1.WatchContractConfigsResponse.provider", func(m proto.Message) {
 			m.(*descriptorpb.FieldDescriptorProto).Type = descriptorpb.FieldDescriptorProto_TYPE_BYTES.Enum()
-		}, "names objects and is no string"},
+		}, "names objects and is not a string"},
 		"digest of any length": {"loop.reporting.v1.ReportTimestamp.config_digest",
 			fieldOption(pluginv1.E_Rules, &pluginv1.Rules{MaxLen: 32}), "without (rules).len: 32"},
 		"round without bound": {"loop.reporting.v1.ReportTimestamp.round", fieldOption(pluginv1.E_Rules, &pluginv1.Rules{}),

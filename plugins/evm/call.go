@@ -74,7 +74,7 @@ func block(text string) (string, error) {
 	}
 	number, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return "", fmt.Errorf("%q is no block; write its number, or one of %s", text, strings.Join(blockWords, ", "))
+		return "", fmt.Errorf("%q is not a block; write its number, or one of %s", text, strings.Join(blockWords, ", "))
 	}
 	return hexutil.EncodeUint64(number), nil
 }

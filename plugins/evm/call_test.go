@@ -61,15 +61,15 @@ func TestReadContract(t *testing.T) {
 		"no contract": {&relayerv1.ReadContractRequest{ContractId: nobody, CallData: decimals}, codes.NotFound,
 			"nothing answers at " + nobody},
 		"no address": {&relayerv1.ReadContractRequest{ContractId: "0x12", CallData: decimals}, codes.InvalidArgument,
-			`contract_id: "0x12" is no address`},
+			`contract_id: "0x12" is not an address`},
 		"no account": {&relayerv1.ReadContractRequest{CallData: decimals, From: "me"}, codes.InvalidArgument,
-			`from: "me" is no address`},
+			`from: "me" is not an address`},
 		"no block": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "0x1"}, codes.InvalidArgument,
-			`block: "0x1" is no block; write its number, or one of latest`},
+			`block: "0x1" is not a block; write its number, or one of latest`},
 		"a block too large": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "18446744073709551616"},
-			codes.InvalidArgument, "is no block"},
+			codes.InvalidArgument, "is not a block"},
 		"a word of no chain": {&relayerv1.ReadContractRequest{CallData: decimals, Block: "yesterday"}, codes.InvalidArgument,
-			"is no block"},
+			"is not a block"},
 	} {
 		if c.request.ContractId == "" {
 			c.request.ContractId = f.address.Hex()

@@ -43,7 +43,7 @@ const ether = 1e18
 func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 	id, ok := new(big.Int).SetString(config.ChainID, 10)
 	if !ok {
-		return nil, status.Errorf(codes.InvalidArgument, "chain_id: %q is no decimal number", config.ChainID)
+		return nil, status.Errorf(codes.InvalidArgument, "chain_id: %q is not a decimal number", config.ChainID)
 	}
 	c := &Chain{config: config, id: id}
 	c.events = &events{chain: c}

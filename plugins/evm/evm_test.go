@@ -89,7 +89,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	config.GetConfig().Transmitters[0] = "me"
 	if _, err := p.ConfigDigest(ctx,
 		&relayerv1.ConfigDigestRequest{Config: config.GetConfig()}); status.Code(err) != codes.InvalidArgument {
-		t.Errorf("ConfigDigest with a transmitter that is no address: %v", err)
+		t.Errorf("ConfigDigest with a transmitter that is not an address: %v", err)
 	}
 	if account, err := p.FromAccount(ctx, &relayerv1.FromAccountRequest{}); err != nil ||
 		account.GetAccount() != me.Hex() {
@@ -181,7 +181,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	if _, problems := evm.ParseConfig("EVM",
 		[]byte(strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"),
 			"'[redacted]'", "'http://a'"))); problems.Err() != nil {
-		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
+		t.Errorf("the status's TOML is not a configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
 	x.Measured(f.address.Hex(), 43)

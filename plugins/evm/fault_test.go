@@ -44,13 +44,13 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			chain, _ := x.chain(impatient(settings("", [2]string{server.WSURL, server.HTTPURL},
 				[2]string{strings.Replace(d.url, "http", "ws", 1), ""})))
 			p, _ := x.provider(chain, "p", f.address, me)
-			mend := func() {
+			fix := func() {
 				server.Answer("eth_chainId", nil)
 				server.Answer("eth_getBlockByNumber", nil)
 				server.SetFault(relayertest.None)
 			}
 			x.TakesOver(chain, p, relayertest.TakeOver{
-				Spoil: func() { c.Spoil(server) }, Mend: mend, State: c.State, Reason: c.Reason, Until: d.mineUntil,
+				Spoil: func() { c.Spoil(server) }, Fix: fix, State: c.State, Reason: c.Reason, Until: d.mineUntil,
 				Report: func(epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
 					return f.report(digest, epoch, round, answer)
 				},
@@ -159,7 +159,7 @@ func TestCreateRefuses(t *testing.T) {
 			"relayConfig.effectiveTransmitterID: this relayer does not send through forwarders; remove the key"},
 		"dual": {relay(`{"enableDualTransmission":true}`),
 			"relayConfig.enableDualTransmission: this relayer sends each report once; remove the key"},
-		"no JSON": {relay(`[`), "relayConfig: it is no JSON object"},
+		"no JSON": {relay(`[`), "relayConfig: it is not a JSON object"},
 	}
 	for name, c := range cases {
 		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument ||

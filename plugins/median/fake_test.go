@@ -139,7 +139,7 @@ func (w *fakeWorld) BuildReport(_ context.Context, all []libocr.ParsedAttributed
 
 func (w *fakeWorld) MedianFromReport(_ context.Context, r types.Report) (*big.Int, error) {
 	if len(r) == 0 || len(r)%entryLength != 0 {
-		return nil, status.Error(codes.InvalidArgument, "these bytes are no report")
+		return nil, status.Error(codes.InvalidArgument, "these bytes are not a report")
 	}
 	middle := r[len(r)/entryLength/2*entryLength:]
 	return libocr.DecodeValue(middle[5 : 5+24])

@@ -308,7 +308,7 @@ func TestConstructionRefuses(t *testing.T) {
 			},
 			code: codes.InvalidArgument, field: "deviation_function.type", text: `"pendle" is not known`,
 		},
-		"off-chain configuration that is no protobuf": {
+		"off-chain configuration that is not protobuf": {
 			instance: func(r *reportingv1.CreateReportingPluginRequest) { r.OffchainConfig = []byte{0xff} },
 			code:     codes.InvalidArgument, field: "offchain_config", text: "does not decode",
 		},

@@ -149,7 +149,7 @@ func integer(t *testing.T, text string) *big.Int {
 	t.Helper()
 	i, ok := new(big.Int).SetString(text, 10)
 	if !ok {
-		t.Fatalf("%q is no integer", text)
+		t.Fatalf("%q is not an integer", text)
 	}
 	return i
 }
@@ -363,7 +363,7 @@ func questions(t *testing.T) []vector.Vector {
 		{Name: "accept/too-long", About: "a report beyond the codec's bound is not accepted", Config: config(onePercent),
 			Contract: with(func(c *vector.Contract) { c.MaxReportLength = entryLength - 1 }), Steps: []vector.Step{
 				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "2000")}}},
-		{Name: "accept/no-report", About: "bytes that are no report are refused", Config: config(onePercent),
+		{Name: "accept/no-report", About: "bytes that are not a report are refused", Config: config(onePercent),
 			Contract: settled, Steps: []vector.Step{
 				{Call: "accept", Epoch: 4, Round: 1, Report: vector.Hex("nonsense")},
 				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "2000")}}},
@@ -497,13 +497,13 @@ func borders(t *testing.T, shown vector.Contract, config func(libocr.OffchainCon
 		}
 	}
 	zero, billion := new(big.Int), big.NewInt(1_000_000_000)
-	whole := big.NewInt(1_000_000_000_000_000_001) // a billionth of it is no whole number
+	whole := big.NewInt(1_000_000_000_000_000_001) // a billionth of it is not a whole number
 	longest := new(big.Int).SetUint64(math.MaxUint64)
 	vectors := []vector.Vector{
 		reports("report/alpha-large",
 			"answers of 180 bits, above and below zero: a deviation of alpha is reported, one less is not",
 			alpha, around...),
-		reports("report/alpha-least", "an alpha of one part in a billion is exact where it is no whole number", 1,
+		reports("report/alpha-least", "an alpha of one part in a billion is exact where it is not a whole number", 1,
 			up(whole, 1_000_000_000), up(whole, 1_000_000_001), up(whole, -1_000_000_000), up(whole, -1_000_000_001),
 			up(whole, 0)),
 		reports("report/alpha-most", "an alpha of 2^64-1 parts in a billion is exact", math.MaxUint64,

@@ -100,7 +100,7 @@ func TestCreateRefuses(t *testing.T) {
 		"other chain": {request(key, key, strings.Replace(good, "localnet", "mainnet", 1), 0),
 			"relayConfig.chainID: chainID is mainnet, but the job is on chain localnet"},
 		"no program": {request(key, key, `{}`, 0), missing},
-		"no JSON":    {request(key, key, `[`, 0), "relayConfig: it is no JSON object"},
+		"no JSON":    {request(key, key, `[`, 0), "relayConfig: it is not a JSON object"},
 		"nothing":    {request(key, key, ``, 0), missing},
 	} {
 		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument ||

@@ -155,7 +155,7 @@ func (d *devchain) landed(account sol.PublicKey) (succeeded, failed int) {
 		tx, err := d.client().GetTransaction(context.Background(), s.Signature,
 			&rpc.GetTransactionOpts{Encoding: sol.EncodingBase64, Commitment: rpc.CommitmentConfirmed})
 		if errors.Is(err, rpc.ErrNotFound) {
-			continue // an airdrop is no transaction here
+			continue // an airdrop is not a transaction here
 		}
 		must(d.t, err)
 		parsed, err := tx.Transaction.GetTransaction()

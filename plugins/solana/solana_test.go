@@ -164,7 +164,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	readable := strings.ReplaceAll(strings.ReplaceAll(state.GetConfigToml(), "WSURL = '[redacted]'", "WSURL = 'ws://a'"),
 		"'[redacted]'", "'http://a'")
 	if _, problems := solana.ParseConfig("Solana", []byte(readable)); problems.Err() != nil {
-		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
+		t.Errorf("the status's TOML is not a configuration: %v", problems.Err())
 	}
 	eventually(t, "the balance is told", func() bool {
 		return len(x.Gathered("loop_relayer_account_balance", "account")) == 1

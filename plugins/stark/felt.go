@@ -61,12 +61,12 @@ func ShortString(text string) (Felt, error) {
 func ParseFelt(text string) (Felt, error) {
 	digits, found := strings.CutPrefix(text, "0x")
 	if !found || digits == "" || len(digits) > 2*fp.Bytes || strings.Trim(digits, "0123456789abcdefABCDEF") != "" {
-		return Felt{}, fmt.Errorf("%.80q is no field element; write 0x and at most 64 hexadecimal digits", text)
+		return Felt{}, fmt.Errorf("%.80q is not a field element; write 0x and at most 64 hexadecimal digits", text)
 	}
 	number, _ := new(big.Int).SetString(digits, 16)
 	f, err := FromBig(number)
 	if err != nil {
-		return Felt{}, fmt.Errorf("%q is no field element: %w", text, err)
+		return Felt{}, fmt.Errorf("%q is not a field element: %w", text, err)
 	}
 	return f, nil
 }

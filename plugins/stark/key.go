@@ -26,7 +26,8 @@ type Key struct {
 func NewKey(secret []byte) (*Key, error) {
 	number := new(big.Int).SetBytes(secret)
 	if len(secret) != fr.Bytes || number.Sign() == 0 || number.Cmp(fr.Modulus()) >= 0 {
-		return nil, fmt.Errorf("the secret of %d bytes is no key of the Stark curve", len(secret)) // never the secret itself
+		// Never the secret itself.
+		return nil, fmt.Errorf("the secret of %d bytes is not a key of the Stark curve", len(secret))
 	}
 	return &Key{secret: number, public: abscissa(number)}, nil
 }

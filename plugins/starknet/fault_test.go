@@ -61,14 +61,14 @@ func TestTransmitsWhileANodeFails(t *testing.T) {
 			server := relayertest.NewServer(t, d.url)
 			chain, _ := x.chain(settings("", server.HTTPURL, d.url))
 			p, _ := x.provider(chain, "p", f.address, me, key)
-			mend := func() {
+			fix := func() {
 				for _, method := range []string{"starknet_chainId", "starknet_getBlockWithTxHashes", "starknet_specVersion"} {
 					server.Answer(method, nil)
 				}
 				server.SetFault(relayertest.None)
 			}
 			x.TakesOver(chain, p, relayertest.TakeOver{
-				Spoil: func() { c.Spoil(server) }, Mend: mend, State: c.State, Reason: c.Reason, Until: d.mineUntil,
+				Spoil: func() { c.Spoil(server) }, Fix: fix, State: c.State, Reason: c.Reason, Until: d.mineUntil,
 				Report: func(epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest {
 					return f.report(digest, epoch, round, answer)
 				},
@@ -466,7 +466,7 @@ func TestCreateRefuses(t *testing.T) {
 			"relayConfig.chainID: chainID is SN_MAIN, but the job is on chain SN_FAKE"},
 		"unknown node": {relay(`{"nodeName":"x","accountAddress":"0x3"}`),
 			`relayConfig.nodeName: chain SN_FAKE has no RPC node "x"; remove the key, since every node of the chain serves every job`},
-		"no JSON": {relay(`[`), "relayConfig: it is no JSON object"},
+		"no JSON": {relay(`[`), "relayConfig: it is not a JSON object"},
 	}
 	for name, c := range cases {
 		if _, _, err := chain.CreateProvider(ctx, c.request); status.Code(err) != codes.InvalidArgument ||

@@ -10,7 +10,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// zero is no key and no account.
+// zero is neither a key nor an account.
 const zero = "0x0"
 
 // accountName is the public key that signs for an account, without leading zeros. Which account that is, its contract

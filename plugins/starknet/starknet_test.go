@@ -183,7 +183,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 	}
 	if _, problems := starknet.ParseConfig("Starknet",
 		[]byte(strings.ReplaceAll(state.GetConfigToml(), "'[redacted]'", "'http://a'"))); problems.Err() != nil {
-		t.Errorf("the status's TOML is no configuration: %v", problems.Err())
+		t.Errorf("the status's TOML is not a configuration: %v", problems.Err())
 	}
 	d.mineUntil("the store is empty once all is final", func() bool { return len(x.Keys()) == 0 })
 	x.Measured(f.address.String(), 43)

@@ -31,7 +31,7 @@ PASS
 		t.Error(d)
 	}
 	if _, err := parse(strings.NewReader("BenchmarkX-2 1 two ns/op\n")); err == nil {
-		t.Error("a value that is no number is taken")
+		t.Error("a value that is not a number is taken")
 	}
 }
 

@@ -58,7 +58,7 @@ func holdGate(ctx context.Context, stdout, stderr io.Writer, base string, budget
 		return err
 	}
 	suspects := worsened(gated, rounds)
-	if len(suspects) > 0 { // a busy machine is no fault of a change
+	if len(suspects) > 0 { // a busy machine is not a fault of a change
 		fmt.Fprintln(stderr, "What seems worse is measured once more.")
 		more, err := alternate(ctx, stderr, sides, suspects, budget/3)
 		if err != nil {

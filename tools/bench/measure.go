@@ -75,7 +75,7 @@ func parse(r io.Reader) (results, error) {
 		for at := 2; at+1 < len(fields); at += 2 {
 			v, err := strconv.ParseFloat(fields[at], 64)
 			if err != nil {
-				return nil, fmt.Errorf("%q is no number in the line %q", fields[at], lines.Text())
+				return nil, fmt.Errorf("%q is not a number in the line %q", fields[at], lines.Text())
 			}
 			metrics[fields[at+1]] = v
 		}

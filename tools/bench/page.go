@@ -15,7 +15,7 @@ import (
 func measureAll(ctx context.Context, stdout, stderr io.Writer, page, only string, pairs int) error {
 	match, err := regexp.Compile(only)
 	if err != nil {
-		return fmt.Errorf("-only is no regular expression: %w", err)
+		return fmt.Errorf("-only is not a regular expression: %w", err)
 	}
 	tree, err := root(ctx)
 	if err != nil {

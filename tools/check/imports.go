@@ -143,7 +143,7 @@ func against(imports graph, rules []rule) []string {
 			}
 		}
 		if guarded == 0 {
-			findings = append(findings, fmt.Sprintf("no package matches %s: mend or remove the rule that guards it", r.from))
+			findings = append(findings, fmt.Sprintf("no package matches %s: fix or remove the rule that guards it", r.from))
 		}
 	}
 	return findings

@@ -88,7 +88,7 @@ func TestForbiddenImports(t *testing.T) {
 func TestRuleThatGuardsNothingIsFound(t *testing.T) {
 	t.Parallel()
 	got := against(whole(), []rule{{from: "renamed/...", never: []string{"host/..."}, reason: "a reason"}})
-	want := []string{"no package matches renamed/...: mend or remove the rule that guards it"}
+	want := []string{"no package matches renamed/...: fix or remove the rule that guards it"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}

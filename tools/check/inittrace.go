@@ -60,7 +60,7 @@ func startOnce(ctx context.Context, binary string) (map[string]time.Duration, er
 	}
 	costs := parseInitTrace(&stderr)
 	if len(costs) == 0 {
-		return nil, fmt.Errorf("run %s --version with GODEBUG=inittrace=1: it printed no trace, so it is no Go program",
+		return nil, fmt.Errorf("run %s --version with GODEBUG=inittrace=1: it printed no trace, so it is not a Go program",
 			binary)
 	}
 	return costs, nil

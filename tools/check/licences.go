@@ -100,7 +100,7 @@ func judge(path string, licences []string) string {
 		if slices.Equal(licences, exempt.found) {
 			return ""
 		}
-		return fmt.Sprintf("%s is now under %s, which may undo why it is accepted: %s; read its licence and mend the "+
+		return fmt.Sprintf("%s is now under %s, which may undo why it is accepted: %s; read its licence and fix the "+
 			"check, or drop the module", path, under, exempt.reason)
 	}
 	refused := func(licence string) bool { return !slices.Contains(accepted(), licence) }

@@ -61,7 +61,7 @@ func TestRunExplainsWrongUsage(t *testing.T) {
 		"argument too many": {[]string{"paths", "x"}, 2, "call it as: check paths"},
 		"binary does not exist": {[]string{"links", "no-such-binary"}, 1,
 			`The check "links" could not be made: read which modules no-such-binary links (make build builds it): `},
-		"file is no binary": {[]string{"licences", "main_test.go"}, 1, "read which modules main_test.go links"},
+		"file is not a binary": {[]string{"licences", "main_test.go"}, 1, "read which modules main_test.go links"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -141,7 +141,7 @@ func (o options) settings(command []string) (looptest.Settings, error) {
 	if o.run != "" {
 		var err error
 		if s.Run, err = regexp.Compile(o.run); err != nil {
-			return s, fmt.Errorf("--run is no regular expression: %w", err)
+			return s, fmt.Errorf("--run is not a regular expression: %w", err)
 		}
 	}
 	var err error

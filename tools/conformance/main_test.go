@@ -113,7 +113,7 @@ func TestReports(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	var got report.Total
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
-		t.Fatalf("the last line is no JSON: %v\n%s", err, stdout)
+		t.Fatalf("the last line is not JSON: %v\n%s", err, stdout)
 	}
 	if got.Passed != 1 || got.Failed != 1 || got.Known != 1 || got.Fixed != 1 || got.Skipped != 0 || len(got.Cases) != 4 ||
 		got.Kind != "median" || len(got.Command) != 1 {
@@ -190,13 +190,13 @@ func TestUsageIsRefused(t *testing.T) {
 			"--kind: the kind \"\" is not known: want median, product or relayer"},
 		"no command": {[]string{"--kind", "median"}, "no plugin is named: write its command after --"},
 		"no regular expression": {[]string{"--kind", "median", "--run", "(", "--", "x"},
-			"--run is no regular expression"},
+			"--run is not a regular expression"},
 		"no case": {[]string{"--kind", "median", "--run", "nonsense", "--", "x"},
 			"no case of kind median has a name that matches nonsense"},
 		"no list": {[]string{"--kind", "median", "--known-failures", "/nowhere/list", "--", "x"},
 			"reading the known failures"},
-		"known failure unknown": {[]string{"--kind", "median", "--known-failures", file("x it is no case\n"), "--", "x"},
-			`the known failure "x" is no case`},
+		"known failure unknown": {[]string{"--kind", "median", "--known-failures", file("x it is not a case\n"), "--", "x"},
+			`the known failure "x" is not a case`},
 		"known failure unreasoned": {[]string{"--kind", "median", "--known-failures", file("\nlogs/json\n"), "--", "x"},
 			":2: the known failure logs/json has no reason"},
 		"known failure twice": {[]string{"--kind", "median", "--known-failures", file("logs/json a\nlogs/json b\n"),

@@ -297,7 +297,7 @@ func shape(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	var v any
 	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &v); err != nil {
-		ts.Fatalf("stdout is no JSON: %v", err)
+		ts.Fatalf("stdout is not JSON: %v", err)
 	}
 	lines := map[string]bool{}
 	walk("", v, lines)

@@ -36,7 +36,7 @@ func TestCommandsOfDocuments(t *testing.T) {
 			words := strings.Fields(match[1])
 			command, rest, err := rootCommand(Streams{}).Find(words)
 			if err != nil || command.Parent() == nil || command.HasSubCommands() && len(rest) > 0 {
-				t.Errorf("%s names loop %s, which is no command", filepath.Base(page), match[1])
+				t.Errorf("%s names loop %s, which is not a command", filepath.Base(page), match[1])
 			}
 		}
 	}

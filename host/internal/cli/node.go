@@ -63,7 +63,7 @@ func (c *command) settings(loaded *config.Config, logger *slog.Logger) node.Sett
 func (c *command) builtin() []string { return slices.Collect(maps.Keys(c.streams.Builtin)) }
 
 // load reads the configuration. What is wrong with it is told with what its relayers find wrong, so that a file is
-// mended once.
+// fixed once.
 func (c *command) load(ctx context.Context, file string) (*config.Config, error) {
 	loaded, err := config.Load(file, c.streams.Environ, c.streams.Password, c.builtin()...)
 	if err == nil {

@@ -17,7 +17,7 @@ import (
 func TestStatesInTables(t *testing.T) {
 	t.Parallel()
 	ill := &nodev1.HealthCheck{
-		State: nodev1.State_STATE_FAILED, Reason: "it is quarantined", Remedy: "mend it",
+		State: nodev1.State_STATE_FAILED, Reason: "it is quarantined", Remedy: "fix it",
 		Since: timestamppb.New(time.Now().Add(-time.Hour)),
 	}
 	plugin := &nodev1.PluginStatus{Name: "evm", State: nodev1.PluginState_PLUGIN_STATE_QUARANTINED, Health: ill}
@@ -29,10 +29,10 @@ func TestStatesInTables(t *testing.T) {
 			pluginTable(w, []*nodev1.PluginStatus{plugin, {Name: "median", State: nodev1.PluginState_PLUGIN_STATE_READY,
 				Health: &nodev1.HealthCheck{State: nodev1.State_STATE_RUNNING}}})
 		}, "evm failed quarantined\nmedian running ready"},
-		"a plugin": {func(w io.Writer) { pluginDetails(w, plugin) }, "1h0m0s failed: it is quarantined; mend it"},
+		"a plugin": {func(w io.Writer) { pluginDetails(w, plugin) }, "1h0m0s failed: it is quarantined; fix it"},
 		"bridges": {func(w io.Writer) {
 			bridgeTable(w, &nodev1.Bridge{Name: "prices", Url: "u", Health: ill}, &nodev1.Bridge{Name: "other", Url: "u"})
-		}, "prices u - failed: it is quarantined; mend it\nother u - -"},
+		}, "prices u - failed: it is quarantined; fix it\nother u - -"},
 	} {
 		var out bytes.Buffer
 		if err := (&command{streams: Streams{Out: &printable{out: &out}}}).show(nil, c.table); err != nil {

@@ -65,7 +65,7 @@ func (c *Config) CheckChains(ctx context.Context, relayers []Relayer) error {
 	return errors.Join(append(failures, p.err())...)
 }
 
-// noRelayer is what is wrong with a list of tables that is no relayer's.
+// noRelayer is what is wrong with a list of tables that is not a relayer's.
 func noRelayer(section string, relayers []Relayer) string {
 	known := fieldNames()
 	for _, r := range relayers {

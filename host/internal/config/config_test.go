@@ -490,7 +490,7 @@ func TestReference(t *testing.T) {
 
 	loaded, err := loadText(t, reference, nil)
 	if err != nil {
-		t.Fatalf("the reference is no valid file: %v", err)
+		t.Fatalf("the reference is not a valid file: %v", err)
 	}
 	if err := loaded.CheckChains(t.Context(), all); err != nil || len(loaded.Warnings) > 0 {
 		t.Errorf("its chains: %v, %v", err, loaded.Warnings)
@@ -504,7 +504,7 @@ func TestReference(t *testing.T) {
 		t.Errorf("the reference shows other values than the defaults:\n%s", diff)
 	}
 	if _, err := config.Reference(nil, []config.Described{{Section: "Acme", TOML: "[["}}); err == nil {
-		t.Error("a description that is no TOML is printed")
+		t.Error("a description that is not TOML is printed")
 	}
 }
 
@@ -554,7 +554,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, chain := range loaded.Chains {
 			if err := toml.Unmarshal(chain.TOML(), &map[string]any{}); err != nil {
-				t.Errorf("a chain's table is no TOML any more: %v\n%s", err, chain.TOML())
+				t.Errorf("a chain's table is not TOML any more: %v\n%s", err, chain.TOML())
 			}
 		}
 	})

@@ -45,7 +45,8 @@ func Read(path string, environ []string, builtIn ...string) (*Config, error) {
 }
 
 // Socket is the path of the unix socket on which the node of a configuration serves its operators. It reads the file
-// that CL_CONFIG names, if any. What is wrong with other tables is no error: operators ask a node that runs what is.
+// that CL_CONFIG names, if any. What is wrong with other tables is not an error: operators ask a node that runs what
+// is.
 func Socket(environ []string, builtIn ...string) (string, error) {
 	all := variables(environ)
 	config, err := read("", all, builtIn)

@@ -21,7 +21,7 @@ func TestSocket(t *testing.T) {
 		"a chain is wrong":          {"RootDir = '/a'\n[[EVM]]\nChainID = 7\nEnabled = 'no'\n", "/a/loop.sock", ""},
 		"the socket is misspelled":  {"RootDir = '/a'\n[WebServer]\nSokcet = '/b/s'\n", "", "WebServer.Sokcet"},
 		"the folder is misspelled":  {"RotDir = '/a'\n", "", "RotDir"},
-		"the folder is no text":     {"RootDir = 7\n", "", "RootDir"},
+		"the folder is not text":    {"RootDir = 7\n", "", "RootDir"},
 		"the file cannot be read":   {"RootDir = \n", "", "node.toml:1"},
 		"the socket is another key": {"[webserver]\nsocket = 7\n", "", "Socket"},
 	} {

@@ -151,7 +151,7 @@ func TestPendingTransmissions(t *testing.T) {
 	check(none, o, 2)
 	check(map[types.ReportTimestamp]types.PendingTransmission{at(2, 1, 1): elsewhere}, other, 2)
 
-	for range 2 { // deleting again is no error
+	for range 2 { // deleting again is not an error
 		if err := o.DeletePendingTransmission(ctx, at(1, math.MaxUint32, math.MaxUint8)); err != nil {
 			t.Fatal(err)
 		}

@@ -136,7 +136,7 @@ func scanJuels(row scanner) (JuelsPerFeeCoin, error) {
 	}
 	amount, ok := new(big.Int).SetString(text, 10)
 	if !ok {
-		return JuelsPerFeeCoin{}, fmt.Errorf("column amount: %q is no decimal number", text)
+		return JuelsPerFeeCoin{}, fmt.Errorf("column amount: %q is not a decimal number", text)
 	}
 	return JuelsPerFeeCoin{Amount: amount, Time: timeOf(taken)}, nil
 }

@@ -94,7 +94,7 @@ func (d *Database) rewrite(ctx context.Context) (err error) {
 	return err
 }
 
-// seal encrypts a text for its row. An empty one is no secret.
+// seal encrypts a text for its row. An empty one is not a secret.
 func (d *Database) seal(table, name, text string) ([]byte, error) {
 	if text == "" {
 		return []byte{}, nil

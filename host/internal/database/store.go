@@ -108,7 +108,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint
 }
 
 // Delete removes an entry if it has the expected version, 0 meaning any; otherwise
-// the error is a *VersionError. A key that does not exist is no error, so that a
+// the error is a *VersionError. A key that does not exist is not an error, so that a
 // repeated Delete is none either.
 func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
 	err := checkKey(key)

@@ -68,7 +68,7 @@ func TestStoreVersions(t *testing.T) {
 	if got, err := s.Get(ctx, "k"); err != nil || string(got.Value) != "c" {
 		t.Errorf("a refused write was kept: %v, %v", got, err)
 	}
-	for range 2 { // deleting again is no error
+	for range 2 { // deleting again is not an error
 		if err := s.Delete(ctx, "k", 3); err != nil {
 			t.Fatal(err)
 		}

@@ -22,16 +22,16 @@ type Answer struct {
 // OfBridge looks at whether an adapter answers. One that no job uses harms nobody.
 func OfBridge(name string, used bool, a Answer) *nodev1.Finding {
 	subject := "bridge " + name
-	const mend = "see that its adapter runs and that the node reaches it; another URL is given by loop bridges update"
+	const fix = "see that its adapter runs and that the node reaches it; another URL is given by loop bridges update"
 	switch a.Status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return Warning(Bridge, subject, fmt.Sprintf("it answers with status %d", a.Status), mend)
+		return Warning(Bridge, subject, fmt.Sprintf("it answers with status %d", a.Status), fix)
 	}
 	switch {
 	case a.Fault != "" && used:
-		return Failed(Bridge, subject, "it does not answer: "+a.Fault, mend)
+		return Failed(Bridge, subject, "it does not answer: "+a.Fault, fix)
 	case a.Fault != "":
-		return Warning(Bridge, subject, "it does not answer, and no job uses it: "+a.Fault, "remove it, or "+mend)
+		return Warning(Bridge, subject, "it does not answer, and no job uses it: "+a.Fault, "remove it, or "+fix)
 	case a.Took > slowBridge:
 		return Warning(Bridge, subject, fmt.Sprintf("it took %s to answer", a.Took.Round(time.Millisecond)),
 			"see why its adapter is slow")

@@ -26,14 +26,14 @@ func OfNodes(chain string, nodes []RPC) []*nodev1.Finding {
 	var found []*nodev1.Finding
 	for _, n := range nodes {
 		text := fmt.Sprintf("RPC node %s: %s", n.Name, n.Text)
-		const mend = "see that it runs and follows the chain, and check the chain's Nodes in the configuration"
+		const fix = "see that it runs and follows the chain, and check the chain's Nodes in the configuration"
 		switch {
 		case n.Serves:
 			found = append(found, Good(Chain, chain, text))
 		case serves:
-			found = append(found, Warning(Chain, chain, text, mend))
+			found = append(found, Warning(Chain, chain, text, fix))
 		default:
-			found = append(found, Failed(Chain, chain, text+"; no other serves", mend))
+			found = append(found, Failed(Chain, chain, text+"; no other serves", fix))
 		}
 	}
 	if len(nodes) == 0 {

@@ -27,7 +27,7 @@ func OfPlugin(p PluginFacts) []*nodev1.Finding {
 	for _, o := range p.Objects {
 		if o.State == loophost.Parked {
 			found = append(found, Failed(Plugin, subject, fmt.Sprintf("%s could not be made: %s", o.Name, o.Reason),
-				"mend what it says; it is tried again, at once by loop plugins restart "+p.Name))
+				"fix what it says; it is tried again, at once by loop plugins restart "+p.Name))
 		}
 	}
 	if p.State != supervise.Ready {
@@ -43,7 +43,7 @@ func ofState(p PluginFacts) *nodev1.Finding {
 		return Good(Plugin, subject, "it serves")
 	case supervise.Quarantined:
 		return Failed(Plugin, subject, "it failed again and again and is quarantined: "+p.LastExit,
-			"mend what ends it, see loop plugins logs "+p.Name+", then start it by loop plugins restart "+p.Name)
+			"fix what ends it, see loop plugins logs "+p.Name+", then start it by loop plugins restart "+p.Name)
 	case supervise.Stopped, supervise.Starting, supervise.Restarting:
 	}
 	return Warning(Plugin, subject, fmt.Sprintf("it is %s: %s", p.State, cmp.Or(p.LastExit, "it has not been ready yet")),

@@ -207,7 +207,7 @@ func (d *Door) tokenWanted(r *http.Request) *connect.Error {
 	if r.TLS != nil {
 		return err
 	}
-	if detail, failed := connect.NewErrorDetail(d.socket); failed == nil { // a path that is no text cannot be told
+	if detail, failed := connect.NewErrorDetail(d.socket); failed == nil { // a path that is not text cannot be told
 		err.AddDetail(detail)
 	}
 	return err

@@ -11,7 +11,7 @@ import (
 type Feed struct {
 	// Bootstrap is set of a job that follows the contract's configuration and makes no rounds.
 	Bootstrap bool
-	// Failure is why the job cannot do what it should until somebody mends it; empty: nothing is known to be wrong.
+	// Failure is why the job cannot do what it should until somebody fixes it; empty: nothing is known to be wrong.
 	Failure string
 	// Absent is what the job waits for before it can begin, with why it is not there; empty: it has all of it.
 	Absent map[string]string

@@ -47,9 +47,9 @@ func TestFeeds(t *testing.T) {
 			State{Level: Failed, Cause: "failed", Reason: "the median refuses the configuration"}},
 		"median quarantined": {
 			func(f *Feed) {
-				f.Plugins[1] = State{Failed, "quarantined", "plugin median is quarantined: exit status 2", "mend it"}
+				f.Plugins[1] = State{Failed, "quarantined", "plugin median is quarantined: exit status 2", "fix it"}
 			},
-			State{Failed, "plugin", "plugin median is quarantined: exit status 2", "mend it"}},
+			State{Failed, "plugin", "plugin median is quarantined: exit status 2", "fix it"}},
 		"median starts again": {
 			func(f *Feed) { f.Plugins[1] = State{Level: Waiting, Reason: "plugin median starts again"} }, State{}},
 		"chain out": {

@@ -21,7 +21,7 @@ const (
 	Degraded
 	// Waiting is one that begins when something comes that is not there yet.
 	Waiting
-	// Failed is one that does not work until somebody mends it.
+	// Failed is one that does not work until somebody fixes it.
 	Failed
 )
 

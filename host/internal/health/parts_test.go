@@ -27,7 +27,7 @@ func hold[F interface{ State(time.Time) State }](t *testing.T, well func() F, ta
 
 func TestPlugins(t *testing.T) {
 	t.Parallel()
-	const words = "see its last words by loop plugins inspect median, mend what ends it, then loop plugins restart median"
+	const words = "see its last lines by loop plugins inspect median, fix what ends it, then loop plugins restart median"
 	well := func() Plugin { return Plugin{Name: "median", Phase: Serving, Since: at(10)} }
 	hold(t, well, stated[Plugin]{
 		"serves":       {func(*Plugin) {}, State{}},
@@ -45,10 +45,10 @@ func TestPlugins(t *testing.T) {
 			State{Failed, "away", "plugin median has not served for 40s: it did not answer health checks", words}},
 		"ends often": {func(p *Plugin) { p.Exit, p.Ends = "exit status 2", 3 },
 			State{Degraded, "ends often", "plugin median has ended 3 times in the last 10m0s, last: exit status 2",
-				"see its last words by loop plugins inspect median"}},
+				"see its last lines by loop plugins inspect median"}},
 		"objects parked": {func(p *Plugin) { p.Parked = []string{"b: no funds", "a: no key"} },
 			State{Degraded, "objects parked", "plugin median could not make a: no key; b: no funds",
-				"mend what the reason names: what may succeed is tried again"}},
+				"fix what the reason names: what may succeed is tried again"}},
 	})
 }
 
@@ -71,9 +71,9 @@ func TestChains(t *testing.T) {
 		"well":         {func(*Chain) {}, State{}},
 		"tells little": {func(c *Chain) { c.Nodes, c.Accounts, c.Served = nil, nil, time.Time{} }, State{}},
 		"relayer quarantined": {func(c *Chain) {
-			c.Plugin = State{Level: Failed, Reason: "plugin evm is quarantined", Remedy: "mend it"}
+			c.Plugin = State{Level: Failed, Reason: "plugin evm is quarantined", Remedy: "fix it"}
 		},
-			State{Failed, "plugin", "plugin evm is quarantined", "mend it"}},
+			State{Failed, "plugin", "plugin evm is quarantined", "fix it"}},
 		"relayer that ends often": {func(c *Chain) {
 			c.Plugin = State{Level: Degraded, Reason: "plugin evm ends " +
 				"often"}

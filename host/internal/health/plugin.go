@@ -51,15 +51,15 @@ func (p Plugin) State(now time.Time) State {
 	})
 }
 
-// mend is what to do about a plugin that does not stay up.
-func (p *Plugin) mend() string {
-	return fmt.Sprintf("see its last words by loop plugins inspect %s, mend what ends it, then loop plugins restart "+
+// fix is what to do about a plugin that does not stay up.
+func (p *Plugin) fix() string {
+	return fmt.Sprintf("see its last lines by loop plugins inspect %s, fix what ends it, then loop plugins restart "+
 		"%[1]s", p.Name)
 }
 
 func quarantined(p *Plugin, _ time.Time) (State, bool) {
 	return State{
-		Level: Failed, Reason: fmt.Sprintf("plugin %s is quarantined: %s", p.Name, p.Exit), Remedy: p.mend(),
+		Level: Failed, Reason: fmt.Sprintf("plugin %s is quarantined: %s", p.Name, p.Exit), Remedy: p.fix(),
 	}, p.Phase == Quarantined
 }
 
@@ -69,7 +69,7 @@ func away(p *Plugin, now time.Time) (State, bool) {
 	if p.Exit != "" {
 		reason += ": " + p.Exit
 	}
-	return State{Level: Failed, Reason: reason, Remedy: p.mend()},
+	return State{Level: Failed, Reason: reason, Remedy: p.fix()},
 		(p.Phase == Restarting || p.Phase == Starting) && now.Sub(p.Since) >= patience
 }
 
@@ -87,7 +87,7 @@ func parked(p *Plugin, _ time.Time) (State, bool) {
 	return State{
 		Level: Degraded, Reason: fmt.Sprintf("plugin %s could not make "+
 			"%s", p.Name, strings.Join(slices.Sorted(slices.Values(p.Parked)), "; ")),
-		Remedy: "mend what the reason names: what may succeed is tried again",
+		Remedy: "fix what the reason names: what may succeed is tried again",
 	}, len(p.Parked) > 0
 }
 
@@ -95,6 +95,6 @@ func endsOften(p *Plugin, _ time.Time) (State, bool) {
 	return State{
 		Level: Degraded, Reason: fmt.Sprintf("plugin %s has ended %d times in the last %s, last: "+
 			"%s", p.Name, p.Ends, Window, p.Exit),
-		Remedy: fmt.Sprintf("see its last words by loop plugins inspect %s", p.Name),
+		Remedy: fmt.Sprintf("see its last lines by loop plugins inspect %s", p.Name),
 	}, p.Ends >= oftenEnds
 }

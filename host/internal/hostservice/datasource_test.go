@@ -161,7 +161,7 @@ func TestDataSourceFailures(t *testing.T) {
 				}
 			}
 			if want := int64(2); c.want != codes.OK && runs.Load() != want {
-				t.Errorf("%d runs; an error is no observation, and a repeat makes one", runs.Load())
+				t.Errorf("%d runs; an error is not an observation, and a repeat makes one", runs.Load())
 			}
 		})
 	}

@@ -47,7 +47,7 @@ func TestStoreKeepsVersions(t *testing.T) {
 	wantCode(t, err, codes.NotFound)
 	_, err = s.Delete(ctx, &hostservicev1.DeleteRequest{Key: "k", ExpectedVersion: 1})
 	wantCode(t, err, codes.Aborted)
-	for range 2 { // a repeat is no error
+	for range 2 { // a repeat is not an error
 		if _, err = s.Delete(ctx, &hostservicev1.DeleteRequest{Key: "k"}); err != nil {
 			t.Error(err)
 		}
@@ -100,12 +100,12 @@ func TestStorePagesThroughEverything(t *testing.T) {
 		t.Fatalf("%d tokens; want 2", len(tokens))
 	}
 	for name, request := range map[string]*hostservicev1.ListRequest{
-		"a key is no token":       {PageToken: "tx/1"},
-		"another prefix's":        {Prefix: "tx", PageToken: tokens[0]},
-		"one that was cut":        {Prefix: "tx/", PageToken: tokens[0][:len(tokens[0])-1]},
-		"one that was changed":    {Prefix: "tx/", PageToken: "B" + tokens[0][1:]},
-		"a sum without a key":     {Prefix: "tx/", PageToken: base64.RawURLEncoding.EncodeToString(make([]byte, sumLength))},
-		"bytes that are no token": {Prefix: "tx/", PageToken: base64.RawURLEncoding.EncodeToString(make([]byte, 40))},
+		"a key is not a token": {PageToken: "tx/1"},
+		"another prefix's":     {Prefix: "tx", PageToken: tokens[0]},
+		"one that was cut":     {Prefix: "tx/", PageToken: tokens[0][:len(tokens[0])-1]},
+		"one that was changed": {Prefix: "tx/", PageToken: "B" + tokens[0][1:]},
+		"a sum without a key":  {Prefix: "tx/", PageToken: base64.RawURLEncoding.EncodeToString(make([]byte, sumLength))},
+		"other bytes":          {Prefix: "tx/", PageToken: base64.RawURLEncoding.EncodeToString(make([]byte, 40))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.List(t.Context(), request)

@@ -40,7 +40,7 @@ func (f Finding) String() string {
 }
 
 // Report is all that Parse found, in the order of the checks: the problems of the first stage that has one are those
-// that an established node would name, though in words of its own. What follows is for those who would rather mend a
+// that an established node would name, though in words of its own. What follows is for those who would rather fix a
 // file once.
 type Report struct {
 	Problems []Finding

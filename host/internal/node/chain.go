@@ -61,7 +61,7 @@ func accountsOf(ctx context.Context, r *relay.Relayer, c config.Chain) ([]string
 	for at, s := range spelled {
 		if s.Problem != "" {
 			return nil, &configError{
-				fmt.Errorf("the account at Accounts[%d] of %s chain %s: %.128q %s; mend it in the node's configuration", at,
+				fmt.Errorf("the account at Accounts[%d] of %s chain %s: %.128q %s; fix it in the node's configuration", at,
 					r.Relay(), c.ID, c.Accounts[at], s.Problem)}
 		}
 		names[at] = s.Text
@@ -163,7 +163,7 @@ func (p *plugins) makeChainsOf(ctx context.Context, s *served, chains []config.C
 		case codes.OK:
 		case codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
 			return &configError{
-				fmt.Errorf("plugin %s refused the configuration of chain %s: %s; mend it in the node's configuration",
+				fmt.Errorf("plugin %s refused the configuration of chain %s: %s; fix it in the node's configuration",
 					s.relayer.Plugin(), c.ID, status.Convert(err).Message())}
 		default:
 			p.node.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin",

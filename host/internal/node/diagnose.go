@@ -78,7 +78,7 @@ func ofConfig(c *config.Config) []*nodev1.Finding {
 	var found []*nodev1.Finding
 	for _, w := range c.Warnings {
 		found = append(found, doctor.Warning(doctor.Configuration, w.Place(), w.Key+": "+w.Text,
-			"mend the line, or leave it out"))
+			"fix the line, or leave it out"))
 	}
 	if len(found) == 0 {
 		found = append(found, doctor.Good(doctor.Configuration, "configuration", "nothing is to be said of it"))

@@ -31,9 +31,9 @@ func Examine(ctx context.Context, s Settings) []*nodev1.Finding {
 // ofStart is why a node would not start.
 func ofStart(err error) *nodev1.Finding {
 	if IsPlugin(err) {
-		return doctor.Failed(doctor.Plugin, "plugins", err.Error(), "mend it: a node does not start without it")
+		return doctor.Failed(doctor.Plugin, "plugins", err.Error(), "fix it: a node does not start without it")
 	}
-	return doctor.Failed(doctor.Configuration, "configuration", err.Error(), "mend it: a node does not start so")
+	return doctor.Failed(doctor.Configuration, "configuration", err.Error(), "fix it: a node does not start so")
 }
 
 // unknown is what a running node alone knows.

@@ -26,7 +26,7 @@ import (
 	relayersigning "github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// jobs holds the node's jobs. A job that cannot run stays, with the reason: an operator mends the node, not the spec.
+// jobs holds the node's jobs. A job that cannot run stays, with the reason: an operator fixes the node, not the spec.
 type jobs struct {
 	node *Node
 

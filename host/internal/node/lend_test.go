@@ -58,7 +58,7 @@ func TestRelayerSignsWithTheAccountsOfItsChain(t *testing.T) {
 		}
 	}
 
-	// The same holds for jobs: an account that is not lent is no transmitter.
+	// The same holds for jobs: an account that is not lent is not a transmitter.
 	known := knownKeys{n}
 	if known.HasTransmitter("acme", "1", others) || !known.HasTransmitter("acme", "2", others) ||
 		!known.HasTransmitter("acme", "1", own) {

@@ -70,14 +70,14 @@ func TestMain(m *testing.M) {
 		nonsense.description.AccountAlgorithm = 9
 		relayerv1loop.ServeRelayer(func(*loop.Host) relayerv1loop.RelayerService { return fakeRelayer{nonsense} })
 	case cookie == relayerv1loop.RelayerKind().Cookie && (os.Getenv("RELAYER") == "none" || os.Getenv("PRODUCT") != ""):
-		fmt.Fprintln(os.Stderr, "this is no relayer")
+		fmt.Fprintln(os.Stderr, "this is not a relayer")
 		os.Exit(4)
 	case cookie == relayerv1loop.RelayerKind().Cookie:
 		loop.Serve(fallback.Plugins()["evm"].New())
 	case cookie == productv1loop.ProductKind().Cookie && os.Getenv("PRODUCT") == "fake":
 		productv1loop.ServeProduct(func(*loop.Host) productv1loop.ProductService { return fakeProduct{} })
 	case cookie == productv1loop.ProductKind().Cookie:
-		fmt.Fprintln(os.Stderr, "this is no product")
+		fmt.Fprintln(os.Stderr, "this is not a product")
 		os.Exit(4)
 	case cookie == medianv1loop.MedianKind().Cookie:
 		loop.Serve(fallback.Plugins()["median"].New())

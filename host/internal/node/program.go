@@ -163,7 +163,7 @@ func (n *Node) start(ctx context.Context, kind wire.Kind, s loophost.PluginSetti
 }
 
 // checksum is that of what a command starts: of its files, and of its words, since an interpreter can be told to run
-// what is no file.
+// what is not a file.
 func (n *Node) checksum(c config.Plugin) (string, error) {
 	files, err := n.runtime.ChecksumsOf(c.Command)
 	if err != nil {

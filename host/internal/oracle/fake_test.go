@@ -144,7 +144,7 @@ func (a *aggregator) transmit(by string, at types.ReportContext, report types.Re
 		return nil // as on a chain: the transaction reverts
 	}
 	if !slices.Contains(a.config.Transmitters, types.Account(by)) {
-		return fmt.Errorf("%s is no transmitter", by)
+		return fmt.Errorf("%s is not a transmitter", by)
 	}
 	if at.Epoch < a.latest.Epoch || at.Epoch == a.latest.Epoch && at.Round <= a.latest.Round {
 		return nil

@@ -151,7 +151,7 @@ type Oracle struct {
 	closed bool
 }
 
-// Start runs a job. It fails for what no time mends: settings, a relayer that refuses the job, a product that does.
+// Start runs a job. It fails for what no time fixes: settings, a relayer that refuses the job, a product that does.
 // Plugins and chains that are away are waited for by the running job. ctx bounds Start alone.
 func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 	if err := s.check(); err != nil {
@@ -372,7 +372,7 @@ func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 	return nil
 }
 
-// refused reports whether an error is of a kind that another try does not mend.
+// refused reports whether an error is of a kind that another try does not fix.
 func refused(err error) bool {
 	code := status.Code(err)
 	return code == codes.InvalidArgument || code == codes.FailedPrecondition

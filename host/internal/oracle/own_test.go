@@ -43,6 +43,6 @@ func TestOwnKeys(t *testing.T) {
 	}
 	config.OffchainConfig = []byte{1}
 	if m := mine.among(config); !strings.Contains(m.Fault, "cannot be read") {
-		t.Errorf("bytes that are no configuration: %+v", m)
+		t.Errorf("bytes that are not a configuration: %+v", m)
 	}
 }

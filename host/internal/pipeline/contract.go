@@ -288,7 +288,8 @@ func buildABIEncode(b *builder, parse func(string) (*abi.Signature, error)) beha
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(names, key) {
-			b.report.warning(b.node.attribute("data").line, b.node.name, "data", "%s is no argument of %s, so it has no effect",
+			b.report.warning(b.node.attribute("data").line, b.node.name, "data", "%s is not an argument of %s, so it has no "+
+				"effect",
 				shorten(key, 64), shorten(e.signature.String(), 128))
 		}
 	}

@@ -31,7 +31,7 @@ const (
 	// maxTasks bounds the tasks of a pipeline. Public specs have under 50. Each task of a run may hold one goroutine and
 	// one value, so this is also what bounds a run's memory.
 	maxTasks = 1000
-	// maxProblems bounds how many problems Parse reports; a text that is wrong everywhere needs no more to be mended.
+	// maxProblems bounds how many problems Parse reports; a text that is wrong everywhere needs no more to be fixed.
 	maxProblems = 50
 )
 
@@ -96,7 +96,7 @@ func (r *report) err() error {
 		all[i] = p
 	}
 	if r.more {
-		all = append(all, errors.New("there are more problems; mend these first"))
+		all = append(all, errors.New("there are more problems; fix these first"))
 	}
 	return errors.Join(all...)
 }
@@ -215,7 +215,7 @@ func undefined(nodes []*node, rep *report) {
 		if !strings.ContainsFunc(n.name, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 			hint = "; an arrow is written ->"
 		}
-		rep.problem(n.line, n.name, "type", `unknown task type: "": the task has no attributes; write %s [type=…], or mend `+
+		rep.problem(n.line, n.name, "type", `unknown task type: "": the task has no attributes; write %s [type=…], or fix `+
 			"the name%s", name, hint)
 	}
 }

@@ -186,7 +186,7 @@ func TestParseRefuses(t *testing.T) {
 		"nothing":        {"", "the pipeline is empty"},
 		"comments alone": {" // x\n# y\n/* z */", "the pipeline is empty"},
 		"no type": {"a",
-			`line 1: task a: attribute type: unknown task type: "": the task has no attributes; write a [type=…], or mend the name`},
+			`line 1: task a: attribute type: unknown task type: "": the task has no attributes; write a [type=…], or fix the name`},
 		"no type among attributes": {"a [x=y]",
 			`line 1: task a: attribute type: unknown task type: ""; the types are`},
 		"unknown type": {"\na [type=sun]", `line 2: task a: attribute type: unknown task type: "sun"`},
@@ -368,7 +368,7 @@ func TestParseRefuses(t *testing.T) {
 			"line 1: task a: the task has nothing to work on: draw an arrow to it or set the attribute values\nline 2: task " +
 				"a: attribute index: \"x\" is not an integer from -2147483648 to 2147483647\nline 3: task b: attribute name is " +
 				"required for a task of type bridge\nline 3: task b: the pipeline must end"},
-		"more than anybody reads": {nodes(100, "[type=what]"), "there are more problems; mend these first"},
+		"more than anybody reads": {nodes(100, "[type=what]"), "there are more problems; fix these first"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -398,13 +398,13 @@ func TestOneFaultIsOneProblem(t *testing.T) {
 		"no precision": {`a [type=divide input=1 divisor=2 precision=x]`,
 			`line 1: task a: attribute precision: "x" is not an integer from -1000 to 1000`},
 		"mistyped in the middle": {tasks + "src -> vla -> one",
-			`line 4: task vla: attribute type: unknown task type: "": the task has no attributes; write vla [type=…], or mend the name; did you mean val?`},
+			`line 4: task vla: attribute type: unknown task type: "": the task has no attributes; write vla [type=…], or fix the name; did you mean val?`},
 		"mistyped at the start": {tasks + "scr -> val -> one",
-			`line 4: task scr: attribute type: unknown task type: "": the task has no attributes; write scr [type=…], or mend the name; did you mean src?`},
+			`line 4: task scr: attribute type: unknown task type: "": the task has no attributes; write scr [type=…], or fix the name; did you mean src?`},
 		"mistyped at the end": {tasks + "src -> val -> nothing",
-			`line 4: task nothing: attribute type: unknown task type: "": the task has no attributes; write nothing [type=…], or mend the name`},
+			`line 4: task nothing: attribute type: unknown task type: "": the task has no attributes; write nothing [type=…], or fix the name`},
 		"arrow of a word processor": {tasks + "src → val -> one",
-			`line 4: task →: attribute type: unknown task type: "": the task has no attributes; write → [type=…], or mend the name; an arrow is written ->`},
+			`line 4: task →: attribute type: unknown task type: "": the task has no attributes; write → [type=…], or fix the name; an arrow is written ->`},
 		"arrow of a greater-than": {tasks + "src => val", `line 4: syntax error at ">" (column 6): an arrow is written ->`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -134,7 +134,7 @@ func tooManyErrors(faults []error, values int, allowed int64) error {
 		strings.Join(causes, "; "))
 }
 
-// decimals returns the good values as numbers. A good value that is no number is an error, and not a fault.
+// decimals returns the good values as numbers. A good value that is not a number is an error, and not a fault.
 func (s series) decimals(sc scope) ([]decimal.Decimal, bool, error) {
 	good, ok, err := s.good(sc)
 	if err != nil || !ok {

@@ -74,7 +74,8 @@ func Write(s Settings) (dir string, files []string, err error) {
 		return "", nil, err
 	}
 	if s.SDK == "" && !released.MatchString(s.Version) {
-		return "", nil, fmt.Errorf("this loop is no release (%s), so that there are no modules to build a plugin against: "+
+		return "", nil, fmt.Errorf("this loop is not a release (%s), so that there are no modules to build a plugin "+
+			"against: "+
 			"name a checkout of LOOP with --sdk", s.Version)
 	}
 	if s.SDK != "" {
@@ -82,7 +83,7 @@ func Write(s Settings) (dir string, files []string, err error) {
 			return "", nil, err
 		}
 		if _, err := os.Stat(filepath.Join(s.SDK, "sdk", "go", "loop")); err != nil {
-			return "", nil, fmt.Errorf("--sdk %q is no checkout of LOOP: it has no sdk/go/loop", s.SDK)
+			return "", nil, fmt.Errorf("--sdk %q is not a checkout of LOOP: it has no sdk/go/loop", s.SDK)
 		}
 	}
 	dir = s.Dir

@@ -60,7 +60,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no release": {scaffold.Settings{Kind: "median", Lang: "go", Name: "x",
 			Version: "v0.1.1-0.20261128123456-0123456789ab"},
-			`this loop is no release (v0.1.1-0.20261128123456-0123456789ab), so that there are no modules`},
+			`this loop is not a release (v0.1.1-0.20261128123456-0123456789ab), so that there are no modules`},
 		"kind": {scaffold.Settings{Kind: "tree", Lang: "go", Name: "x"},
 			`--kind "tree": there are templates for median, product, relayer`},
 		"lang": {scaffold.Settings{Kind: "median", Lang: "cobol", Name: "x"}, `--lang "cobol"`},
@@ -74,7 +74,7 @@ func TestRefusals(t *testing.T) {
 		"taken": {scaffold.Settings{Kind: "median", Lang: "python", Name: "median-python"},
 			"loop-median-python is a package that plugins in Python import"},
 		"long": {scaffold.Settings{Kind: "median", Lang: "go", Name: strings.Repeat("x", 41)}, "is not a name"},
-		"sdk":  {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", SDK: t.TempDir()}, "is no checkout of LOOP"},
+		"sdk":  {scaffold.Settings{Kind: "median", Lang: "go", Name: "x", SDK: t.TempDir()}, "is not a checkout of LOOP"},
 		"exists": {scaffold.Settings{Version: "v1.2.3", Kind: "median", Lang: "go", Name: "x", Dir: t.TempDir()},
 			"exists already"},
 	} {

@@ -149,7 +149,7 @@ func TestRun(t *testing.T) {
 				Tasks: []trace.Task{{ID: "a", Type: "multiply", Input: []trace.Given{}, Attempts: 1, Outcome: result(wide)}},
 			},
 		},
-		"what is no number": {
+		"what is not a number": {
 			`a [type=lookup key=x]; b [type=memo value="{}"]; b -> a`, nil,
 			trace.Source{
 				Name: "value", Result: raw("null"),

@@ -247,7 +247,7 @@ func (a *Account) optional(ctx context.Context, result any, method string, args 
 // Parse reads an account as people write it.
 func Parse(text string) (common.Address, error) {
 	if len(text) != 42 || text[:2] != "0x" || !common.IsHexAddress(text) {
-		return common.Address{}, fmt.Errorf("%q is no address; write 0x and 40 hexadecimal digits", text)
+		return common.Address{}, fmt.Errorf("%q is not an address; write 0x and 40 hexadecimal digits", text)
 	}
 	return common.HexToAddress(text), nil
 }

@@ -45,7 +45,7 @@ type word struct {
 // newer ones add details. The sources are the clients' code and the patterns of the established node (chainlink-evm's
 // pkg/client/errors.go).
 var words = []word{
-	// A type of transaction that is not known is no transaction that is known.
+	// A type of transaction that is not known is not a transaction that is known.
 	{text: "unknown transaction type", means: refused},
 	{text: "transaction type not supported", means: refused}, // go-ethereum
 	{text: "notsupportedtxtype", means: refused},             // Nethermind

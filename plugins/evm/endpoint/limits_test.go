@@ -321,7 +321,7 @@ func TestBatchesOfABrokenServer(t *testing.T) {
 				t.Error(err)
 			}
 			if diff := cmp.Diff([]int{5}, server.taken()); diff != "" {
-				t.Errorf("the sizes of requests after it was mended:\n%s", diff)
+				t.Errorf("the sizes of requests after it was fixed:\n%s", diff)
 			}
 		})
 	}

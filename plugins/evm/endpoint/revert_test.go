@@ -27,7 +27,7 @@ func TestRevertOf(t *testing.T) {
 		err  error
 		want string // empty: no revert
 	}{
-		// which is no fault of the node
+		// which is not a fault of the node
 		"reason":               {dataError{rpcError{3, "execution reverted: rate limit"}, reason}, `"rate limit"`},
 		"reason, OpenEthereum": {dataError{rpcError{-32015, "VM execution error."}, "Reverted " + reason}, `"rate limit"`},
 		"panic": {dataError{rpcError{3, "execution reverted"}, overflow},
@@ -36,7 +36,7 @@ func TestRevertOf(t *testing.T) {
 			"an error of its own, 0x11223344"},
 		"data that is none": {dataError{rpcError{3, "execution reverted"}, "0x1"},
 			`the node says "execution reverted"`},
-		"data that is no text": {dataError{rpcError{3, "execution reverted"}, map[string]any{}},
+		"data that is not text": {dataError{rpcError{3, "execution reverted"}, map[string]any{}},
 			`the node says "execution reverted"`},
 		"no data": {rpcError{-32000, "execution reverted"}, `the node says "execution reverted"`},
 		"by text, internal error": {rpcError{-32603, "VM Exception while processing transaction: revert"},

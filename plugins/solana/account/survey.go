@@ -258,7 +258,7 @@ func verdict(item relayer.Item, head ocr2.Head, current bool) relayer.Verdict {
 func Parse(text string) (sol.PublicKey, error) {
 	key, err := sol.PublicKeyFromBase58(text)
 	if err != nil {
-		return sol.PublicKey{}, fmt.Errorf("%.64q is no public key; write its 32 bytes in base58", text)
+		return sol.PublicKey{}, fmt.Errorf("%.64q is not a public key; write its 32 bytes in base58", text)
 	}
 	return key, nil
 }

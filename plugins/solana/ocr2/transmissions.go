@@ -148,7 +148,7 @@ func checkFeed(data []byte) (FeedHeader, error) {
 	case err != nil:
 		return FeedHeader{}, err
 	case len(data) < ringAt || (len(data)-ringAt)%RecordLength != 0:
-		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes, which is no whole number of records",
+		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes, which is not a whole number of records",
 			len(data))
 	case uint64(header.LiveLength) > uint64(len(data)-ringAt)/RecordLength:
 		return FeedHeader{}, fmt.Errorf("the Transmissions account has %d bytes and says that it holds %d live records",

@@ -106,7 +106,7 @@ func (c Call) Encode() ([]byte, error) {
 }
 
 // refusals are a node's answers by which it does not keep a transaction that no other node would take, and that no
-// other terms mend.
+// other terms fix.
 var refusals = []endpoint.Code{
 	endpoint.CodeValidationFailure, endpoint.CodeNonAccount, endpoint.CodeUnsupportedVersion,
 }
@@ -169,7 +169,7 @@ func (a *Account) Balance(ctx context.Context, token stark.Felt) (*big.Int, erro
 		}
 		if len(answer) != 2 || answer[0].Big().BitLen() > 128 || answer[1].Big().BitLen() > 128 {
 			return relayer.Answered(
-				errors.New("the fee token's answer to balanceOf is no number of 256 bits; check FeeToken in the chain's " +
+				errors.New("the fee token's answer to balanceOf is not a number of 256 bits; check FeeToken in the chain's " +
 					"configuration"))
 		}
 		balance = new(big.Int).Lsh(answer[1].Big(), 128)

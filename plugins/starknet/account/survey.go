@@ -109,7 +109,7 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	return survey, nil
 }
 
-// read asks a contract. That it answers with an error is no error.
+// read asks a contract. That it answers with an error is not an error.
 func (v *contractView) read(ctx context.Context, client *endpoint.Client, contract string) error {
 	address, err := stark.ParseFelt(contract)
 	if err == nil {

@@ -31,7 +31,7 @@ func Selector(name string) stark.Felt {
 	sum[0] &= 3
 	selector, err := stark.FromBytes(sum)
 	if err != nil {
-		panic(fmt.Sprintf("250 bits are no field element: %v", err)) // they always are
+		panic(fmt.Sprintf("250 bits are not a field element: %v", err)) // they always are
 	}
 	return selector
 }

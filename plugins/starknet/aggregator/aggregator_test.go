@@ -200,7 +200,7 @@ func TestReportRoundTrips(t *testing.T) {
 			above += max(0, -median.Cmp(o.Value))
 		}
 		if n := len(observations); below > n/2 || above > n-1-n/2 {
-			t.Fatalf("%s is no median: %d of %d are below it and %d above", median, below, n, above)
+			t.Fatalf("%s is not a median: %d of %d are below it and %d above", median, below, n, above)
 		}
 		if report[32] != 1 {
 			t.Fatal("the word of observers is not marked")

@@ -16,7 +16,7 @@ func Pack(data []byte) []stark.Felt {
 	for start := 0; start < len(data); start += chunk {
 		f, err := stark.FromBytes(data[start:min(start+chunk, len(data))])
 		if err != nil {
-			panic(fmt.Sprintf("31 bytes are no field element: %v", err)) // they always are
+			panic(fmt.Sprintf("31 bytes are not a field element: %v", err)) // they always are
 		}
 		felts = append(felts, f)
 	}

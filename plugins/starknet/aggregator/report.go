@@ -72,8 +72,8 @@ func BuildReport(observations []Observation) ([]byte, error) {
 	return report, nil
 }
 
-// Median reads the answer out of an untrusted report. Bytes beyond the report's words are no error, as with the other
-// node software that may have built it.
+// Median reads the answer out of an untrusted report. Bytes beyond the report's words are not an error, as with the
+// other node software that may have built it.
 func Median(report []byte) (*big.Int, error) {
 	words, err := parseReport(report)
 	if err != nil {

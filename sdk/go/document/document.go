@@ -81,7 +81,7 @@ func Read[T any](document []byte, into *T, settings Settings) (_ *Problems, whol
 			}
 			if turn == most {
 				line, _ := wrong.Position()
-				r.addAt("", line, "more problems follow; mend these first")
+				r.addAt("", line, "more problems follow; fix these first")
 				return r.Problems, false
 			}
 			continue
@@ -217,7 +217,7 @@ func optional(t reflect.Type) reflect.Type {
 	return t
 }
 
-// single is the type of one of a list's elements, or of what is no list.
+// single is the type of one of a list's elements, or of what is not a list.
 func single(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Slice {
 		t = t.Elem()

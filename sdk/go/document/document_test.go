@@ -150,7 +150,7 @@ func TestReadEnds(t *testing.T) {
 	got := config{}
 	problems, whole := document.Read([]byte(strings.Repeat("[[Nodes]]\nName = 1\n", 60)), &got, settings)
 	list := problems.List()
-	if whole || len(list) != 51 || list[50].Text != "more problems follow; mend these first" {
+	if whole || len(list) != 51 || list[50].Text != "more problems follow; fix these first" {
 		t.Errorf("%d problems, read to the end: %v; the last is %v", len(list), whole, list[len(list)-1])
 	}
 }
@@ -250,7 +250,7 @@ func TestNest(t *testing.T) {
 		t.Error(diff)
 	}
 	if _, err := document.Nest("Acme", "[["); err == nil {
-		t.Error("what is no TOML is nested")
+		t.Error("what is not TOML is nested")
 	}
 }
 

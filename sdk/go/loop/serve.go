@@ -171,7 +171,7 @@ func (g *glue) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
 
 // GRPCClient implements plugin.GRPCPlugin.
 func (*glue) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, errors.New("a plugin serves; it is no client")
+	return nil, errors.New("a plugin serves; it is not a client")
 }
 
 // bind registers a plugin's services, each through the seam.

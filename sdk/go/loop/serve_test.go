@@ -417,7 +417,7 @@ func TestServe(t *testing.T) {
 	}
 
 	lifecycle := pluginv1.NewLifecycleServiceClient(wire.Bind(conn, ""))
-	for range 2 { // a repeat is no error
+	for range 2 { // a repeat is not an error
 		if _, err := lifecycle.Release(t.Context(),
 			&pluginv1.ReleaseRequest{Objects: []string{"factory", "unknown"}}); err != nil {
 			t.Errorf("Release: %v", err)

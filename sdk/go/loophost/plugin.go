@@ -37,8 +37,8 @@ type PluginSettings struct {
 	// measure it by.
 	MemoryLimit uint64
 	// SHA256 are the checksums to which the command's files are pinned, in hexadecimal digits: the program's and, where
-	// the first argument that is no option names a file (an interpreter's script), that file's. A process is started from
-	// no other; see process.Settings. Empty: from any.
+	// the first argument that is not an option names a file (an interpreter's script), that file's. A process is started
+	// from no other; see process.Settings. Empty: from any.
 	SHA256 []string
 	// GRPC is whether the process is called, and calls back, over gRPC alone. Otherwise unary calls go as frames where it
 	// has them.

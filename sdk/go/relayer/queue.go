@@ -180,8 +180,8 @@ func (q *Queue) Add(ctx context.Context, item Item) error {
 	return nil
 }
 
-// Submit sends a payload that is no report, once, and returns the transaction's hash: it is in the Store before it is
-// sent. A payload that the chain refuses is given up and the error wraps ErrRefused.
+// Submit sends a payload that is not a report, once, and returns the transaction's hash: it is in the Store before it
+// is sent. A payload that the chain refuses is given up and the error wraps ErrRefused.
 func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err error) {
 	if len(payload) == 0 {
 		return "", errors.New("submit a transaction: the payload is empty")

@@ -95,7 +95,7 @@ func (d plainDriver) Watch(ctx context.Context, c plainClient, report func(uint6
 		}
 		var height uint64
 		if _, err := fmt.Sscan(answer, &height); err != nil {
-			return Said("answers with a height that is no number")
+			return Said("answers with a height that is not a number")
 		}
 		report(height)
 		select {

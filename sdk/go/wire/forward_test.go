@@ -59,7 +59,7 @@ func codecDesc(serve func(ctx context.Context, request []byte) ([]byte, error)) 
 		}}}
 }
 
-// Calls pass a forwarder undecoded: bytes that are no message come out as they went in, both ways.
+// Calls pass a forwarder undecoded: bytes that are not a message come out as they went in, both ways.
 func TestForwardedCallsAreNotDecoded(t *testing.T) {
 	t.Parallel()
 	forwarded(t,
@@ -128,7 +128,7 @@ func TestForwardedErrorsKeepTheirDetails(t *testing.T) {
 	t.Parallel()
 	forwarded(t,
 		func(t *testing.T, through func(func(grpc.ServiceRegistrar), ...*grpc.ServiceDesc) grpc.ClientConnInterface) {
-			v := &wire.Violation{Field: "report", Problem: "is no report"}
+			v := &wire.Violation{Field: "report", Problem: "is not a report"}
 			owner := &fake{answer: func(_ context.Context, m protoreflect.MethodDescriptor, _ proto.Message) (any, error) {
 				if m.Name() == "BuildReport" {
 					panic("boom")

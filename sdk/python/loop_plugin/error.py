@@ -42,5 +42,5 @@ class RpcError(Exception):
 
 
 def refuse(request: Message, field: str, problem: str) -> RpcError:
-    """The INVALID_ARGUMENT for a field of a request, such as refuse(request, "config.contract_id", "is no address")."""
+    """The INVALID_ARGUMENT for a field of a request, such as refuse(request, "config.contract_id", "is not an address")."""
     return RpcError(Code.INVALID_ARGUMENT, f"{request.DESCRIPTOR.full_name}.{field}: {problem}", field, problem)

@@ -78,7 +78,7 @@ def check_certificates(request: lifecycle_pb2.InitRequest) -> None:
     try:
         x509.load_pem_x509_certificate(request.host_certificate_pem.encode())
     except ValueError:
-        raise refuse(request, "host_certificate_pem", "is no certificate in PEM") from None
+        raise refuse(request, "host_certificate_pem", "is not a certificate in PEM") from None
 
 
 SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}

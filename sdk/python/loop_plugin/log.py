@@ -14,7 +14,7 @@ from typing import Any
 
 # What logging itself puts into a record; everything else came by `extra`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# The host keeps 32 KiB of a line, and a cut line is no JSON: a traceback keeps its end, where the error is.
+# The host keeps 32 KiB of a line, and a cut line is not JSON: a traceback keeps its end, where the error is.
 LONGEST_STACK = 12 << 10
 LONGEST_MESSAGE = 8 << 10
 SLOG = {"DEBUG": -4, "INFO": 0, "WARN": 4, "ERROR": 8}

@@ -126,7 +126,7 @@ class _Sorter(Generic[T]):
         return b, swaps
 
     def almost_sorted(self, low: int, high: int) -> bool:
-        """Mend a few misplaced neighbours; say whether that sorted all."""
+        """Fix a few misplaced neighbours; say whether that sorted all."""
         i = low + 1
         for _ in range(ADJACENT):
             while i < high and not self.less(i, i - 1):

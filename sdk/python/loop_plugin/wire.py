@@ -59,7 +59,7 @@ class Method:
     """Whether a call may be made again when its outcome is unknown."""
     streams: bool
     creates: str
-    """The field of the request that names the object to create; empty: the method is no constructor."""
+    """The field of the request that names the object to create; empty: the method is not a constructor."""
     created: tuple[str, ...]
     """The services that the created object serves."""
 

@@ -91,13 +91,13 @@ func starting() chapter {
 				name: "a plugin's program is none",
 				make: plugin("echo Welcome to my shell; sleep 60"),
 				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" printed "Welcome to my shell" where a plugin ` +
-					`prints its handshake: it is no LOOP plugin; check CL_MEDIAN_CMD`},
+					`prints its handshake: it is not a LOOP plugin; check CL_MEDIAN_CMD`},
 				todo: "name a LOOP plugin's program",
 			},
 			{
 				name: "a plugin's program says nothing",
 				make: plugin("sleep 60"),
-				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" printed no handshake within 10s: it is no LOOP ` +
+				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" printed no handshake within 10s: it is not a LOOP ` +
 					`plugin, or too slow; check CL_MEDIAN_CMD`},
 				todo: "name a LOOP plugin's program; if it is one, see what it waits for",
 			},
@@ -123,7 +123,7 @@ func starting() chapter {
 				make: plugin("echo 'no licence for this machine' >&2; exit 7"),
 				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" ended before its handshake (exit status 7; it ` +
 					`said: no licence for this machine); check CL_MEDIAN_CMD`},
-				todo: "mend what the plugin says",
+				todo: "fix what the plugin says",
 			},
 			{
 				name: "a plugin is not the build that is pinned",

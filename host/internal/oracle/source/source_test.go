@@ -168,7 +168,7 @@ func TestSourcesTellBridgesTheirPreviousObservation(t *testing.T) {
 		t.Errorf("error %v does not name the task", err)
 	}
 	s.value.set("300")
-	want(t, s.Value, 3, 300) // an error was no observation
+	want(t, s.Value, 3, 300) // an error was not an observation
 	want(t, s.Value, 3, 300) // and a repeat asks nobody
 	want(t, s.GasPriceSubunits, 2, 3)
 

@@ -249,10 +249,10 @@ func (p *parser) base() (s shape, err error) {
 	case name == "" || name == "tuple":
 		return p.tuple()
 	case match == nil:
-		return s, fmt.Errorf("%s is no type; the types are address, bool, string, bytes, bytes1 to bytes32, int8 to "+
+		return s, fmt.Errorf("%s is not a type; the types are address, bool, string, bytes, bytes1 to bytes32, int8 to "+
 			"int256, uint8 to uint256, tuples and arrays of these", name)
 	case match[2] != "" && !between(match[2], 1, 32, 1), match[3] != "" && !between(match[3], 8, 256, 8):
-		return s, fmt.Errorf("%s is no type: bytes have 1 to 32 bytes, and integers 8 to 256 bits in steps of 8", name)
+		return s, fmt.Errorf("%s is not a type: bytes have 1 to 32 bytes, and integers 8 to 256 bits in steps of 8", name)
 	}
 	s.text = name
 	switch {

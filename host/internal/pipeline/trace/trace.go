@@ -135,7 +135,7 @@ func (w writer) encode(value any) json.RawMessage {
 	if w.longest <= 0 || len(text) <= w.longest {
 		return text
 	}
-	// A part of a document is no document: what is left of it stands in a text.
+	// A part of a document is not a document: what is left of it stands in a text.
 	shown := text[:w.longest]
 	if whole, ok := value.(string); ok { // whose quotes need not be quoted once more
 		whole = pipeline.Scrub(whole, w.secrets)

@@ -120,7 +120,7 @@ def read(document: bytes) -> tuple[Config, list[Problem], list[Problem]]:
     try:
         tables = tomllib.loads(document.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        problems.append(("", "the section is no TOML that can be read; check its syntax"))
+        problems.append(("", "the section is not TOML that can be read; check its syntax"))
         tables = {}
     section = Table(tables, "", problems)
     chain_id = section.text("ChainID", "")

@@ -55,7 +55,7 @@ def read(request: relayer_pb2.ValidateJobRequest) -> Job:
     if isinstance(relay_config, dict):
         job.relay_config = relay_config
     else:
-        job.problem("relayConfig", "it is no JSON object")
+        job.problem("relayConfig", "it is not a JSON object")
     return job
 
 

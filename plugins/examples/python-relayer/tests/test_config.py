@@ -22,8 +22,8 @@ def test_good() -> None:
 @pytest.mark.parametrize(
     ("section", "says"),
     [
-        (b"\xff", "is no TOML"),
-        (b"ChainID = ", "is no TOML"),
+        (b"\xff", "is not TOML"),
+        (b"ChainID = ", "is not TOML"),
         (b"", "ChainID"),
         (b'ChainID = "x"', "ChainID"),
         (b'ChainID = "1"', "at least one node"),

@@ -65,8 +65,8 @@ async def test_a_job_is_read() -> None:
         ({"contract_id": "x"}, 'contractID: "x" is not an address'),
         ({"transmitter_id": ""}, "transmitterID: the key is missing or empty"),
         ({"chain_id": "mainnet"}, 'relayConfig.chainID: "mainnet" is not a whole number'),
-        ({"relay_config_json": b"["}, "relayConfig: it is no JSON object"),
-        ({"relay_config_json": b"[]"}, "relayConfig: it is no JSON object"),
+        ({"relay_config_json": b"["}, "relayConfig: it is not a JSON object"),
+        ({"relay_config_json": b"[]"}, "relayConfig: it is not a JSON object"),
         ({"provider_type": "lottery"}, ': this relayer makes no provider of type "lottery"'),
     ],
 )

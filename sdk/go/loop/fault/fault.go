@@ -38,8 +38,8 @@ const (
 	Hang Effect = "hang"
 	// Delay serves the call after Fault.Delay, or when the call's context ends.
 	Delay Effect = "delay"
-	// Garbage serves the call and sends bytes that are no message in place of the answer. A stream sends them as its first
-	// message and ends.
+	// Garbage serves the call and sends bytes that are not a message in place of the answer. A stream sends them as its
+	// first message and ends.
 	Garbage Effect = "garbage"
 )
 
@@ -85,7 +85,7 @@ func Parse(text string) ([]Fault, error) {
 		for pair := range strings.SplitSeq(one, ",") {
 			key, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
 			if !ok {
-				return nil, fmt.Errorf("%q is no key=value: a fault is written method=NAME,call=N,do=EFFECT", pair)
+				return nil, fmt.Errorf("%q is not a key=value: a fault is written method=NAME,call=N,do=EFFECT", pair)
 			}
 			switch key {
 			case "method":
@@ -105,12 +105,12 @@ func Parse(text string) ([]Fault, error) {
 				if timed {
 					d, err := time.ParseDuration(delay)
 					if err != nil || d < 0 {
-						return nil, fmt.Errorf("do=%s: %q is no time such as 2s or 150ms", value, delay)
+						return nil, fmt.Errorf("do=%s: %q is not a time such as 2s or 150ms", value, delay)
 					}
 					f.Delay = d
 				}
 			default:
-				return nil, fmt.Errorf("%q is no key of a fault: method, call and do are", key)
+				return nil, fmt.Errorf("%q is not a key of a fault: method, call and do are", key)
 			}
 		}
 		switch f.Do {

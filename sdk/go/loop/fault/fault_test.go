@@ -173,11 +173,11 @@ func TestParse(t *testing.T) {
 		"method=A":   {err: "do=: one of exit, crash"},
 		"do=explode": {err: "do=explode: one of exit, crash"},
 		"do=delay":   {err: "takes a time, such as delay:2s"},
-		"do=delay:x": {err: `"x" is no time`},
+		"do=delay:x": {err: `"x" is not a time`},
 		"do=exit:2s": {err: "and no other effect, takes a time"},
 		"call=-1":    {err: "a number of a call from 1"},
-		"what=1":     {err: `"what" is no key of a fault`},
-		"exit":       {err: `"exit" is no key=value`},
+		"what=1":     {err: `"what" is not a key of a fault`},
+		"exit":       {err: `"exit" is not a key=value`},
 	} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()

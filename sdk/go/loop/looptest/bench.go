@@ -52,7 +52,7 @@ func newBench(s Settings) (*bench, error) {
 	if s.Kind == "relayer" {
 		id, err := strconv.ParseUint(s.Relayer.ChainID, 10, 64)
 		if err != nil && s.Relayer.NodeURL == "" {
-			id = 0 // a chain whose ids are words is no EVM chain: the fake's answers mean nothing to it anyhow
+			id = 0 // a chain whose ids are words is not an EVM chain: the fake's answers mean nothing to it anyhow
 		}
 		if b.chain, err = chain.Start(id, s.Relayer.NodeURL); err != nil {
 			return nil, err

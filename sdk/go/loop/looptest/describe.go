@@ -29,7 +29,7 @@ func describeCases() []check {
 				"that is there, and repeats no RPC address", false, relayerValidateChain},
 		{"relayer/accounts",
 			"DescribeAccounts gives each public key a name of its own, in the spelling of NormalizeIds, and refuses what is " +
-				"no key", false, relayerAccounts},
+				"not a key", false, relayerAccounts},
 		{"relayer/ids", "NormalizeIds answers each text in its place, and leaves its own spellings as they are", false,
 			relayerIDs},
 		{"relayer/validate-job",
@@ -182,7 +182,7 @@ func relayerValidateChain(ctx context.Context, b *bench) error {
 			sentenceOf(r.GetProblems()))
 	}
 	for what, table := range map[string]string{
-		"a section that is no TOML":              good + "\nnonsense = [\n",
+		"a section that is not TOML":             good + "\nnonsense = [\n",
 		"a section without a key":                "",
 		"a chain's id that is a list":            "ChainID = []\n",
 		"an address that stands for a node":      "Nodes = ['" + b.chain.URL + "']\n",

@@ -86,7 +86,7 @@ func (*fakeRelayer) ValidateJob(_ context.Context,
 	}
 	response.FromAccount = response.TransmitterKey
 	if !strings.HasSuffix(string(r.GetRelayConfigJson()), "}") {
-		problem("relayConfig", "it is no JSON object")
+		problem("relayConfig", "it is not a JSON object")
 	}
 	if r.GetProviderType() != relayer.ProviderMedian {
 		problem("", "there is no such provider")

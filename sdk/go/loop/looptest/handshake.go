@@ -260,16 +260,16 @@ func initCertificates(ctx context.Context, b *bench) error {
 	}
 	const garbage = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
 	for what, change := range map[string]func(*pluginv1.InitRequest){
-		"host_certificate_pem that is no PEM": func(r *pluginv1.InitRequest) {
+		"host_certificate_pem that is not PEM": func(r *pluginv1.InitRequest) {
 			r.HostCertificatePem = "nonsense"
 		},
-		"host_certificate_pem that is no certificate": func(r *pluginv1.InitRequest) {
+		"host_certificate_pem that is not a certificate": func(r *pluginv1.InitRequest) {
 			r.HostCertificatePem = garbage
 		},
-		"client_certificate_pem that is no certificate": func(r *pluginv1.InitRequest) {
+		"client_certificate_pem that is not a certificate": func(r *pluginv1.InitRequest) {
 			r.ClientCertificatePem = garbage
 		},
-		"client_key_pem that is no key": func(r *pluginv1.InitRequest) { r.ClientKeyPem = "nonsense" },
+		"client_key_pem that is not a key": func(r *pluginv1.InitRequest) { r.ClientKeyPem = "nonsense" },
 		"client_key_pem of another certificate": func(r *pluginv1.InitRequest) {
 			r.ClientKeyPem = string(other.KeyPEM)
 		},

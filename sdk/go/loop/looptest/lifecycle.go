@@ -129,7 +129,7 @@ func metricsText(ctx context.Context, b *bench) error {
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(bytes.NewReader(r.GetExposition()))
 		if err != nil {
-			return fmt.Errorf("the exposition for Accept %q is no Prometheus text: %w", accept, err)
+			return fmt.Errorf("the exposition for Accept %q is not Prometheus text: %w", accept, err)
 		}
 		samples := 0
 		for _, f := range families {
@@ -172,7 +172,7 @@ type line struct {
 func parseLine(text string) (line, error) {
 	var fields map[string]any
 	if err := json.Unmarshal([]byte(text), &fields); err != nil {
-		return line{}, fmt.Errorf("the line %q on stderr is no JSON object", cut(text))
+		return line{}, fmt.Errorf("the line %q on stderr is not a JSON object", cut(text))
 	}
 	first := func(keys ...string) string {
 		for _, k := range keys {
@@ -293,7 +293,7 @@ func lifecycleStdin(ctx context.Context, b *bench) error {
 		}
 		l.Process.CloseStdin()
 		if !settled(l.Process.Exited(), gone, true) {
-			return fmt.Errorf("%s after %s the process lives on; want it to end, for its host is gone", gone, when)
+			return fmt.Errorf("%s after %s the process goes on; want it to end, for its host is gone", gone, when)
 		}
 		if !settled(l.Process.Silent(), 200*time.Millisecond, true) {
 			return fmt.Errorf("the process ended with %s and left another behind that holds its output", when)
@@ -314,7 +314,7 @@ func lifecycleHostGone(ctx context.Context, b *bench) error {
 	defer hold.Open()
 	l.Abandon()
 	if !settled(l.Process.Exited(), gone, true) {
-		return fmt.Errorf("%s after its host died the process lives on; want it to end", gone)
+		return fmt.Errorf("%s after its host died the process goes on; want it to end", gone)
 	}
 	<-answered
 	return nil
@@ -406,7 +406,7 @@ func lifecycleDrain(ctx context.Context, b *bench) error {
 
 func (l *generation) exitsWith0(bound time.Duration, after string) error {
 	if !settled(l.Process.Exited(), bound, true) {
-		return fmt.Errorf("%s after %s the process lives on; want it to end", bound, after)
+		return fmt.Errorf("%s after %s the process goes on; want it to end", bound, after)
 	}
 	if c := l.Process.ExitCode(); c != 0 {
 		return fmt.Errorf("after %s the process ended with %s; want status 0", after, l.Process.Exit())
@@ -456,7 +456,7 @@ func lifecycleSIGTERM(ctx context.Context, b *bench) error {
 	}
 	l.Process.Signal(syscall.SIGTERM)
 	if !settled(l.Process.Exited(), 3*time.Second, true) {
-		return errors.New("3s after SIGTERM the process lives on; want it to end")
+		return errors.New("3s after SIGTERM the process goes on; want it to end")
 	}
 	return nil
 }

@@ -249,7 +249,7 @@ func prepare(s Settings) ([]check, *bench, error) {
 	for name := range s.KnownFailures {
 		if !slices.ContainsFunc(all, func(c check) bool { return c.name == name }) {
 			return nil, nil, fmt.Errorf(
-				"the known failure %q is no case of kind %s: remove it from the list or correct its name", name, s.Kind)
+				"the known failure %q is not a case of kind %s: remove it from the list or correct its name", name, s.Kind)
 		}
 	}
 	if s.Run != nil {

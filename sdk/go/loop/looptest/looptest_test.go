@@ -133,21 +133,21 @@ var breaks = map[string][]struct{ what, sentence string }{
 		{"metrics-empty", "has no sample"}},
 	"metrics/openmetrics": {{"metrics-type", `"application/json"; want application/openmetrics-text`},
 		{"metrics-unended", "does not end with # EOF"}},
-	"logs/json": {{"log-plain", "is no JSON object"},
+	"logs/json": {{"log-plain", "is not a JSON object"},
 		{"log-silent", "none of 0 lines on stderr has the level debug"}},
 	"logs/level":  {{"log-everything", "has the level DEBUG; want none below ERROR"}},
 	"logs/stdout": {{"stdout", `printed "serving" on stdout after its handshake`}},
-	"lifecycle/stdin": {{"stdin-ignored", "1s after the end of stdin the process lives on"},
+	"lifecycle/stdin": {{"stdin-ignored", "1s after the end of stdin the process goes on"},
 		{"orphan", "left another behind"}},
-	"lifecycle/host-gone": {{"stdin-ignored", "1s after its host died the process lives on"}},
+	"lifecycle/host-gone": {{"stdin-ignored", "1s after its host died the process goes on"}},
 	"lifecycle/recreate":  {{"names-remembered", "in generation 2: "}},
 	"lifecycle/drain": {{"drain-serves", "a new call is served 2s after Drain began"},
 		{"drain-hurries", "Drain was answered (<nil>) while a call was in flight"},
 		{"drain-cuts", "the call in flight was ended by Drain"}},
-	"lifecycle/drain-exit": {{"drain-stays", "3s after Drain the process lives on"},
+	"lifecycle/drain-exit": {{"drain-stays", "3s after Drain the process goes on"},
 		{"drain-fails", "after Drain the process ended with exit status 3"}},
 	"lifecycle/drain-grace": {{"drain-forever", "LifecycleService.Drain"}},
-	"lifecycle/sigterm":     {{"sigterm-ignored", "3s after SIGTERM the process lives on"}},
+	"lifecycle/sigterm":     {{"sigterm-ignored", "3s after SIGTERM the process goes on"}},
 	"median/retry":          {{"failure-remembered", "the same construction again, with the lent codec back"}},
 	"median/refused-config": {{"vague-config",
 		"was answered with UNKNOWN (something went wrong); want INVALID_ARGUMENT"}},
@@ -220,7 +220,7 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"relayer/signs-what-it-shows": {{"signs-otherwise", "and shown a transaction whose hash is"},
 		{"signs-unseen", "for a signature without the transaction that is signed"}},
 	"relayer/transmit":         {{"store-late", "answered before the report was in the Store"}},
-	"relayer/transmit-refused": {{"any-report", "Transmit of bytes that are no report was answered with success"}},
+	"relayer/transmit-refused": {{"any-report", "Transmit of bytes that are not a report was answered with success"}},
 	"relayer/transmit-store": {{"store-ignored",
 		"Transmit while the Store is UNAVAILABLE was answered with success"}},
 	"input/LifecycleService.Release": {{"unnamed /loop.plugin.v1.LifecycleService/Release",
@@ -299,7 +299,7 @@ func TestStderrIsShown(t *testing.T) {
 	}
 }
 
-// What a plugin wrote before a case is no part of what is shown of it.
+// What a plugin wrote before a case is not a part of what is shown of it.
 func TestStderrIsOfItsCase(t *testing.T) {
 	t.Parallel()
 	for _, r := range judge(t, "median", "errors-die", "^(calls/generation|answers/observation/(plain|query))$") {
@@ -412,7 +412,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		"nothing to do": {looptest.Settings{Kind: "median", InProcess: &p, Run: regexp.MustCompile("conformance")},
 			"no case of kind median has a name that matches conformance"},
 		"no such case": {looptest.Settings{Kind: "median", InProcess: &p, KnownFailures: map[string]string{"x": "y"}},
-			`the known failure "x" is no case`},
+			`the known failure "x" is not a case`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

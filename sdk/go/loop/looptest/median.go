@@ -301,7 +301,7 @@ func runVector(ctx context.Context, b *bench, v vector.Vector) error {
 		&factory.JuelsPerFeeCoinSource: v.Sources.Juels, &factory.GasPriceSubunitsSource: v.Sources.Gas} {
 		value, ok := new(big.Int).SetString(text, 10)
 		if !ok {
-			return fmt.Errorf("the vector's source %q is no integer", text)
+			return fmt.Errorf("the vector's source %q is not an integer", text)
 		}
 		*field = w.host.Lend("DataSource", loan.NewSource(value), "loop.hostservice.v1.DataSourceService")
 	}
@@ -334,7 +334,7 @@ func runVector(ctx context.Context, b *bench, v vector.Vector) error {
 func contractOf(c vector.Contract) (loan.Contract, error) {
 	answer, ok := new(big.Int).SetString(c.Answer, 10)
 	if !ok {
-		return loan.Contract{}, fmt.Errorf("the vector's answer %q is no integer", c.Answer)
+		return loan.Contract{}, fmt.Errorf("the vector's answer %q is not an integer", c.Answer)
 	}
 	out := loan.Contract{Digest: digest(c.Digest), Epoch: c.Epoch, Round: c.Round, Answer: answer,
 		Age: time.Duration(c.AgeSeconds) * time.Second, MaxReportLength: c.MaxReportLength}
@@ -412,11 +412,11 @@ func timeless(observation []byte, now time.Time) ([]byte, error) {
 	for b := observation; len(b) > 0; {
 		number, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return nil, errors.New("the observation is no protobuf")
+			return nil, errors.New("the observation is not protobuf")
 		}
 		m := protowire.ConsumeFieldValue(number, typ, b[n:])
 		if m < 0 {
-			return nil, errors.New("the observation is no protobuf")
+			return nil, errors.New("the observation is not protobuf")
 		}
 		if number == 1 && typ == protowire.VarintType {
 			at, _ = protowire.ConsumeVarint(b[n:])

@@ -50,7 +50,8 @@ func relayerCases() []check {
 		{"relayer/report",
 			"a report's answer is the observation of rank n/2, its length is within the bound, and the order of observations " +
 				"is nothing", false, relayerReport},
-		{"relayer/untrusted-report", "bytes that are no report, and values that no report holds, are INVALID_ARGUMENT", false,
+		{"relayer/untrusted-report",
+			"bytes that are not a report, and values that no report holds, are INVALID_ARGUMENT", false,
 			relayerUntrustedReport},
 		{"relayer/onchain-config",
 			"an on-chain configuration comes back as it was, and bounds in the wrong order are INVALID_ARGUMENT", false,
@@ -74,7 +75,7 @@ func relayerRefusedConfig(ctx context.Context, b *bench) error {
 	method, request, reply := l.parentRequest(loan.Name("Conformance"), false)
 	good := string(request.(*relayerv1.CreateChainRequest).GetConfigToml())
 	for what, toml := range map[string]string{
-		"a section that is no TOML":              good + "\nnonsense = [\n",
+		"a section that is not TOML":             good + "\nnonsense = [\n",
 		"a section with its content given twice": good + "\n" + good,
 		"an address in a place where it means nothing": strings.Replace(good, "\n", "\n[\""+b.chain.URL+"\"]\n", 1) +
 			"\n= broken",
@@ -103,9 +104,9 @@ func relayerRefusedJob(ctx context.Context, b *bench) error {
 		return err
 	}
 	for what, change := range map[string]func(*relayerv1.CreateProviderRequest){
-		"a contract that is no address":    func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "conformance" },
-		"a transmitter that is no account": func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "conformance" },
-		"a relayConfig that is no JSON": func(r *relayerv1.CreateProviderRequest) {
+		"a contract that is not an address":    func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "conformance" },
+		"a transmitter that is not an account": func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "conformance" },
+		"a relayConfig that is not JSON": func(r *relayerv1.CreateProviderRequest) {
 			r.Config.RelayConfigJson = []byte("{")
 		},
 	} {
@@ -416,14 +417,14 @@ func relayerReadContract(ctx context.Context, b *bench) error {
 		}
 		return skip{"the relayer reads no contracts: " + cut(status.Convert(err).Message())}
 	}
-	// What the suite calls is no function of a contract that it does not know.
+	// What the suite calls is not a function of a contract that it does not know.
 	if err := want("ChainService.ReadContract", err, codes.OK, codes.NotFound, codes.FailedPrecondition); err != nil {
 		return err
 	}
 	for what, change := range map[string]func(*relayerv1.ReadContractRequest){
-		"a contract that is no address": func(r *relayerv1.ReadContractRequest) { r.ContractId = "conformance" },
-		"a caller that is no account":   func(r *relayerv1.ReadContractRequest) { r.From = "conformance" },
-		"a block that is none":          func(r *relayerv1.ReadContractRequest) { r.Block = "conformance" },
+		"a contract that is not an address": func(r *relayerv1.ReadContractRequest) { r.ContractId = "conformance" },
+		"a caller that is not an account":   func(r *relayerv1.ReadContractRequest) { r.From = "conformance" },
+		"a block that is none":              func(r *relayerv1.ReadContractRequest) { r.Block = "conformance" },
 	} {
 		if err := want("ChainService.ReadContract with "+what, read(change), codes.InvalidArgument); err != nil {
 			return err

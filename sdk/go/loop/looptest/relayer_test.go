@@ -103,7 +103,7 @@ func (c *fakeChain) CreateProvider(_ context.Context,
 	case relayer.ProviderConfig:
 	case relayer.ProviderMedian:
 		if p.account = r.GetTransmitterId(); !strings.HasPrefix(p.account, "0x") {
-			return nil, nil, status.Error(codes.InvalidArgument, "transmitter_id: it is no address")
+			return nil, nil, status.Error(codes.InvalidArgument, "transmitter_id: it is not an address")
 		}
 	default:
 		return nil, nil, status.Error(codes.InvalidArgument, "provider_type: it is neither median nor config")

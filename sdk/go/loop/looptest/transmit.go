@@ -85,12 +85,12 @@ func relayerTransmitRefused(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := want("ContractTransmitterService.Transmit of bytes that are no report",
+	if err := want("ContractTransmitterService.Transmit of bytes that are not a report",
 		l.transmit(ctx, child, []byte{1, 2, 3}), codes.InvalidArgument); err != nil {
 		return err
 	}
 	if w := l.world.store.Writes(); len(w) > 0 {
-		return fmt.Errorf("ContractTransmitterService.Transmit of bytes that are no report wrote to the Store: %s",
+		return fmt.Errorf("ContractTransmitterService.Transmit of bytes that are not a report wrote to the Store: %s",
 			strings.Join(w, ", "))
 	}
 	return nil

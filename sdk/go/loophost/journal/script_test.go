@@ -68,7 +68,7 @@ func replay(t *testing.T, script string) string {
 		head = strings.TrimSpace(head)
 		words := strings.Fields(head)
 		if len(words) < 2 || w.sides[words[0]] == nil {
-			t.Fatalf("%q is no line of a script", line)
+			t.Fatalf("%q is not a line of a script", line)
 		}
 		fmt.Fprintf(&out, "%-46s => %s\n", head, happen(t, w.sides[words[0]], calls, words[1], words[2:]))
 	}

@@ -111,7 +111,7 @@ var machines = map[elf.Machine]string{
 	elf.EM_PPC64: "ppc64", elf.EM_S390: "s390x", elf.EM_LOONGARCH: "loong64", elf.EM_MIPS: "mips",
 }
 
-// image is what is wrong with a file that is no script.
+// image is what is wrong with a file that is not a script.
 func image(path string, err error) string {
 	begin := head(path)
 	switch {
@@ -138,7 +138,7 @@ func image(path string, err error) string {
 			return fmt.Sprintf("it is built for the architecture %s, and this machine runs %s: install a build for %s", built,
 				runtime.GOARCH, runtime.GOARCH)
 		}
-		return "it is no program that this kernel runs: a library, or damaged"
+		return "it is not a program that this kernel runs: a library, or damaged"
 	}
 	loader := loaderOf(f)
 	if loader == "" {

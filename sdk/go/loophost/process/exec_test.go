@@ -121,7 +121,7 @@ func TestWhyNot(t *testing.T) {
 	}
 	for _, gone := range []string{at("none"), dir, "no-such-program-anywhere"} {
 		if _, err := openProgram([]string{gone}); err == nil || strings.Contains(err.Error(), " (") {
-			t.Errorf("%s is no file, and that is all: %v", gone, err)
+			t.Errorf("%s is not a file, and that is all: %v", gone, err)
 		}
 	}
 }

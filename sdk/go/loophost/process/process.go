@@ -39,9 +39,9 @@ type Settings struct {
 	// Env is the whole environment of the process besides the handshake's own variables and PATH.
 	Env []string
 	// SHA256 are the checksums that the command's files must have, in hexadecimal digits: the program's and, where the
-	// first argument that is no option names a file, that file's. What is started is then what was checked: on Linux the
-	// files as they are open, elsewhere the files at the paths, which are looked at again after the start. Empty: any file
-	// will do.
+	// first argument that is not an option names a file, that file's. What is started is then what was checked: on Linux
+	// the files as they are open, elsewhere the files at the paths, which are looked at again after the start. Empty: any
+	// file will do.
 	SHA256 []string
 	// Checksums remembers those of files that have not changed. The processes of a host share one. Default: one of its
 	// own.
@@ -228,7 +228,7 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 		return say("%q was ended while it started", command)
 	}
 	if !r.shookHands() {
-		return say("%q printed no handshake within %s: it is no LOOP plugin, or too slow", command, s.StartTimeout)
+		return say("%q printed no handshake within %s: it is not a LOOP plugin, or too slow", command, s.StartTimeout)
 	}
 	if ctx.Err() != nil {
 		return say("%q shook hands and did not answer within %s", command, s.StartTimeout)

@@ -64,8 +64,8 @@ func (c *Checksums) of(f *os.File) (string, error) {
 	return sum, nil
 }
 
-// program is the files of a command, open: the program and, if the first argument that is no option names a file, that
-// one, which is the script of an interpreter.
+// program is the files of a command, open: the program and, if the first argument that is not an option names a file,
+// that one, which is the script of an interpreter.
 type program struct {
 	path   string // of the program, as it was found
 	files  []*os.File

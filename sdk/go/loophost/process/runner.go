@@ -310,19 +310,19 @@ func (r *runner) handshakeProblem(k wire.Kind) string {
 	}
 	fields := strings.Split(line, "|")
 	if len(fields) < 5 {
-		return fmt.Sprintf("printed %q where a plugin prints its handshake: it is no LOOP plugin", shown)
+		return fmt.Sprintf("printed %q where a plugin prints its handshake: it is not a LOOP plugin", shown)
 	}
 	_, bad := strconv.Atoi(fields[0])
 	version, err := strconv.Atoi(fields[1])
 	switch {
 	case bad != nil || err != nil:
-		return fmt.Sprintf("printed %q where a plugin prints its handshake: it is no LOOP plugin", shown)
+		return fmt.Sprintf("printed %q where a plugin prints its handshake: it is not a LOOP plugin", shown)
 	case version != k.ProtocolVersion:
 		return fmt.Sprintf("speaks version %d of the %s protocol and this host speaks version %d: install builds that match",
 			version, k.Name, k.ProtocolVersion)
 	}
 	if fields[4] != "grpc" {
-		return fmt.Sprintf("speaks %.32q and not grpc: it is no LOOP plugin", fields[4])
+		return fmt.Sprintf("speaks %.32q and not grpc: it is not a LOOP plugin", fields[4])
 	}
 	if len(fields) < 6 || len(fields[5]) <= 50 { // go-plugin takes no shorter field for a certificate
 		return "offers no TLS: a plugin must make a certificate for PLUGIN_CLIENT_CERT's owner"

@@ -65,7 +65,7 @@ func replay(t *testing.T, script string) string {
 		head, _, _ := strings.Cut(line, "=>")
 		fields := strings.Fields(head)
 		if len(fields) != 2 {
-			t.Fatalf("%q is no line of a script", line)
+			t.Fatalf("%q is not a line of a script", line)
 		}
 		at, err := time.ParseDuration(fields[0])
 		if err != nil {

@@ -35,8 +35,8 @@ func NodeStates(t testing.TB, chain relayerv1loop.Chain) func(node int) *relayer
 
 // TakeOver is a feed whose first of two nodes gets a fault of its own.
 type TakeOver struct {
-	// Spoil gives the node its fault, and Mend takes it away.
-	Spoil, Mend func()
+	// Spoil gives the node its fault, and Fix takes it away.
+	Spoil, Fix func()
 	// State and Reason are what the chain says of the node meanwhile; # stands for a number, and any reason will do if it
 	// is empty.
 	State  relayerv1.NodeState
@@ -49,7 +49,7 @@ type TakeOver struct {
 }
 
 // TakesOver holds that a report lands while the first node has its fault, that the chain says what is wrong with it and
-// shows no address, and that it serves again when it is mended.
+// shows no address, and that it serves again when it is fixed.
 func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.Provider, s TakeOver) {
 	f.t.Helper()
 	ctx, state := f.t.Context(), NodeStates(f.t, chain)
@@ -74,7 +74,7 @@ func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.Provider,
 	if r := state(0).GetReason(); strings.Contains(r, "127.0.0.1") {
 		f.t.Errorf("the reason %q holds an address", r)
 	}
-	s.Mend()
+	s.Fix()
 	s.Until("the node serves again", func() bool { return alive(0) && state(0).GetReason() == "" })
 	_, err = p.Transmit(ctx, s.Report(2, 1, 43))
 	Must(f.t, err)
@@ -96,7 +96,7 @@ func Receives(t testing.TB, configs <-chan *relayerv1.WatchContractConfigsRespon
 }
 
 // Refuses holds that parse says of each document what is wanted, or takes it if that is empty, and never repeats
-// "geheim", which stands in the documents where secrets would. What is wrong with a document that is no TOML goes by
+// "geheim", which stands in the documents where secrets would. What is wrong with a document that is not TOML goes by
 // the decoder's words.
 func Refuses(t *testing.T, cases map[string][2]string, parse func(document []byte) error) {
 	t.Helper()

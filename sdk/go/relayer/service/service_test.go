@@ -102,7 +102,7 @@ func open(t *testing.T, n *node, pause time.Duration,
 				Env: env, Config: id, Nodes: []relayer.Node[*node]{{Name: "n0", Driver: n}}, Pause: pause,
 				Open: func(name string) (idle, relayer.QueueSettings, error) {
 					if name == "nobody" {
-						return idle{}, relayer.QueueSettings{}, status.Error(codes.InvalidArgument, "nobody is no account")
+						return idle{}, relayer.QueueSettings{}, status.Error(codes.InvalidArgument, "nobody is not an account")
 					}
 					return idle{}, relayer.QueueSettings{}, nil
 				},

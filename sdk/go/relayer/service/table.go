@@ -35,7 +35,7 @@ func newTable(job *Job, path string, text []byte) *Table {
 	decoder.UseNumber()
 	var values map[string]any
 	if err := decoder.Decode(&values); err != nil || values == nil || decoder.Decode(new(any)) != io.EOF {
-		job.Problem(path, "it is no JSON object")
+		job.Problem(path, "it is not a JSON object")
 		return t
 	}
 	t.given, t.values = slices.Sorted(maps.Keys(values)), values

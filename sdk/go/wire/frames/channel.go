@@ -28,7 +28,7 @@ type Rest interface {
 }
 
 // Over returns a channel beside a connection of gRPC to the same address, which it takes over: a target of gRPC's.
-// Where that is no unix socket, all calls stay with gRPC.
+// Where that is not a unix socket, all calls stay with gRPC.
 func Over(rest Rest, target string, config *tls.Config) *Channel {
 	path, ok := strings.CutPrefix(target, "unix:")
 	return NewChannel(rest, func(ctx context.Context) (net.Conn, error) {

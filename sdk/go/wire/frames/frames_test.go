@@ -150,7 +150,7 @@ func TestMessagesThatDoNotEncode(t *testing.T) {
 	c := overPipe(t, s)
 	expect(t, "a request", c.Invoke(t.Context(), echo, wrapperspb.String("\xff"), &wrapperspb.BytesValue{}),
 		codes.Internal, "does not encode")
-	expect(t, "no message", c.Invoke(t.Context(), echo, "text", &wrapperspb.BytesValue{}), codes.Internal, "no message")
+	expect(t, "no message", c.Invoke(t.Context(), echo, "text", &wrapperspb.BytesValue{}), codes.Internal, "not a message")
 	expect(t, "an answer", c.Invoke(t.Context(), "/test.Bad/Bad", &wrapperspb.BytesValue{}, &wrapperspb.BytesValue{}),
 		codes.Internal, "does not encode")
 	err := c.Invoke(t.Context(), echo, wrapperspb.Bytes([]byte("\xff")), &wrapperspb.StringValue{})

@@ -47,7 +47,7 @@ func encode(v any) ([]byte, *[]byte, error) {
 		*buffer = b
 		return b, buffer, nil
 	}
-	return nil, nil, status.Errorf(codes.Internal, "%T is no message", v)
+	return nil, nil, status.Errorf(codes.Internal, "%T is not a message", v)
 }
 
 // decode reads a message out of bytes that it does not keep. A long one takes memory.
@@ -59,7 +59,7 @@ func decode(b []byte, v any, memory *wire.Memory) error {
 	case proto.Message:
 		return wire.Decode(b, m, memory)
 	}
-	return fmt.Errorf("%T is no message", v)
+	return fmt.Errorf("%T is not a message", v)
 }
 
 // keep reads a message out of bytes that are given away to it.

@@ -54,7 +54,7 @@ func (b Bench) Trials() []trial.Trial {
 		{Name: "wait", Fault: "a caller with a deadline of 500 ms while another waits 25 s", Established: "24.5 s",
 			Run: b.wait},
 		{Name: "orphan", Fault: "SIGKILL of the host; the plugin was started by a shell script that does not exec",
-			Established: "lives for ever", Run: b.orphan},
+			Established: "runs for ever", Run: b.orphan},
 		{Name: "noise", Fault: "random bytes on stderr, one endless line on stdout, `{\"@message\":1}`",
 			Established: "the host dies", Run: b.noise},
 		{Name: "broken", Fault: "a plugin that is broken for good, beside one that works",

@@ -123,8 +123,8 @@ func (b Bench) breakFor(ctx context.Context, r *trial.Report, what, self, become
 	return nil
 }
 
-// garbage has a plugin answer one call with bytes that are no message, and another with a panic: these calls fail, and
-// nothing else does.
+// garbage has a plugin answer one call with bytes that are not a message, and another with a panic: these calls fail,
+// and nothing else does.
 func (b Bench) garbage(ctx context.Context, r *trial.Report) error {
 	h, end, err := open(loophost.Settings{})
 	if err != nil {
@@ -140,13 +140,13 @@ func (b Bench) garbage(ctx context.Context, r *trial.Report) error {
 	for i, want := range []codes.Code{codes.OK, codes.Internal, codes.Internal, codes.OK} {
 		err := head(ctx, c)
 		if status.Code(err) != want {
-			r.Holds("it answers bytes that are no message, then panics inside a call", "INTERNAL for these two calls",
+			r.Holds("it answers bytes that are not a message, then panics inside a call", "INTERNAL for these two calls",
 				fmt.Sprintf("call %d: %v", i+1, err), false)
 			return nil
 		}
 	}
-	r.Holds("it answers bytes that are no message, then panics inside a call",
-		"INTERNAL for these two calls, and it lives on",
+	r.Holds("it answers bytes that are not a message, then panics inside a call",
+		"INTERNAL for these two calls, and it goes on",
 		fmt.Sprintf("INTERNAL twice, then an answer; %d restarts", p.Status().Restarts), p.Status().Restarts == 0)
 	return nil
 }

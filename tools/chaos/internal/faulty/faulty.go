@@ -1,5 +1,5 @@
 // Package faulty is a relayer and a median that work, and break as they are told: by the SDK's own faults (fault.Key in
-// the environment), by a chain's configuration, or by a whole process that is no plugin.
+// the environment), by a chain's configuration, or by a whole process that is not a plugin.
 //
 // It must not know what is measured.
 package faulty
@@ -40,7 +40,7 @@ const (
 // RawKey in the environment has the process answer frames that are none.
 const RawKey = "CHAOS_RAW"
 
-// Serve is a plugin's main. It returns false where this process is no plugin.
+// Serve is a plugin's main. It returns false where this process is not a plugin.
 func Serve() (bool, error) {
 	var p loop.Plugin
 	switch os.Getenv(wire.CookieKey) {

@@ -56,7 +56,7 @@ func (c *Console) Obey(ctx context.Context, ended <-chan struct{}) error {
 func (c *Console) obey(ctx context.Context, line string) error {
 	word, argument, _ := strings.Cut(strings.TrimSpace(line), " ")
 	if word != "configure" {
-		return fmt.Errorf("the line %q on the standard input is no command; give \"configure N\"", line)
+		return fmt.Errorf("the line %q on the standard input is not a command; give \"configure N\"", line)
 	}
 	feed, err := strconv.Atoi(argument)
 	if err != nil || feed < 0 || feed >= c.Feeds {

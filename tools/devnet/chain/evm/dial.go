@@ -45,7 +45,7 @@ func Dial(ctx context.Context, remote Remote) (*Chain, error) {
 	}
 	parsed, err := url.Parse(remote.URL)
 	if err != nil || parsed.Host == "" {
-		return nil, errors.New("--rpc is no URL; write one as in http://127.0.0.1:8545")
+		return nil, errors.New("--rpc is not a URL; write one as in http://127.0.0.1:8545")
 	}
 	switch parsed.Scheme {
 	case "http", "https":

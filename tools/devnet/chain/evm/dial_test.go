@@ -114,7 +114,7 @@ func TestDial(t *testing.T) {
 			if err := feed.Watch(watch, nil); watch.Err() == nil {
 				t.Errorf("the watch ended with %v", err)
 			}
-			c.Seal(ctx) // go-ethereum has no evm_mine, and that is no error
+			c.Seal(ctx) // go-ethereum has no evm_mine, and that is not an error
 			if !c.unwilling {
 				t.Error("the chain is not known to make no blocks on demand")
 			}
@@ -178,7 +178,7 @@ func TestDialFails(t *testing.T) {
 		remote Remote
 		want   string
 	}{
-		"no URL": {Remote{URL: secret}, "--rpc is no URL; write one as in http://127.0.0.1:8545"},
+		"no URL": {Remote{URL: secret}, "--rpc is not a URL; write one as in http://127.0.0.1:8545"},
 		"a scheme of others": {Remote{URL: "ftp://host/" + secret},
 			`--rpc has the scheme "ftp"; those of RPC nodes are http, https, ws and wss`},
 		"nobody there":         {Remote{URL: "http://127.0.0.1:1"}, "ask http://127.0.0.1:1 for the id of its chain: "},
@@ -208,11 +208,11 @@ func TestDialFails(t *testing.T) {
 			"has the mode 640, so that others may read it; run chmod 600 on it"},
 		"no key": {Remote{KeyFile: write(t, secret[1:], 0o600)},
 			"holds neither a Web3 wallet nor a key of 64 hexadecimal digits"},
-		"a key that is no number": {
+		"a key that is not a number": {
 			Remote{KeyFile: write(t, "x"+secret[1:], 0o600)}, "holds neither a Web3 wallet nor a key of 64 hexadecimal digits"},
 		"a password of a key": {
 			Remote{KeyFile: hexFile, PasswordFile: hexFile},
-			"is no wallet that would have a password; leave --password-file out"},
+			"is not a wallet that would have a password; leave --password-file out"},
 		"a wallet without its password": {
 			Remote{KeyFile: write(t, wallet(t, key, "a"), 0o600)},
 			"has a password; name the file that holds it with --password-file"},
@@ -223,7 +223,7 @@ func TestDialFails(t *testing.T) {
 			Remote{KeyFile: write(t, wallet(t, key, "a"), 0o600), PasswordFile: write(t, secret, 0o600)}, "is not its own"},
 		"a wallet that is none": {
 			Remote{KeyFile: write(t, `{"key":"`+secret+`"}`, 0o600), PasswordFile: hexFile},
-			"it is no Web3 wallet of version 3 that can be read"},
+			"it is not a Web3 wallet of version 3 that can be read"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

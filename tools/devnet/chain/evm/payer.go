@@ -98,7 +98,7 @@ func keyOfWallet(content []byte, file, passwordFile string) (*ecdsa.PrivateKey, 
 	case errors.Is(err, keystore.ErrDecrypt):
 		return nil, fmt.Errorf("open the wallet %s: the password in %s is not its own", file, passwordFile)
 	case err != nil:
-		return nil, fmt.Errorf("open the wallet %s: it is no Web3 wallet of version 3 that can be read; check --key-file",
+		return nil, fmt.Errorf("open the wallet %s: it is not a Web3 wallet of version 3 that can be read; check --key-file",
 			file)
 	}
 	return opened.PrivateKey, nil
@@ -106,7 +106,8 @@ func keyOfWallet(content []byte, file, passwordFile string) (*ecdsa.PrivateKey, 
 
 func keyInHex(content []byte, file, passwordFile string) (*ecdsa.PrivateKey, error) {
 	if passwordFile != "" {
-		return nil, fmt.Errorf("%s is no wallet that would have a password; leave --password-file out, or check --key-file",
+		return nil, fmt.Errorf("%s is not a wallet that would have a password; leave --password-file out, or check "+
+			"--key-file",
 			file)
 	}
 	info, err := os.Stat(file)

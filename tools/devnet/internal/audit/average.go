@@ -87,7 +87,7 @@ func (a *Average) Check(next Outcome) (verified bool, err error) {
 			return true, nil
 		}
 	}
-	return false, fmt.Errorf("the answer %s of outcome %d is no average over the %d s up to %d of medians of what "+
+	return false, fmt.Errorf("the answer %s of outcome %d is not an average over the %d s up to %d of medians of what "+
 		"its nodes were told", next.Answer, next.Number, a.window, next.At)
 }
 

@@ -99,7 +99,7 @@ func TestAverage(t *testing.T) {
 			trial := *a
 			// Behind several that did not land a wrong answer would take too long to be told from a right one.
 			if verified, err := trial.Check(wrong); verified || err == nil && missing < 2 ||
-				err != nil && !strings.Contains(err.Error(), "is no average over the") {
+				err != nil && !strings.Contains(err.Error(), "is not an average over the") {
 				t.Fatalf("seed %d: outcome %d with the answer %s in place of %s: verified %v, error %v",
 					seed, outcome.Number, wrong.Answer, outcome.Answer, verified, err)
 			}

@@ -113,7 +113,7 @@ func TestProductFails(t *testing.T) {
 		},
 		"no average": {
 			"", func(c *Config) { c.Check = "twap" },
-			[]string{"check round ", "is no average over the 60 s"},
+			[]string{"check round ", "is not an average over the 60 s"},
 		},
 		"lost votes": {
 			"", func(c *Config) { c.NoLostVotes, c.Rounds = true, 1 },

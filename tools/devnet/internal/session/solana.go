@@ -73,7 +73,7 @@ func (s *solanaLedger) configure(ctx context.Context, members []*member, terms t
 	for _, m := range members {
 		transmitter, err := solana.PublicKeyFromBase58(m.keys.Account)
 		if err != nil || len(m.keys.OnchainPublicKey) != len(feed.Oracle{}.Signer) {
-			return fmt.Errorf("list the keys of %s: account %q with the on-chain key %x are no public key and no address",
+			return fmt.Errorf("list the keys of %s: account %q with the on-chain key %x are not a public key and no address",
 				m.Name(), m.keys.Account, m.keys.OnchainPublicKey)
 		}
 		oracles = append(oracles, feed.Oracle{

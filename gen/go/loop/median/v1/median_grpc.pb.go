@@ -306,7 +306,7 @@ type ReportCodecServiceClient interface {
 	BuildReport(ctx context.Context, in *BuildReportRequest, opts ...grpc.CallOption) (*BuildReportResponse, error)
 	// MedianFromReport reads the answer out of a report. The report is untrusted.
 	//
-	// Errors: INVALID_ARGUMENT (bytes that are no report).
+	// Errors: INVALID_ARGUMENT (bytes that are not a report).
 	MedianFromReport(ctx context.Context, in *MedianFromReportRequest, opts ...grpc.CallOption) (*MedianFromReportResponse, error)
 	// MaxReportLength bounds the length of a report.
 	MaxReportLength(ctx context.Context, in *MaxReportLengthRequest, opts ...grpc.CallOption) (*MaxReportLengthResponse, error)
@@ -362,7 +362,7 @@ type ReportCodecServiceServer interface {
 	BuildReport(context.Context, *BuildReportRequest) (*BuildReportResponse, error)
 	// MedianFromReport reads the answer out of a report. The report is untrusted.
 	//
-	// Errors: INVALID_ARGUMENT (bytes that are no report).
+	// Errors: INVALID_ARGUMENT (bytes that are not a report).
 	MedianFromReport(context.Context, *MedianFromReportRequest) (*MedianFromReportResponse, error)
 	// MaxReportLength bounds the length of a report.
 	MaxReportLength(context.Context, *MaxReportLengthRequest) (*MaxReportLengthResponse, error)

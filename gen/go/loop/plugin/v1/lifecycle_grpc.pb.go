@@ -39,7 +39,7 @@ type LifecycleServiceClient interface {
 	Init(ctx context.Context, in *InitRequest, opts ...grpc.CallOption) (*InitResponse, error)
 	// Release ends objects: the host calls it when a job ends, for children before parents. The names stay
 	// released until the process ends, so that a create that arrives late is refused. A name that is not known is
-	// released too, and is no error.
+	// released too, and is not an error.
 	//
 	// Errors: INVALID_ARGUMENT (no names).
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
@@ -113,7 +113,7 @@ type LifecycleServiceServer interface {
 	Init(context.Context, *InitRequest) (*InitResponse, error)
 	// Release ends objects: the host calls it when a job ends, for children before parents. The names stay
 	// released until the process ends, so that a create that arrives late is refused. A name that is not known is
-	// released too, and is no error.
+	// released too, and is not an error.
 	//
 	// Errors: INVALID_ARGUMENT (no names).
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)

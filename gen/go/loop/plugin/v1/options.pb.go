@@ -35,7 +35,7 @@ type Plugin struct {
 	// go-plugin's application protocol version. docs/contract.md says what forces a new one.
 	ProtocolVersion uint32 `protobuf:"varint,2,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
 	// The value of the environment variable LOOP_PLUGIN with which the host starts the process. It tells a person who
-	// starts a plugin by hand from a host; it is no secret.
+	// starts a plugin by hand from a host; it is not a secret.
 	MagicCookie   string `protobuf:"bytes,3,opt,name=magic_cookie,json=magicCookie,proto3" json:"magic_cookie,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -395,7 +395,7 @@ type Rules struct {
 	// A bytes field is a big-endian number in its shortest form: its first byte is not zero.
 	Shortest bool `protobuf:"varint,8,opt,name=shortest,proto3" json:"shortest,omitempty"`
 	// The name of another field of the same message without which this one may not be set: where that field is empty, this one
-	// must be too. Neither is a message, and this one is no list.
+	// must be too. Neither is a message, and this one is not a list.
 	Needs         string `protobuf:"bytes,9,opt,name=needs,proto3" json:"needs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

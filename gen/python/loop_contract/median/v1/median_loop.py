@@ -106,7 +106,7 @@ class ReportCodecService(Servicer):
     async def median_from_report(self, request: median_pb2.MedianFromReportRequest) -> median_pb2.MedianFromReportResponse:
         """MedianFromReport reads the answer out of a report. The report is untrusted.
 
-        Errors: INVALID_ARGUMENT (bytes that are no report).
+        Errors: INVALID_ARGUMENT (bytes that are not a report).
         """
         raise unimplemented("/loop.median.v1.ReportCodecService/MedianFromReport")
 
@@ -132,7 +132,7 @@ class ReportCodecServiceStub(Stub):
     ) -> median_pb2.MedianFromReportResponse:
         """MedianFromReport reads the answer out of a report. The report is untrusted.
 
-        Errors: INVALID_ARGUMENT (bytes that are no report).
+        Errors: INVALID_ARGUMENT (bytes that are not a report).
         """
         return await self.caller.unary("/loop.median.v1.ReportCodecService/MedianFromReport", request, median_pb2.MedianFromReportResponse, timeout)
 

@@ -29,7 +29,7 @@ class LifecycleService(Servicer):
     async def release(self, request: lifecycle_pb2.ReleaseRequest) -> lifecycle_pb2.ReleaseResponse:
         """Release ends objects: the host calls it when a job ends, for children before parents. The names stay
         released until the process ends, so that a create that arrives late is refused. A name that is not known is
-        released too, and is no error.
+        released too, and is not an error.
 
         Errors: INVALID_ARGUMENT (no names).
         """
@@ -67,7 +67,7 @@ class LifecycleServiceStub(Stub):
     ) -> lifecycle_pb2.ReleaseResponse:
         """Release ends objects: the host calls it when a job ends, for children before parents. The names stay
         released until the process ends, so that a create that arrives late is refused. A name that is not known is
-        released too, and is no error.
+        released too, and is not an error.
 
         Errors: INVALID_ARGUMENT (no names).
         """

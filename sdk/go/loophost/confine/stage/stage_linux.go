@@ -190,7 +190,7 @@ const (
 	sysRestrictSelf  = 446
 	rulePathBeneath  = 1
 	rulePort         = 2
-	ofFiles          = 1<<0 | 1<<1 | 1<<2 | 1<<14 | 1<<15 // of what is no folder: execute, write, read, truncate, ioctl
+	ofFiles          = 1<<0 | 1<<1 | 1<<2 | 1<<14 | 1<<15 // of what is not a folder: execute, write, read, truncate, ioctl
 	oPath            = 0x200000                           // O_PATH
 )
 

@@ -32,7 +32,7 @@ const { values } = parseArgs({
 function number(name) {
   const n = Number(values[name]);
   if (!Number.isSafeInteger(n) || n < 0) {
-    console.error(`--${name} is ${values[name]}, which is no whole number`);
+    console.error(`--${name} is ${values[name]}, which is not a whole number`);
     process.exit(2);
   }
   return n;

@@ -81,7 +81,7 @@ function signature(text) {
 }
 
 function wholeNumber(value, what) {
-  if (!Number.isSafeInteger(value) || value < 0) throw invalid(`Invalid params: ${what} is no whole number`);
+  if (!Number.isSafeInteger(value) || value < 0) throw invalid(`Invalid params: ${what} is not a whole number`);
   return value;
 }
 

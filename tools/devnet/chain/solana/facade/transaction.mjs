@@ -36,7 +36,7 @@ class Reader {
 
 // Decodes what a client sent in the encoding that it named.
 export function bytesOf(text, encoding, what) {
-  if (typeof text !== 'string') throw invalid(`Invalid params: ${what} is no string`);
+  if (typeof text !== 'string') throw invalid(`Invalid params: ${what} is not a string`);
   let bytes;
   switch (encoding) {
     case 'base64':

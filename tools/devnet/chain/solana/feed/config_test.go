@@ -57,7 +57,7 @@ func TestDigests(t *testing.T) {
 	}
 	config.Transmitters[0] = "0x00"
 	if got := ConfigDigest(solana.PublicKey{}, solana.PublicKey{}, config); got != (ocrtypes.ConfigDigest{}) {
-		t.Errorf("the digest of a transmitter that is no key is %s", got)
+		t.Errorf("the digest of a transmitter that is not a key is %s", got)
 	}
 	const want = "b92529288258cbe849d04de8b029792119925212ace549ba689d158c8ba207d8"
 	if got := proposalDigest(proposed, 1, solana.PublicKey(bytes.Repeat([]byte{0xee}, 32)), 2,

@@ -72,7 +72,7 @@ type OracleState struct {
 // DecodeState reads the account of a feed's state.
 func DecodeState(data []byte) (State, error) {
 	if len(data) != stateSize || !bytes.HasPrefix(data, discriminator("account:State")) || data[8] != 1 {
-		return State{}, fmt.Errorf("the account of %d bytes is no state of version 1", len(data))
+		return State{}, fmt.Errorf("the account of %d bytes is not a state of version 1", len(data))
 	}
 	le := binary.LittleEndian
 	s := State{
@@ -114,7 +114,7 @@ type Round struct {
 func DecodeRounds(data []byte) (rounds []Round, flagged bool, err error) {
 	if len(data) < ringOffset || !bytes.HasPrefix(data, discriminator("account:Transmissions")) ||
 		data[feedVersion] != feedVersion2 {
-		return nil, false, fmt.Errorf("the account of %d bytes is no feed of version 2", len(data))
+		return nil, false, fmt.Errorf("the account of %d bytes is not a feed of version 2", len(data))
 	}
 	le := binary.LittleEndian
 	latest, live, cursor := le.Uint32(data[feedLatest:]), le.Uint32(data[feedLive:]), le.Uint32(data[feedCursor:])

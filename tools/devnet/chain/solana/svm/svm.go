@@ -154,7 +154,7 @@ func (c *Chain) hello(ctx context.Context, line <-chan string) error {
 			Nodes    []Node `json:"nodes"`
 		}
 		if err := json.Unmarshal([]byte(text), &hello); err != nil {
-			return fmt.Errorf("start the Solana chain: its first line %q is no JSON: %w", text, err)
+			return fmt.Errorf("start the Solana chain: its first line %q is not JSON: %w", text, err)
 		}
 		c.adminURL, c.nodes = hello.AdminURL, hello.Nodes
 		return nil

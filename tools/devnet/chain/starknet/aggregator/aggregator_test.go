@@ -480,7 +480,7 @@ func FuzzCall(f *testing.F) {
 		_, err := a.Call(env, Selector(name), calldata)
 		var said Panic
 		if err != nil && !errors.As(err, &said) {
-			t.Errorf("%s: %v is no word of the contract's", name, err)
+			t.Errorf("%s: %v is not a word of the contract's", name, err)
 		}
 	})
 }

@@ -135,7 +135,7 @@ func TestAddRefusesInOrder(t *testing.T) {
 			inv.Bounds.L2.Price = number(8_000_000_000)
 			inv.Sender = &stranger
 		}, CodeValidationFailure},
-		{"a sender that is no account", func(inv *Invoke) { inv.Sender = &feed }, CodeNonAccount},
+		{"a sender that is not an account", func(inv *Invoke) { inv.Sender = &feed }, CodeNonAccount},
 		{"a nonce too far ahead", func(inv *Invoke) {
 			inv.Sender = &from.Address
 			n := stark.FromUint64(201)

@@ -28,7 +28,7 @@ func (q Quantity) MarshalJSON() ([]byte, error) {
 func (q *Quantity) UnmarshalJSON(text []byte) error {
 	var digits string
 	if err := json.Unmarshal(text, &digits); err != nil || !quantity.MatchString(digits) {
-		return fmt.Errorf("%.80s is no number in hexadecimal without leading zeros", text)
+		return fmt.Errorf("%.80s is not a number in hexadecimal without leading zeros", text)
 	}
 	q.Int, _ = new(big.Int).SetString(digits[2:], 16)
 	return nil

@@ -41,7 +41,7 @@ func (id *BlockID) UnmarshalJSON(text []byte) error {
 		Hash   *stark.Felt `json:"block_hash"`
 	}
 	if json.Unmarshal(text, &named) != nil || (named.Number == nil) == (named.Hash == nil) {
-		return fmt.Errorf(`%.80q is no block: write a tag such as "latest", {"block_number": N} or {"block_hash": "0x…"}`,
+		return fmt.Errorf(`%.80q is not a block: write a tag such as "latest", {"block_number": N} or {"block_hash": "0x…"}`,
 			text)
 	}
 	*id = BlockID{number: named.Number, hash: named.Hash}

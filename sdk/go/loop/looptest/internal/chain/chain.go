@@ -135,7 +135,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(body, &batch)
 	}
 	if err != nil {
-		http.Error(w, "this is no JSON-RPC request", http.StatusBadRequest)
+		http.Error(w, "this is not a JSON-RPC request", http.StatusBadRequest)
 		return
 	}
 	s.mu.Lock()

@@ -101,7 +101,7 @@ func (h *Host) fault(format string, args ...any) {
 	h.faults = append(h.faults, fmt.Sprintf(format, args...))
 }
 
-// Register serves every service of the contract's objects. There is no seam of the SDK behind it: it would mend what is
+// Register serves every service of the contract's objects. There is no seam of the SDK behind it: it would fix what is
 // to be tried.
 func (h *Host) Register(r grpc.ServiceRegistrar) {
 	for _, s := range wire.ObjectServices() {

@@ -129,7 +129,7 @@ func buildReport(r *medianv1.BuildReportRequest) (*medianv1.BuildReportResponse,
 
 func medianFromReport(report []byte) (*medianv1.MedianFromReportResponse, error) {
 	if len(report) == 0 || len(report)%entryLength != 0 {
-		return nil, status.Errorf(codes.InvalidArgument, "%d bytes are no report", len(report))
+		return nil, status.Errorf(codes.InvalidArgument, "%d bytes are not a report", len(report))
 	}
 	middle := report[len(report)/entryLength/2*entryLength:]
 	return &medianv1.MedianFromReportResponse{Median: decodeValue(middle[5 : 5+valueLength])}, nil

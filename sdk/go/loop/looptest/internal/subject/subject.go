@@ -2,7 +2,7 @@
 // hand as a host would, or inside this process.
 //
 // It knows the handshake, certificates and the first call, Init. It must not know what any kind of plugin serves, nor
-// what a case expects; and it does not use the host's runtime, which would mend or refuse what is to be tried.
+// what a case expects; and it does not use the host's runtime, which would fix or refuse what is to be tried.
 package subject
 
 import (
@@ -68,7 +68,7 @@ func Start(ctx context.Context, s Settings, host *loan.Host, generation uint64) 
 		loop.InProcess(*s.InProcess, slog.New(slog.DiscardHandler), down, up)
 		x.Conn = down
 		x.close = append(x.close, func() {
-			// No process ends with it, so its objects must. Before Init there are none, and a second Drain is no error.
+			// No process ends with it, so its objects must. Before Init there are none, and a second Drain is not an error.
 			_ = down.Invoke(context.WithoutCancel(ctx), pluginv1.LifecycleService_Drain_FullMethodName,
 				&pluginv1.DrainRequest{Grace: &durationpb.Duration{}}, &pluginv1.DrainResponse{})
 		})

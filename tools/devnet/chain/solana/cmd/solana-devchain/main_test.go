@@ -84,7 +84,7 @@ func TestRunRefuses(t *testing.T) {
 		!strings.Contains(err.Error(), "of 4 to 19 oracles") {
 		t.Errorf("three oracles end with %v", err)
 	}
-	for line, want := range map[string]string{"dance": "is no command", "configure": "from 0 to 1",
+	for line, want := range map[string]string{"dance": "is not a command", "configure": "from 0 to 1",
 		"configure 2": "from 0 to 1"} {
 		config := small(t)
 		if err := run(t.Context(), config, strings.NewReader(line+"\n"), io.Discard); err == nil ||

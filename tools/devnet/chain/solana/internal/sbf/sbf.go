@@ -176,7 +176,7 @@ func (l *linker) relocateOne(offset uint64, kind uint32, number uint64) error {
 			target := int64(symbol.Value)/slot + addend + 1
 			binary.LittleEndian.PutUint32(at[4:], uint32(target-int64(offset)/slot-1))
 		default:
-			return fmt.Errorf("the code calls %q, which is no function of the object file", symbol.Name)
+			return fmt.Errorf("the code calls %q, which is not a function of the object file", symbol.Name)
 		}
 	default:
 		return fmt.Errorf("the linker does not know relocation type %d, of %q", kind, symbol.Name)

@@ -168,7 +168,7 @@ func FuzzLink(f *testing.F) {
 			return
 		}
 		if _, err := elf.NewFile(bytes.NewReader(program)); err != nil {
-			t.Errorf("what was linked is no ELF file: %v", err)
+			t.Errorf("what was linked is not an ELF file: %v", err)
 		}
 	})
 }
