@@ -3,7 +3,6 @@ module github.com/loop-plugins/loop/plugins/median
 go 1.26.0
 
 require (
-	github.com/fullstorydev/grpchan v1.1.2
 	github.com/google/go-cmp v0.7.0
 	github.com/loop-plugins/loop v0.0.0-00010101000000-000000000000
 	github.com/prometheus/client_golang v1.25.0
@@ -17,6 +16,7 @@ require (
 
 require (
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
+	github.com/fullstorydev/grpchan v1.1.2 // indirect
 	github.com/pelletier/go-toml/v2 v2.4.3 // indirect
 )
 

@@ -116,7 +116,7 @@ func nothingIsLeft(t *testing.T, m mode) {
 			t.Fatal(err)
 		}
 		ready(t, p.Plugin, generation+1)
-		time.Sleep(600 * time.Millisecond) // lives shorter than supervise.ShortUptime end in quarantine
+		time.Sleep(600 * time.Millisecond) // generations shorter than supervise.ShortUptime end in quarantine
 	}
 	cycle(20)
 	asBefore("5 restarts")

@@ -13,7 +13,7 @@ import (
 
 // TestProperties has random things happen to two plugins that lend to each other. The world holds every effect to the
 // rules: nothing is made or opened before its parent and its loans, a released name never comes back, makings are
-// bounded. In the end lives last, and everything gets open that was not released or refused.
+// bounded. In the end generations last, and everything gets open that was not released or refused.
 func TestProperties(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -120,7 +120,7 @@ func TestProperties(t *testing.T) {
 				}
 			}
 		}
-		// Now lives last, and every constructor succeeds.
+		// Now generations last, and every constructor succeeds.
 		for _, name := range names {
 			s := w.sides[name]
 			for _, e := range s.objects { // what only the generation could end is over with it

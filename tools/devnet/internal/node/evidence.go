@@ -129,7 +129,7 @@ type Tale struct {
 	Accepted []Round
 	// Ended are those of which the relayer said what became of them, without their configuration.
 	Ended []Round
-	// Restored are the numbers of the outcomes that lives of the node found in its database, and went on from: OCR3's
+	// Restored are the numbers of the outcomes that the node found in its database at its starts, and went on from: OCR3's
 	// alone.
 	Restored []uint64
 }
