@@ -60,7 +60,7 @@ prepare: # The product, the tools and Python's environment at once: while one do
 	@$(MAKE) -j3 build tools .venv/ready
 
 .PHONY: tools
-tools: .bin/check .bin/golangci-lint .bin/buf .bin/deploy
+tools: .bin/check .bin/buf # Those that several steps need; lint makes its own, while other steps wait for what they test.
 
 .PHONY: generated
 generated: generate # What proto/ generates is committed.
