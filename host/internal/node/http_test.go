@@ -19,6 +19,7 @@ import (
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/web"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
@@ -262,7 +263,7 @@ func TestNodeThatStarts(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
 	f.chain("1337", "")
-	address := freeAddress(t)
+	address := ports.Address(t)
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

@@ -2,12 +2,10 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -34,6 +32,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/fallback"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -105,7 +104,7 @@ type files struct {
 // newFiles is a node with plugins in processes of their own, on free ports, with one chain whose RPC node nobody runs.
 func newFiles(t *testing.T) *files {
 	t.Helper()
-	f := &files{dir: t.TempDir(), address: freeAddress(t), section: "EVM", builtin: fallback.Plugins(),
+	f := &files{dir: t.TempDir(), address: ports.Address(t), section: "EVM", builtin: fallback.Plugins(),
 		environment: map[string]string{
 			"CL_PASSWORD_KEYSTORE": "correct horse battery staple", "CL_PROMETHEUS_DISCOVERY_HOSTNAME": "oracle.example",
 			"CL_MEDIAN_CMD": os.Args[0], "CL_EVM_CMD": os.Args[0],
@@ -186,7 +185,7 @@ func (f *files) start(t *testing.T) *Node {
 			break
 		}
 		// Somebody took the port before the node did, or while it was down for a restart.
-		address := freeAddress(t)
+		address := ports.Address(t)
 		f.config = strings.Replace(f.config, f.address, address, 1)
 		f.address = address
 		n, err = Start(t.Context(), f.settings(t))
@@ -199,24 +198,6 @@ func (f *files) start(t *testing.T) *Node {
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
-
-// freeAddress is one that nobody listens on. Its port lies below those that systems give to connections, of which one
-// could take it before its owner does.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for {
-		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
-		l, err := net.Listen("tcp", address)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		return address
-	}
-}
 
 // answer is what an HTTP server said.
 type answer struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
 // scraper is a Prometheus with the configuration that operators are told to write.
@@ -45,7 +46,7 @@ func newScraper(t *testing.T, n *Node) *scraper {
 	if err != nil {
 		t.Skip("prometheus is not installed")
 	}
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), ports.Address(t)
 	file := filepath.Join(dir, "prometheus.yaml")
 	config := "global: {scrape_interval: 300ms, scrape_timeout: 300ms}\n" + documented(t, n.Address())
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

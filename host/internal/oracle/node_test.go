@@ -7,12 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -177,16 +175,6 @@ type nodeSettings struct {
 	noPeer      bool
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	free, release, err := ports.Claim(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(release)
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(free[0]))
-}
-
 // newKeys makes a node's identity.
 func newKeys(t *testing.T) (*database.Database, *keystore.Keystore) {
 	t.Helper()
@@ -229,7 +217,7 @@ func newNode(t *testing.T, s nodeSettings) *testNode {
 	var err error
 	n.database, n.keys = newKeys(t)
 	if !s.noPeer {
-		n.address = freeAddress(t)
+		n.address = ports.Address(t)
 		n.config.P2P.V2.ListenAddresses = []string{n.address}
 		n.config.P2P.V2.DeltaDial = document.Lasting(50 * time.Millisecond)
 		n.config.P2P.V2.DeltaReconcile = document.Lasting(100 * time.Millisecond)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
 // gate is a server in front of another that fails as it is told. While it is shut, connections are refused.
@@ -27,7 +29,7 @@ type gate struct {
 // newGate is one that is open until the test ends.
 func newGate(t *testing.T, handler http.HandlerFunc) *gate {
 	t.Helper()
-	g := &gate{address: freeAddress(t), handler: handler}
+	g := &gate{address: ports.Address(t), handler: handler}
 	g.open(t)
 	t.Cleanup(g.shut)
 	return g

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,7 +22,6 @@ import (
 	ragetypes "github.com/smartcontractkit/libocr/ragep2p/types"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
-	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
 )
@@ -222,17 +220,6 @@ func (n *network) answer(w http.ResponseWriter, who string) {
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(w, response.Body) // whoever asks may have gone
-}
-
-// freeAddress is one of this machine on which nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	free, release, err := ports.Claim(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(release)
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(free[0]))
 }
 
 // spec is a job's.

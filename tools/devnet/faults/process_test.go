@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
 // programs is the folder of the programs that make build makes. The test is left out without them.
@@ -59,7 +60,7 @@ func newNode(t *testing.T, bin string) *node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	n := &node{dir: dir, bin: bin, http: freeAddress(t), peers: freeAddress(t), log: &journal{}}
+	n := &node{dir: dir, bin: bin, http: ports.Address(t), peers: ports.Address(t), log: &journal{}}
 	n.write(t, "password", "correct horse battery staple\n")
 	return n
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
 // rules is the folder of what operators are given for Prometheus.
@@ -34,7 +36,7 @@ func newPrometheus(t *testing.T, nodes ...*node) *prometheus {
 		t.Log("prometheus is not installed: the alerts are left out")
 		return nil
 	}
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), ports.Address(t)
 	var discovery strings.Builder
 	for _, n := range nodes {
 		fmt.Fprintf(&discovery, "      - url: http://%s/discovery\n        refresh_interval: 1s\n", n.http)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -48,7 +49,7 @@ func starting() chapter {
 				name: "another node runs on the database",
 				make: func(s *scene) {
 					s.node.start(s.t)
-					s.node.http, s.node.peers = freeAddress(s.t), freeAddress(s.t)
+					s.node.http, s.node.peers = ports.Address(s.t), ports.Address(s.t)
 				},
 				says: says{exit: 1, stderr: `loop: open database "…loop.db": another node (process …) is using it: stop that ` +
 					`node or choose another file`},

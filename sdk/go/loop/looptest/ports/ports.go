@@ -33,6 +33,24 @@ func Claim(n int) (ports []int, release func(), err error) {
 	return nil, nil, errTaken(n, "")
 }
 
+// test is what Address uses of a testing.TB. Programs import this package too, and must not have testing's flags.
+type test interface {
+	Helper()
+	Fatal(args ...any)
+	Cleanup(func())
+}
+
+// Address is 127.0.0.1 with a port that is the test's until it ends, as [Claim] claims it.
+func Address(t test) string {
+	t.Helper()
+	free, release, err := Claim(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+	return fmt.Sprintf("127.0.0.1:%d", free[0])
+}
+
 // ClaimRow claims n ports as [Claim] does, each the one after the other, and returns the first.
 func ClaimRow(n int) (first int, release func(), err error) {
 	for range 100 {
