@@ -101,7 +101,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.config, "config", "", "file of the suite's input to a relayer or a product")
 	flags.StringArrayVar(&o.env, "env", nil,
 		"NAME=VALUE for the plugin's environment, which inherits only PATH; may be repeated")
-	flags.DurationVar(&o.startTimeout, "start-timeout", 10*time.Second,
+	flags.DurationVar(&o.startTimeout, "start-timeout", 30*time.Second,
 		"longest time from the start of a process to its handshake")
 	flags.BoolVar(&o.grpc, "grpc", false, "call over gRPC only; otherwise by frames if the plugin supports them")
 	flags.BoolVar(&o.list, "list", false, "list the cases of the kind, and run none")

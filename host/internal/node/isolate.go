@@ -146,8 +146,8 @@ func (j *jobs) reserve(ctx context.Context, r *running) (*hostservice.Reserved, 
 		})
 }
 
-// replaceTimeout bounds the replacement of a shared process: its start (10 s) and the end of the old one.
-const replaceTimeout = 30 * time.Second
+// replaceTimeout bounds the replacement of a shared process: its start (30 s) and the end of the old one.
+const replaceTimeout = time.Minute
 
 // isolate starts the processes of an isolated job. If one fails nothing is left of the others.
 func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error) {

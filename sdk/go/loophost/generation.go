@@ -268,7 +268,7 @@ func (l *generation) watch() {
 		case <-asked:
 		}
 		checking = true
-		go func() { answers <- check(ctx, l.conn, s.HealthTimeout) }()
+		go func() { answers <- check(ctx, l.conn, s.HealthTimeout, l.proc.Delay) }()
 	}
 }
 
@@ -283,8 +283,29 @@ type answer struct {
 	verdict string
 }
 
-// check makes a health check.
-func check(ctx context.Context, conn grpc.ClientConnInterface, patience time.Duration) (a answer) {
+// starvedChecks is how many health checks in a row may go unanswered by a process that waits for a processor.
+const starvedChecks = 10
+
+// check makes a health check, and repeats one that a starved process did not answer. The delay of a process is what
+// process.Process.Delay says of it.
+func check(ctx context.Context, conn grpc.ClientConnInterface, patience time.Duration, delay func() time.Duration) (a answer) {
+	for range starvedChecks {
+		delayed := make(chan time.Duration, 1)
+		half := time.AfterFunc(patience/2, func() { delayed <- delay() })
+		a = checkOnce(ctx, conn, patience)
+		if half.Stop() || a.verdict == "" {
+			return a
+		}
+		// Both halves of the time are alike, and a process that answers in the first is not looked at.
+		if delay()-<-delayed < patience/4 {
+			return a
+		}
+	}
+	return a
+}
+
+// checkOnce makes one health check.
+func checkOnce(ctx context.Context, conn grpc.ClientConnInterface, patience time.Duration) (a answer) {
 	begin := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -41,7 +41,7 @@ type Settings struct {
 	Version string
 	// Telemetry takes the plugins' telemetry; it is lent to every plugin. Default: none.
 	Telemetry telemetryv1.TelemetryServiceServer
-	// StartTimeout bounds a process's start, handshake and Init. Default: 10 s.
+	// StartTimeout bounds a process's start, handshake and Init. Default: 30 s.
 	StartTimeout time.Duration
 	// StopTimeout bounds the end of a plugin. Default: 3 s.
 	StopTimeout time.Duration
@@ -64,7 +64,7 @@ func (s Settings) withDefaults() Settings {
 		s.PluginLogLevel = slog.LevelInfo
 	}
 	s.SocketHint = cmp.Or(s.SocketHint, "name another by XDG_RUNTIME_DIR or TMPDIR")
-	s.StartTimeout = cmp.Or(s.StartTimeout, 10*time.Second)
+	s.StartTimeout = cmp.Or(s.StartTimeout, 30*time.Second)
 	s.StopTimeout = cmp.Or(s.StopTimeout, 3*time.Second)
 	s.HealthInterval = cmp.Or(s.HealthInterval, time.Second)
 	s.HealthTimeout = cmp.Or(s.HealthTimeout, time.Second)

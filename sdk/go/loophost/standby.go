@@ -101,7 +101,7 @@ func (k *keeper) problemOf(ctx context.Context, proc *process.Process) string {
 		return ""
 	}
 	k.checked = time.Now()
-	return check(ctx, proc.Conn, s.HealthTimeout).verdict
+	return check(ctx, proc.Conn, s.HealthTimeout, proc.Delay).verdict
 }
 
 func (k *keeper) start(ctx context.Context) {

@@ -98,7 +98,7 @@ func starting() chapter {
 			{
 				name: "a plugin's program says nothing",
 				make: plugin("sleep 60"),
-				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" printed no handshake within 10s: it is not a LOOP ` +
+				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" printed no handshake within 30s: it is not a LOOP ` +
 					`plugin, or too slow; check CL_MEDIAN_CMD`},
 				todo: "name a LOOP plugin's program; if it is one, see what it waits for",
 			},

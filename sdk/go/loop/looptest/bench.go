@@ -44,7 +44,7 @@ type bench struct {
 const ordinal = 7
 
 func newBench(s Settings) (*bench, error) {
-	s.StartTimeout = cmp.Or(s.StartTimeout, 10*time.Second)
+	s.StartTimeout = cmp.Or(s.StartTimeout, 30*time.Second)
 	if s.Relayer.ChainID == "" {
 		s.Relayer = DefaultRelayer()
 	}

@@ -48,7 +48,7 @@ type Settings struct {
 	Relayer Relayer
 	// Product is what a product is given.
 	Product Product
-	// StartTimeout bounds the time from a process's start to its handshake; 0: 10 s, as a node's.
+	// StartTimeout bounds the time from a process's start to its handshake; 0: 30 s, as a node's.
 	StartTimeout time.Duration
 	// Progress, if set, hears of each result as soon as it is there.
 	Progress func(Result)

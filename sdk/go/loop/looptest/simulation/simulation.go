@@ -34,7 +34,7 @@ type Settings struct {
 	Env     []string
 	// InProcess is a product in Go to be run inside this process, once for each oracle.
 	InProcess *loop.Plugin
-	// StartTimeout bounds the time from a process's start to its handshake; 0: 10 s, as a node's.
+	// StartTimeout bounds the time from a process's start to its handshake; 0: 30 s, as a node's.
 	StartTimeout time.Duration
 	// PluginConfigJSON is the job's pluginConfig, and ProviderType the type of its provider; empty: the first that the
 	// product takes.
@@ -103,7 +103,7 @@ func Run(ctx context.Context, s Settings) (*Result, error) {
 			s.F,
 		)
 	}
-	s.Outcomes, s.StartTimeout = cmp.Or(s.Outcomes, 20), cmp.Or(s.StartTimeout, 10*time.Second)
+	s.Outcomes, s.StartTimeout = cmp.Or(s.Outcomes, 20), cmp.Or(s.StartTimeout, 30*time.Second)
 	if s.Pipeline == nil {
 		s.Pipeline = func(oracle int, _ *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error) {
 			return loan.Value(fmt.Sprint(100 + oracle)), nil

@@ -1,0 +1,44 @@
+package process_test
+
+import (
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/loop-plugins/loop/sdk/go/loophost/process"
+)
+
+// TestDelay has two processes compute on one processor: each waits while the other runs.
+func TestDelay(t *testing.T) {
+	var processors, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &processors); err != nil {
+		t.Fatal(err)
+	}
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if processors.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	var pids [2]int
+	for i := range pids {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", "while :; do :; done")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Wait() }) // killed by the context, which is cancelled before
+		pids[i] = cmd.Process.Pid
+		if err := unix.SchedSetaffinity(pids[i], &one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); process.Delay(pids[0]) < 100*time.Millisecond; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after a minute the delay is %s", process.Delay(pids[0]))
+		}
+	}
+	if d := process.Delay(1 << 30); d != 0 {
+		t.Errorf("the delay of no process is %s", d)
+	}
+}

@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package process
+
+import "time"
+
+// delay is not told outside Linux.
+func delay(int) time.Duration { return 0 }
