@@ -19,5 +19,5 @@ func TestConformance(t *testing.T) {
 	})
 	given := looptest.DefaultRelayer()
 	given.SignedHash = func(transaction []byte) []byte { return crypto.Keccak256(transaction) }
-	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &p, Relayer: given})
+	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &p, Relayer: given, Patience: 10})
 }

@@ -13,5 +13,5 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	p := medianv1loop.MedianPlugin(func(h *loop.Host) medianv1loop.MedianService { return median.New(h) })
-	looptest.Run(t, looptest.Settings{Kind: "median", InProcess: &p})
+	looptest.Run(t, looptest.Settings{Kind: "median", InProcess: &p, Patience: 10})
 }

@@ -36,5 +36,5 @@ func TestConformance(t *testing.T) {
 	p := relayerv1loop.RelayerPlugin(func(h *loop.Host) relayerv1loop.RelayerService {
 		return starknet.New(starknet.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 	})
-	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &p, Relayer: given})
+	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &p, Relayer: given, Patience: 10})
 }

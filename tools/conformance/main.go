@@ -79,6 +79,7 @@ type options struct {
 	env                             []string
 	json, list, grpc                bool
 	startTimeout                    time.Duration
+	patience                        int
 }
 
 func command(stdout, stderr io.Writer) *cobra.Command {
@@ -103,6 +104,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 		"NAME=VALUE for the plugin's environment, which inherits only PATH; may be repeated")
 	flags.DurationVar(&o.startTimeout, "start-timeout", 30*time.Second,
 		"longest time from the start of a process to its handshake")
+	flags.IntVar(&o.patience, "patience", 1, "multiply the other bounds by this, on a machine that is busy")
 	flags.BoolVar(&o.grpc, "grpc", false, "call over gRPC only; otherwise by frames if the plugin supports them")
 	flags.BoolVar(&o.list, "list", false, "list the cases of the kind, and run none")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -131,7 +133,11 @@ func list(out io.Writer, kind string) error {
 
 // settings reads what flags name.
 func (o options) settings(command []string) (looptest.Settings, error) {
-	s := looptest.Settings{Kind: o.kind, Command: command, Env: o.env, StartTimeout: o.startTimeout, GRPC: o.grpc}
+	s := looptest.Settings{Kind: o.kind, Command: command, Env: o.env, StartTimeout: o.startTimeout, GRPC: o.grpc,
+		Patience: o.patience}
+	if o.patience < 1 {
+		return s, fmt.Errorf("--patience is %d; it multiplies bounds and is 1 at least", o.patience)
+	}
 	if _, err := looptest.Cases(o.kind); err != nil {
 		return s, fmt.Errorf("--kind: %w", err)
 	}

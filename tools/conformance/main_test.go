@@ -58,8 +58,10 @@ func TestOwnPlugins(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			program := []string{build(t, pkg)}
-			t.Run("frames", func(t *testing.T) { looptest.Run(t, looptest.Settings{Kind: kind, Command: program}) })
-			t.Run("grpc", func(t *testing.T) { looptest.Run(t, looptest.Settings{Kind: kind, Command: program, GRPC: true}) })
+			t.Run("frames", func(t *testing.T) { looptest.Run(t, looptest.Settings{Kind: kind, Command: program, Patience: 10}) })
+			t.Run("grpc", func(t *testing.T) {
+				looptest.Run(t, looptest.Settings{Kind: kind, Command: program, GRPC: true, Patience: 10})
+			})
 		})
 	}
 }
@@ -191,6 +193,8 @@ func TestUsageIsRefused(t *testing.T) {
 		"no command": {[]string{"--kind", "median"}, "no plugin is named: write its command after --"},
 		"no regular expression": {[]string{"--kind", "median", "--run", "(", "--", "x"},
 			"--run is not a regular expression"},
+		"no patience": {[]string{"--kind", "median", "--patience", "0", "--", "x"},
+			"--patience is 0; it multiplies bounds and is 1 at least"},
 		"no case": {[]string{"--kind", "median", "--run", "nonsense", "--", "x"},
 			"no case of kind median has a name that matches nonsense"},
 		"no list": {[]string{"--kind", "median", "--known-failures", "/nowhere/list", "--", "x"},

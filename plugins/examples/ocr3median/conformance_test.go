@@ -11,5 +11,5 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	p := productv1loop.ProductPlugin(root)
-	looptest.Run(t, looptest.Settings{Kind: "product", InProcess: &p})
+	looptest.Run(t, looptest.Settings{Kind: "product", InProcess: &p, Patience: 10})
 }

@@ -20,6 +20,6 @@ def test_conformance(transport: list[str]) -> None:
     if not SUITE.exists():
         pytest.skip("bin/conformance is not there: run make build")
     plugin = Path(sys.executable).with_name("loop-relayer-python")
-    command = [str(SUITE), "--kind", "relayer", *transport, "--", str(plugin)]
+    command = [str(SUITE), "--patience", "10", "--kind", "relayer", *transport, "--", str(plugin)]
     judged = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert judged.returncode == 0, judged.stdout[-5000:] + judged.stderr

@@ -22,7 +22,7 @@ import (
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	p := productv1loop.ProductPlugin(func(h *loop.Host) productv1loop.ProductService { return New(h, "test") })
-	looptest.Run(t, looptest.Settings{Kind: "product", InProcess: &p})
+	looptest.Run(t, looptest.Settings{Kind: "product", InProcess: &p, Patience: 10})
 }
 
 // codec is not a relayer's: its reports are the values, in their order.

@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 	})
 	given := looptest.DefaultRelayer()
 	given.SignedHash = func(transaction []byte) []byte { return crypto.Keccak256(transaction) }
-	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &plugin, Relayer: given})
+	looptest.Run(t, looptest.Settings{Kind: "relayer", InProcess: &plugin, Relayer: given, Patience: 10})
 }
 
 // Operators are shown every key.

@@ -48,6 +48,7 @@ func newBench(s Settings) (*bench, error) {
 	if s.Relayer.ChainID == "" {
 		s.Relayer = DefaultRelayer()
 	}
+	s.Patience = max(s.Patience, 1)
 	b := &bench{settings: s}
 	if s.Kind == "relayer" {
 		id, err := strconv.ParseUint(s.Relayer.ChainID, 10, 64)
@@ -59,6 +60,11 @@ func newBench(s Settings) (*bench, error) {
 		}
 	}
 	return b, nil
+}
+
+// within is a bound of the contract as this machine has to keep it.
+func (b *bench) within(bound time.Duration) time.Duration {
+	return bound * time.Duration(b.settings.Patience)
 }
 
 func (b *bench) close() {

@@ -71,7 +71,7 @@ func handshakeLine(ctx context.Context, b *bench) error {
 
 func health(ctx context.Context, conn grpc.ClientConnInterface,
 	service string) (grpc_health_v1.HealthCheckResponse_ServingStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, hang)
 	defer cancel()
 	r, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
 	return r.GetStatus(), err
@@ -102,7 +102,7 @@ func handshakeAnswers(ctx context.Context, b *bench) error {
 // refused fails if a connection is served.
 func refused(ctx context.Context, who string, conn *grpc.ClientConn) error {
 	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, hang)
 	defer cancel()
 	_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,
 		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
@@ -159,11 +159,11 @@ func handshakeCookie(cookie string) func(context.Context, *bench) error {
 			return err
 		}
 		defer p.Kill()
-		if !settled(p.Exited(), 10*time.Second, true) {
-			return fmt.Errorf("the process goes on with the magic cookie %q; want it to end within 10s, with a sentence for "+
-				"who started it by hand", cookie)
+		if bound := b.within(10 * time.Second); !settled(p.Exited(), bound, true) {
+			return fmt.Errorf("the process goes on with the magic cookie %q; want it to end within %s, with a sentence for "+
+				"who started it by hand", cookie, bound)
 		}
-		if !settled(p.Silent(), time.Second, true) {
+		if !settled(p.Silent(), b.within(time.Second), true) {
 			return errors.New("the process ended and left another behind that holds its output")
 		}
 		if p.ExitCode() == 0 {
@@ -213,7 +213,7 @@ func handshakeNoCommonVersion(ctx context.Context, b *bench) error {
 			"an end with a sentence", h.Version, kind.ProtocolVersion)
 	case err == nil:
 		return nil
-	case !settled(p.Exited(), time.Second, true):
+	case !settled(p.Exited(), b.within(time.Second), true):
 		return err
 	case p.ExitCode() == 0:
 		return errors.New("a plugin that has no protocol version in common with its host ended with status 0; want another " +
@@ -328,7 +328,7 @@ func initOtherHost(ctx context.Context, b *bench) error {
 	}
 	l.Init.HostCertificatePem = string(other.CertificatePEM)
 	// The plugin may look at once or with its first call.
-	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	limited, cancel := context.WithTimeout(ctx, hang)
 	defer cancel()
 	err = l.Initialise(limited)
 	var child string

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -79,7 +78,7 @@ func validRequest(m protoreflect.MethodDescriptor) proto.Message { return breaka
 // invoke makes a call of any method as it is, and takes the first message of a stream. Answers are not looked at.
 func invoke(ctx context.Context, conn grpc.ClientConnInterface, object, method string, request any,
 	options ...grpc.CallOption) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, hang)
 	defer cancel()
 	if object != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, object)

@@ -215,8 +215,8 @@ func (b *bench) talk(ctx context.Context, level slog.Level) (*generation, error)
 	if err := l.drain(ctx, time.Second); err != nil {
 		return nil, err
 	}
-	if !settled(l.Process.Silent(), 5*time.Second, true) {
-		return nil, errors.New("5s after Drain the process holds its stderr")
+	if bound := b.within(5 * time.Second); !settled(l.Process.Silent(), bound, true) {
+		return nil, fmt.Errorf("%s after Drain the process holds its stderr", bound)
 	}
 	return l, nil
 }
@@ -292,10 +292,10 @@ func lifecycleStdin(ctx context.Context, b *bench) error {
 			defer hold.Open()
 		}
 		l.Process.CloseStdin()
-		if !settled(l.Process.Exited(), gone, true) {
-			return fmt.Errorf("%s after %s the process goes on; want it to end, for its host is gone", gone, when)
+		if bound := b.within(gone); !settled(l.Process.Exited(), bound, true) {
+			return fmt.Errorf("%s after %s the process goes on; want it to end, for its host is gone", bound, when)
 		}
-		if !settled(l.Process.Silent(), 200*time.Millisecond, true) {
+		if !settled(l.Process.Silent(), b.within(200*time.Millisecond), true) {
 			return fmt.Errorf("the process ended with %s and left another behind that holds its output", when)
 		}
 	}
@@ -313,8 +313,8 @@ func lifecycleHostGone(ctx context.Context, b *bench) error {
 	}
 	defer hold.Open()
 	l.Abandon()
-	if !settled(l.Process.Exited(), gone, true) {
-		return fmt.Errorf("%s after its host died the process goes on; want it to end", gone)
+	if bound := b.within(gone); !settled(l.Process.Exited(), bound, true) {
+		return fmt.Errorf("%s after its host died the process goes on; want it to end", bound)
 	}
 	<-answered
 	return nil
@@ -345,7 +345,7 @@ func lifecycleRecreate(ctx context.Context, b *bench) error {
 
 // drain asks the plugin to end.
 func (l *generation) drain(ctx context.Context, grace time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, grace+5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, grace+l.bench.within(5*time.Second))
 	defer cancel()
 	err := l.call(ctx, "", pluginv1.LifecycleService_Drain_FullMethodName,
 		&pluginv1.DrainRequest{Grace: durationpb.New(grace)}, &pluginv1.DrainResponse{})
@@ -380,8 +380,8 @@ func lifecycleDrain(ctx context.Context, b *bench) error {
 			}
 			break
 		}
-		if time.Since(begin) > 2*time.Second {
-			return errors.New("a new call is served 2s after Drain began; want UNAVAILABLE")
+		if took := time.Since(begin); took > b.within(2*time.Second) {
+			return fmt.Errorf("a new call is served %s after Drain began; want UNAVAILABLE", took.Round(time.Millisecond))
 		}
 	}
 	select {
@@ -405,7 +405,7 @@ func lifecycleDrain(ctx context.Context, b *bench) error {
 }
 
 func (l *generation) exitsWith0(bound time.Duration, after string) error {
-	if !settled(l.Process.Exited(), bound, true) {
+	if bound = l.bench.within(bound); !settled(l.Process.Exited(), bound, true) {
 		return fmt.Errorf("%s after %s the process goes on; want it to end", bound, after)
 	}
 	if c := l.Process.ExitCode(); c != 0 {
@@ -442,7 +442,7 @@ func lifecycleDrainGrace(ctx context.Context, b *bench) error {
 	if err := l.drain(ctx, 500*time.Millisecond); err != nil {
 		return err
 	}
-	if took := time.Since(begin); took > 2*time.Second {
+	if took := time.Since(begin); took > b.within(2*time.Second) {
 		return fmt.Errorf("LifecycleService.Drain with a grace of 500ms took %s while a call did not end; want it to leave "+
 			"the call", took.Round(time.Millisecond))
 	}
@@ -455,8 +455,8 @@ func lifecycleSIGTERM(ctx context.Context, b *bench) error {
 		return err
 	}
 	l.Process.Signal(syscall.SIGTERM)
-	if !settled(l.Process.Exited(), 3*time.Second, true) {
-		return errors.New("3s after SIGTERM the process goes on; want it to end")
+	if bound := b.within(3 * time.Second); !settled(l.Process.Exited(), bound, true) {
+		return fmt.Errorf("%s after SIGTERM the process goes on; want it to end", bound)
 	}
 	return nil
 }

@@ -50,6 +50,8 @@ type Settings struct {
 	Product Product
 	// StartTimeout bounds the time from a process's start to its handshake; 0: 30 s, as a node's.
 	StartTimeout time.Duration
+	// Patience multiplies the other bounds, for a machine that is busy; 0: 1.
+	Patience int
 	// Progress, if set, hears of each result as soon as it is there.
 	Progress func(Result)
 }
@@ -278,7 +280,7 @@ const caseTimeout = 90 * time.Second
 // judge runs one case.
 func (b *bench) judge(ctx context.Context, c check) Result {
 	r := Result{Name: c.name, About: c.about, State: Passed}
-	ctx, cancel := context.WithTimeout(ctx, caseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, b.within(caseTimeout))
 	defer cancel()
 	begin, before := time.Now(), b.begin()
 	var err error

@@ -173,7 +173,7 @@ func relayerChainDown(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, 2*time.Second)
+	limited, cancel := context.WithTimeout(ctx, b.within(2*time.Second))
 	defer cancel()
 	parent, child, err := l.pair(limited)
 	if err != nil {
@@ -245,11 +245,11 @@ func relayerViews(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// eventually repeats a call while it is UNAVAILABLE, for 10 s.
+// eventually repeats a call while it is UNAVAILABLE, until it counts as one that hangs.
 func eventually(ctx context.Context, call func() error) error {
 	for begin := time.Now(); ; {
 		err := call()
-		if status.Code(err) != codes.Unavailable || time.Since(begin) > 10*time.Second {
+		if status.Code(err) != codes.Unavailable || time.Since(begin) > hang {
 			return err
 		}
 		select {
@@ -299,7 +299,7 @@ func relayerWatch(ctx context.Context, b *bench) error {
 	}()
 	second := loan.Name("Conformance")
 	expect := func(provider, when string) error {
-		timeout := time.After(10 * time.Second)
+		timeout := time.After(hang)
 		for {
 			select {
 			case got := <-told:
@@ -312,7 +312,7 @@ func relayerWatch(ctx context.Context, b *bench) error {
 			case err := <-over:
 				return fmt.Errorf("WatchContractConfigs ended (%v) before it told of a provider %s", err, when)
 			case <-timeout:
-				return fmt.Errorf("WatchContractConfigs told nothing within 10s of a provider %s", when)
+				return fmt.Errorf("WatchContractConfigs told nothing within %s of a provider %s", hang, when)
 			}
 		}
 	}

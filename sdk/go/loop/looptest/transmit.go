@@ -163,8 +163,9 @@ func relayerSignsWhatItShows(ctx context.Context, b *bench) error {
 				asked.GetData(), want)
 		}
 		return nil
-	case <-time.After(signedWithin):
-		return fmt.Errorf("KeystoreService.Sign is not called within %s of ContractTransmitterService.Transmit", signedWithin)
+	case <-time.After(b.within(signedWithin)):
+		return fmt.Errorf("KeystoreService.Sign is not called within %s of ContractTransmitterService.Transmit",
+			b.within(signedWithin))
 	case <-ctx.Done():
 		return ctx.Err()
 	}
