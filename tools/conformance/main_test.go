@@ -58,10 +58,10 @@ func TestOwnPlugins(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			program := []string{build(t, pkg)}
-			t.Run("frames", func(t *testing.T) { looptest.Run(t, looptest.Settings{Kind: kind, Command: program, Patience: 10}) })
-			t.Run("grpc", func(t *testing.T) {
-				looptest.Run(t, looptest.Settings{Kind: kind, Command: program, GRPC: true, Patience: 10})
-			})
+			settings := looptest.Settings{Kind: kind, Command: program, Patience: 10}
+			t.Run("frames", func(t *testing.T) { looptest.Run(t, settings) })
+			settings.GRPC = true
+			t.Run("grpc", func(t *testing.T) { looptest.Run(t, settings) })
 		})
 	}
 }

@@ -277,57 +277,6 @@ func overLimit(used, limit uint64) string {
 	return fmt.Sprintf("killed at %d MiB of memory; its limit is %d MiB", used>>20, limit>>20)
 }
 
-// answer is what came of a health check, and why the process has to be killed for it, if it has to.
-type answer struct {
-	err     error
-	verdict string
-}
-
-// starvedChecks is how many health checks in a row may go unanswered by a process that waits for a processor.
-const starvedChecks = 10
-
-// check makes a health check, and repeats one that a starved process did not answer. The delay of a process is what
-// process.Process.Delay says of it.
-func check(ctx context.Context, conn grpc.ClientConnInterface, patience time.Duration, delay func() time.Duration) (a answer) {
-	for range starvedChecks {
-		delayed := make(chan time.Duration, 1)
-		half := time.AfterFunc(patience/2, func() { delayed <- delay() })
-		a = checkOnce(ctx, conn, patience)
-		if half.Stop() || a.verdict == "" {
-			return a
-		}
-		// Both halves of the time are alike, and a process that answers in the first is not looked at.
-		if delay()-<-delayed < patience/4 {
-			return a
-		}
-	}
-	return a
-}
-
-// checkOnce makes one health check.
-func checkOnce(ctx context.Context, conn grpc.ClientConnInterface, patience time.Duration) (a answer) {
-	begin := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_, a.err = grpc_health_v1.NewHealthClient(conn).Check(bounded,
-		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
-	switch {
-	case a.err == nil || ctx.Err() != nil:
-	case time.Since(begin) > patience+patience/2:
-		// The host itself was late: a starved machine must not kill a healthy plugin.
-	case status.Code(a.err) == codes.DeadlineExceeded:
-		a.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", patience)
-	case status.Code(a.err) == codes.Unavailable:
-		// Its connection broke: most often it is ending, and how it ends says more than we could.
-		select {
-		case <-ctx.Done():
-		case <-time.After(patience):
-			a.verdict = "killed because its connection broke while it ran on"
-		}
-	}
-	return a
-}
-
 // watchAttached returns when a plugin that is being debugged has ended. One that stands still does so for a person who
 // looks at it.
 func (l *generation) watchAttached(tick <-chan time.Time) {

@@ -135,7 +135,8 @@ func (l *generation) endOfCaller(ctx context.Context, limit time.Duration, code 
 			time.Until(at).Round(time.Millisecond))
 	}
 	if !settled(held.Done(), limit+l.bench.within(patience), true) {
-		return fmt.Errorf("%s after the %s of %s its call of %s goes on; want it cancelled", l.bench.within(patience), how, name, asks)
+		return fmt.Errorf("%s after the %s of %s its call of %s goes on; want it cancelled", l.bench.within(patience), how,
+			name, asks)
 	}
 	if err := want(name+" after its "+how, <-answered, code); err != nil {
 		return err

@@ -33,10 +33,12 @@ func TestDelay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for deadline := time.Now().Add(time.Minute); process.Delay(pids[0]) < 100*time.Millisecond; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	begin := time.Now()
+	for process.Delay(pids[0]) < 100*time.Millisecond {
+		if time.Since(begin) > time.Minute {
 			t.Fatalf("after a minute the delay is %s", process.Delay(pids[0]))
 		}
+		time.Sleep(time.Millisecond)
 	}
 	if d := process.Delay(1 << 30); d != 0 {
 		t.Errorf("the delay of no process is %s", d)

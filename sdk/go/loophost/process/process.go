@@ -273,8 +273,8 @@ func (p *Process) Memory() uint64 {
 	return p.runner.kin().resident()
 }
 
-// Delay is how long the threads that the process has now have waited for a processor since they began, together; 0 where
-// it cannot be told. It grows fast while the machine is too busy to run the process.
+// Delay is how long the threads that the process has now have waited for a processor since they began, together; 0
+// where it cannot be told. It grows fast while the machine is too busy to run the process.
 func (p *Process) Delay() time.Duration { return delay(p.PID()) }
 
 // Checksums are those of the files that the process was started from; none after its end, and none of an attached
