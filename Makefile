@@ -43,10 +43,10 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-# The first make what the others use. Those are four lanes, which run beside one another: most tests wait for processes, blocks
-# and rounds more than they compute, those of the last lane nearly always.
-STEPS := 'prepare generated' 'lint standalone unit fuzz-blind' 'race binaries test-release' 'test-python test-tutorials' \
-	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible'
+# The first make what the others use. Those are two lanes, which run beside one another: one compiles and computes, the other
+# waits for processes, blocks and rounds. More lanes take as long on two processors, and starve what they run.
+STEPS := 'prepare generated' 'lint standalone unit fuzz-blind race binaries test-release' \
+	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-python test-tutorials'
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
