@@ -93,18 +93,6 @@ func TestChecks(t *testing.T) {
 			worst{unchecked, Clock, "no round has told the clocks of peers yet", "look again when the feed runs"}},
 
 		"plugin": {with(func(*PluginFacts) {}), worst{ok, Plugin, "it serves", ""}},
-		"plugin quarantined": {with(func(p *PluginFacts) { p.State, p.LastExit = supervise.Quarantined, "exit status 2" }),
-			worst{failed, Plugin, "it failed again and again and is quarantined: exit status 2",
-				"fix what ends it, see loop plugins logs evm, then start it by loop plugins restart evm"}},
-		"plugin between generations": {with(func(p *PluginFacts) {
-			p.State, p.LastExit = supervise.Restarting, "signal: killed"
-		}),
-			worst{warning, Plugin, "it is restarting: signal: killed",
-				"nothing, if it comes back; else see loop plugins logs evm"}},
-		"parked object": {with(func(p *PluginFacts) {
-			p.Objects = []loophost.ObjectStatus{{Name: "Provider/A", State: loophost.Parked, Reason: "no such contract"}}
-		}), worst{failed, Plugin, "Provider/A could not be made: no such contract",
-			"fix what it says; it is tried again, at once by loop plugins restart evm"}},
 		"plugin replaced on disk": {with(func(p *PluginFacts) { p.Changed = []string{"/bin/loop-evm"} }),
 			worst{warning, Version, "it runs v1.2.0 (go1.26) on protocol 1, and another file lies by now at /bin/loop-evm",
 				"take it by loop plugins restart evm"}},

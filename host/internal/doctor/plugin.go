@@ -20,34 +20,12 @@ type PluginFacts struct {
 	Changed []string
 }
 
-// OfPlugin looks at a plugin: how it does, its version and its confinement.
+// OfPlugin looks at a plugin that serves: its version and its confinement. What is wrong with one, OfPart says.
 func OfPlugin(p PluginFacts) []*nodev1.Finding {
-	found := []*nodev1.Finding{ofState(p)}
-	subject := "plugin " + p.Name
-	for _, o := range p.Objects {
-		if o.State == loophost.Parked {
-			found = append(found, Failed(Plugin, subject, fmt.Sprintf("%s could not be made: %s", o.Name, o.Reason),
-				"fix what it says; it is tried again, at once by loop plugins restart "+p.Name))
-		}
-	}
 	if p.State != supervise.Ready {
-		return found
+		return nil
 	}
-	return append(found, ofVersion(p), ofConfinement(p))
-}
-
-func ofState(p PluginFacts) *nodev1.Finding {
-	subject := "plugin " + p.Name
-	switch p.State {
-	case supervise.Ready:
-		return Good(Plugin, subject, "it serves")
-	case supervise.Quarantined:
-		return Failed(Plugin, subject, "it failed again and again and is quarantined: "+p.LastExit,
-			"fix what ends it, see loop plugins logs "+p.Name+", then start it by loop plugins restart "+p.Name)
-	case supervise.Stopped, supervise.Starting, supervise.Restarting:
-	}
-	return Warning(Plugin, subject, fmt.Sprintf("it is %s: %s", p.State, cmp.Or(p.LastExit, "it has not been ready yet")),
-		"nothing, if it comes back; else see loop plugins logs "+p.Name)
+	return []*nodev1.Finding{Good(Plugin, "plugin "+p.Name, "it serves"), ofVersion(p), ofConfinement(p)}
 }
 
 func ofVersion(p PluginFacts) *nodev1.Finding {

@@ -125,7 +125,6 @@ func (n *Node) ofPlugins() []*nodev1.Finding {
 
 func (n *Node) factsOf(p *loophost.Plugin) doctor.PluginFacts {
 	facts := doctor.PluginFacts{Status: p.Status()}
-	facts.LastExit = worded(facts.LastExit)
 	for _, kind := range everyKind() {
 		if kind.Name == facts.Kind {
 			facts.Protocol = kind.ProtocolVersion

@@ -219,7 +219,7 @@ func TestPinned(t *testing.T) {
 	for p.Status().State != supervise.Quarantined {
 		_, _ = head(t.Context(), c)
 	}
-	if got := p.Status().LastExit; got != mismatch(other, pinned) {
+	if got := p.Status().LastExit; "plugin fake: "+got != mismatch(other, pinned) {
 		t.Errorf("the last generation ended: %s", got)
 	}
 	if files, err := p.Checksums(); len(files) > 0 || err != nil {

@@ -85,7 +85,7 @@ func (p *Plugin) Status() Status {
 		s.ReadyAt = p.readyAt
 	}
 	if p.lastErr != nil {
-		s.LastExit = brief(p.lastErr.Error())
+		s.LastExit = p.lastExitLocked()
 	}
 	for _, o := range p.journal.Objects() {
 		st := ObjectStatus{Name: o.Name, Type: p.objects[o.Name].spec.Type, State: o.State, Parent: o.Parent}
@@ -108,6 +108,11 @@ func brief(text string) string {
 		return string(shown[:longestExit-1]) + "…"
 	}
 	return string(shown)
+}
+
+// lastExitLocked is why the last generation ended, for readers who are told the plugin's name beside it.
+func (p *Plugin) lastExitLocked() string {
+	return brief(strings.TrimPrefix(p.lastErr.Error(), "plugin "+p.name+": "))
 }
 
 // Checksums are the SHA-256 checksums of the files that the plugin's process was started from; none while it has no

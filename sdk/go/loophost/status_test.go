@@ -1,6 +1,7 @@
 package loophost
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -12,6 +13,15 @@ func TestBrief(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	if got := brief(strings.Repeat("\u00e9", 900)); len([]rune(got)) != longestExit || !strings.HasSuffix(got, "\u00e9…") {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestLastExit holds that the plugin is not named in the sentence, which stands beside its name.
+func TestLastExit(t *testing.T) {
+	t.Parallel()
+	p := &Plugin{name: "evm", lastErr: errors.New("plugin evm: \"loop-evm\" ended before its handshake")}
+	if got := p.lastExitLocked(); got != `"loop-evm" ended before its handshake` {
 		t.Errorf("%q", got)
 	}
 }

@@ -148,7 +148,7 @@ func (p *Plugin) endedLocked(l *generation) {
 		level = slog.LevelDebug // Launch returns the reason to somebody who knows whether it is one to worry
 	}
 	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.number, "pid", l.pid(),
-		"reason", brief(p.lastErr.Error()))
+		"reason", p.lastExitLocked())
 	p.generation = nil
 	p.stepLocked(journal.Event{What: journal.Ended, Generation: l.number})
 }
@@ -157,7 +157,7 @@ func (p *Plugin) endedLocked(l *generation) {
 func (p *Plugin) unreachableLocked(s supervise.State) {
 	err := status.Errorf(codes.Unavailable, "plugin %s is %s", p.name, s)
 	if p.lastErr != nil {
-		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, brief(p.lastErr.Error()))
+		err = status.Errorf(codes.Unavailable, "plugin %s is %s: %v", p.name, s, p.lastExitLocked())
 	}
 	p.stepLocked(journal.Event{What: journal.Unreachable, Reason: err})
 }
