@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 )
 
@@ -365,7 +366,7 @@ func (b battle) start(t *testing.T) *besieged {
 [WebServer]
 HTTPPort = 0
 [P2P.V2]
-ListenAddresses = ["127.0.0.1:%d"]
+ListenAddresses = [%q]
 [Plugins]
 SocketDir = %q
 HealthTimeout = "30s" # a machine that is busy with attacks must not be what ends the other plugin
@@ -378,7 +379,7 @@ ChainID = "1"
 [[EVM.Nodes]]
 Name = "nobody"
 HTTPURL = "http://127.0.0.1:9"
-`, n.root, freePort(t), sockets, b.level, b.level)
+`, n.root, ports.Address(t), sockets, b.level, b.level)
 	for path, content := range map[string]string{n.config: text, n.other: "other"} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

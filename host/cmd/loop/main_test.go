@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -94,9 +93,9 @@ func TestCommandLine(t *testing.T) {
 			e.Setenv("PAGE_HOST", strings.TrimPrefix(page.URL, "http://"))
 			e.Setenv("PAGE", page.URL)
 			e.Setenv("ADAPTER", strings.TrimPrefix(adapters.URL, "http://"))
-			e.Setenv("CLOSED", freeAddress(t))
-			e.Setenv("P2P", freeAddress(t))
-			e.Setenv("HTTPS", strings.TrimPrefix(freeAddress(t), "127.0.0.1:"))
+			e.Setenv("CLOSED", ports.Address(t))
+			e.Setenv("P2P", ports.Address(t))
+			e.Setenv("HTTPS", strings.TrimPrefix(ports.Address(t), "127.0.0.1:"))
 			e.Setenv("CL_CONFIG", "node.toml")
 			e.Setenv("CL_PASSWORD_KEYSTORE", "correct horse battery staple")
 			return os.WriteFile(filepath.Join(e.WorkDir, "node.toml"), []byte(os.Expand(config, e.Getenv)), 0o600)
@@ -209,21 +208,6 @@ func adapter(w http.ResponseWriter, r *http.Request) {
 	default:
 		_, _ = io.WriteString(w, `{"data":{"price":40}}`)
 	}
-}
-
-// freeAddress is host:port where nobody listens, and which no other test gets.
-func freeAddress(t testing.TB) string {
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	free, release, err := ports.Claim(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(release)
-	return free[0]
 }
 
 // exits CODE PROGRAM ARGS...: the program ends with that exit code.

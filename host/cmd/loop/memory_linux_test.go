@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
 // TestPasswordLeavesMemory holds that a node that runs has no copy of the keystore's password, however it was given it
@@ -26,10 +28,10 @@ func TestPasswordLeavesMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	text := fmt.Sprintf("RootDir = %q\n[WebServer]\nHTTPPort = 0\n[P2P.V2]\nListenAddresses = [\"127.0.0.1:%d\"]\n"+
+	text := fmt.Sprintf("RootDir = %q\n[WebServer]\nHTTPPort = 0\n[P2P.V2]\nListenAddresses = [%q]\n"+
 		"[Plugins]\nSocketDir = %q\n[[EVM]]\nChainID = \"1\"\n[[EVM.Nodes]]\nName = \"nobody\"\nHTTPURL = "+
 		"\"http://127.0.0.1:9/%s\"\n",
-		filepath.Join(dir, "node"), freePort(t), dir, needed)
+		filepath.Join(dir, "node"), ports.Address(t), dir, needed)
 	for name, content := range map[string]string{
 		"variable.toml": text, "password": secret + "\n",
 		"file.toml": text + "[Keystore]\nPasswordFile = \"" + filepath.Join(dir, "password") + "\"\n",
