@@ -258,7 +258,7 @@ ChainID = 'localnet'
 OCR2CachePollPeriod = '100ms'
 ConfirmPollPeriod = '50ms'
 BalancePollPeriod = '100ms'
-TxTimeout = '2s'
+TxTimeout = '30s'
 TxRetryPeriod = '300ms'
 `
 
