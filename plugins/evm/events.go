@@ -213,10 +213,10 @@ func (e *events) then(ctx context.Context) {
 func (e *events) tell(o *outage, err error) {
 	switch {
 	case err != nil && o.begin():
-		e.chain.Logger().Warn("the events of contracts cannot be read, and rounds that somebody asks for on the chain are "+
-			"missed", "reason", status.Convert(err).Message())
+		e.chain.Logger().Warn("events of contracts cannot be read; requests for rounds on the chain are missed",
+			"reason", status.Convert(err).Message())
 	case err == nil && o.end():
-		e.chain.Logger().Info("the events of contracts are read again")
+		e.chain.Logger().Info("events of contracts are read again")
 	}
 }
 

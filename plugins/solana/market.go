@@ -169,14 +169,14 @@ func (m *market) told(ctx context.Context, price uint64, err error) {
 		m.metrics.prices.WithLabelValues(chain, "failed").Inc()
 		m.metrics.price.DeleteLabelValues(chain)
 		if !m.dark {
-			m.logger.Warn("what others pay cannot be read; a price of blocks holds for a minute more, then the default",
+			m.logger.Warn("prices cannot be read; the last price from blocks holds for a minute, then the default",
 				"mode", m.config.FeeEstimatorMode, "default", m.config.ComputeUnitPriceDefault, "reason", err)
 		}
 	} else {
 		m.metrics.prices.WithLabelValues(chain, "ok").Inc()
 		m.metrics.price.WithLabelValues(chain).Set(float64(price))
 		if m.dark {
-			m.logger.Info("what others pay is read again", "mode", m.config.FeeEstimatorMode, "price", price)
+			m.logger.Info("prices are read again", "mode", m.config.FeeEstimatorMode, "price", price)
 		}
 	}
 	m.dark = err != nil

@@ -200,7 +200,7 @@ func TestPricesThatCannotBeRead(t *testing.T) {
 			})
 			reads := func(outcome string) float64 { return x.Gathered(readsMetric, "outcome")[outcome] }
 			eventually(t, "several readings fail", func() bool { return reads("failed") > 2 })
-			if n := x.Log.Count("what others pay cannot be read"); n != 1 || x.Log.Count(c.want) != 1 {
+			if n := x.Log.Count("prices cannot be read"); n != 1 || x.Log.Count(c.want) != 1 {
 				t.Errorf("that it fails is told %d times, want once with %q, in\n%s", n, c.want, x.Log)
 			}
 			if prices := x.Gathered(priceMetric, ""); len(prices) > 0 {
@@ -215,9 +215,9 @@ func TestPricesThatCannotBeRead(t *testing.T) {
 			failure = nil
 			mu.Unlock()
 			eventually(t, "prices are read again, and it is told", func() bool { // the metrics have it before the log
-				return reads("ok") > 0 && x.Gathered(priceMetric, "")[""] == 7 && x.Log.Count("what others pay is read again") > 0
+				return reads("ok") > 0 && x.Gathered(priceMetric, "")[""] == 7 && x.Log.Count("prices are read again") > 0
 			})
-			if n := x.Log.Count("what others pay is read again"); n != 1 {
+			if n := x.Log.Count("prices are read again"); n != 1 {
 				t.Errorf("that it is read again is told %d times", n)
 			}
 		})

@@ -141,7 +141,7 @@ func (c *command) start(ctx context.Context, file string) error {
 	defer cancel()
 	logger, level := c.logger(loaded.Log)
 	for _, w := range loaded.Warnings {
-		logger.Warn("something to know of the configuration", "at", w.Place(), "key", w.Key, "what", w.Text)
+		logger.Warn("configuration warning", "place", w.Place(), "key", w.Key, "warning", w.Text)
 	}
 	settings := c.settings(loaded, logger)
 	settings.Level = level

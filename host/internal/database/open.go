@@ -119,7 +119,7 @@ func preparePath(path string, logger *slog.Logger) (string, error) {
 	// Only a warning: the modes of a mounted volume are often not the operator's
 	// to choose, and the files are 0600 whatever the folder is.
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		logger.Warn("The database's folder is open to other users; chmod 700 closes it", "folder", folder, "mode",
+		logger.Warn("the database's folder is open to other users; chmod 700 closes it", "folder", folder, "mode",
 			mode.String())
 	}
 	return path, nil
@@ -215,7 +215,7 @@ func migrate(ctx context.Context, db *sql.DB, logger *slog.Logger) error {
 		return fmt.Errorf("bring its tables from version %d to %d: %w", found, known, err)
 	}
 	if found < known {
-		logger.Info("Database tables brought up to date", "from", found, "to", known)
+		logger.Info("the database was migrated", "from", found, "to", known)
 	}
 	return nil
 }

@@ -189,7 +189,7 @@ func (d *Door) caller(r *http.Request) (caller, *connect.Error) {
 		return nobody, unknown
 	}
 	if err != nil {
-		d.logger.Error("looking for a token failed", "error", err)
+		d.logger.Error("a token could not be looked up", "error", err)
 		return nobody, connect.NewError(connect.CodeUnavailable,
 			errors.New("the node cannot look for the token now; its log says why"))
 	}

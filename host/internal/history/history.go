@@ -176,7 +176,7 @@ func (h *History) flush(ctx context.Context) {
 		return
 	}
 	if !h.failing && ctx.Err() == nil { // else whoever asked has gone
-		h.settings.Logger.Error("what jobs did is not written down, and is gone after a restart", "error", err)
+		h.settings.Logger.Error("the history of jobs could not be stored and is lost at a restart", "error", err)
 		h.failing = true
 	}
 	h.mu.Lock()
@@ -197,6 +197,6 @@ func (h *History) reap(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	if err := h.settings.Database.ForgetHistory(ctx, since); err != nil && ctx.Err() == nil {
-		h.settings.Logger.Warn("old runs and errors of jobs are not forgotten", "error", err)
+		h.settings.Logger.Warn("old runs and errors of jobs could not be deleted", "error", err)
 	}
 }

@@ -166,7 +166,7 @@ func (p *plugins) makeChainsOf(ctx context.Context, s *served, chains []config.C
 				fmt.Errorf("plugin %s refused the configuration of chain %s: %s; fix it in the node's configuration",
 					s.relayer.Plugin(), c.ID, status.Convert(err).Message())}
 		default:
-			p.node.logger.Error("a chain is not there yet; the node goes on and tries again", "plugin",
+			p.node.logger.Error("a chain could not be made; the node goes on and tries again", "plugin",
 				s.plugin.Name(), "chain", c.ID, "error", err)
 		}
 	}

@@ -339,7 +339,7 @@ func (s *states) land(ctx context.Context) {
 		}
 		all.Go(func() error {
 			if err := r.oracle.Land(ctx); err != nil {
-				s.logger.Debug("what a job's contract last took is not known", "job", r.stored.ID, "error", err)
+				s.logger.Debug("the latest transmission of a job's contract is not known", "job", r.stored.ID, "error", err)
 			}
 			return nil
 		})

@@ -119,7 +119,7 @@ func (s *service) ShowJob(ctx context.Context, r *nodev1.ShowJobRequest) (*nodev
 		shown.Account = describeAccount(a)
 	}
 	if shown.ContractAnswer, err = j.oracle.ContractAnswer(ctx); err != nil {
-		s.node.logger.Debug("what a job's contract last accepted is not known", "job", r.GetId(), "error", err)
+		s.node.logger.Debug("the latest transmission of a job's contract is not known", "job", r.GetId(), "error", err)
 	}
 	return shown, nil
 }

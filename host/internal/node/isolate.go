@@ -140,7 +140,7 @@ func (j *jobs) reserve(ctx context.Context, r *running) (*hostservice.Reserved, 
 	}
 	return j.node.accounts.of(r.spec.Relay, r.spec.ChainID).Reserve(ctx, senderOf(r.spec),
 		func(ctx context.Context) error {
-			j.node.logger.Info("the shared relayer is replaced: it has used the account of a job that becomes isolated",
+			j.node.logger.Info("the shared relayer is replaced because it has used the account of a job that becomes isolated",
 				"plugin", r.spec.Relay, "job", r.stored.ID, "account", r.spec.Account())
 			return shared.plugin.Restart(ctx)
 		})
@@ -230,7 +230,7 @@ func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *
 		}
 	}
 	if err != nil {
-		n.logger.Warn("the shared relayer has not taken over what an isolated job has left; it does when it starts the "+
-			"next time", "plugin", r.spec.Relay, "job", r.stored.ID, "error", err)
+		n.logger.Warn("the shared relayer could not take over the transmissions of an isolated job; it does at its next "+
+			"start", "plugin", r.spec.Relay, "job", r.stored.ID, "error", err)
 	}
 }

@@ -99,11 +99,11 @@ func (j *jobs) open(ctx context.Context, s database.Job) *running {
 	r.spec = spec
 	j.knows(s.ID, spec)
 	for _, w := range report.Warnings {
-		j.node.logger.Warn("something to know of a job", "job", s.ID, "name", s.Name, "what", w.String())
+		j.node.logger.Warn("job warning", "job", s.ID, "name", s.Name, "warning", w.String())
 	}
 	if said := validation(spec); !bytes.Equal(said, s.Validation) {
 		if err := j.node.database.PutJobValidation(ctx, s.ID, said); err != nil {
-			j.node.logger.Warn("what the relayer says of a job is not kept for while it is down", "job", s.ID, "error", err)
+			j.node.logger.Warn("the relayer's answer about a job could not be stored", "job", s.ID, "error", err)
 		}
 	}
 	j.start(ctx, r)

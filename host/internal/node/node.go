@@ -272,7 +272,7 @@ func (n *Node) Socket() string { return n.settings.Config.WebServer.Socket }
 // Close ends the node: jobs, network, plugins, server, database. ctx bounds it.
 func (n *Node) Close(ctx context.Context) {
 	if n.ready.Swap(false) {
-		n.logger.Info("the node stops: jobs, network, plugins and database end")
+		n.logger.Info("the node stops")
 	}
 	n.lines.Close() // which ends streams: the server waits for them
 	if n.states != nil {

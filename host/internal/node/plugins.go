@@ -285,7 +285,7 @@ func (p *plugins) describeAgain(ctx context.Context, name string) {
 			r.relayer.Relay(), now.Relay())
 	}
 	if err != nil {
-		p.node.logger.Error("a plugin that was replaced is not what it was; restart the node", "plugin", name,
+		p.node.logger.Error("the description of a replaced plugin cannot be used; restart the node", "plugin", name,
 			"error", err)
 		return
 	}

@@ -142,8 +142,8 @@ func (p *plugins) offeredAgain(ctx context.Context, of *offered) {
 			of.Plugin(), of.Versions(), of.ProviderTypes(), now.Versions(), now.ProviderTypes())
 	}
 	if err != nil {
-		p.node.logger.Error("a plugin that was replaced is not what it was; restart the node", "plugin", of.Plugin(), "error",
-			err)
+		p.node.logger.Error("the description of a replaced plugin cannot be used; restart the node", "plugin",
+			of.Plugin(), "error", err)
 		return
 	}
 	p.node.remember(ctx, of.Plugin(), kindProduct, now)

@@ -90,7 +90,7 @@ func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds 
 	if len(kept.Description) == 0 || ctx.Err() != nil {
 		return nil, first
 	}
-	n.logger.Error("a plugin does not start; the node goes on with what it said of itself before, and tries again",
+	n.logger.Error("a plugin does not start; the node uses its last known description and tries again",
 		"plugin", name, "error", first)
 	restore := n.restoreRelayer
 	if kept.Kind == kindProduct {
@@ -190,7 +190,7 @@ func (n *Node) kept(ctx context.Context, name string, c config.Plugin) database.
 	}
 	kept, err := n.database.Program(ctx, name, sum)
 	if err != nil && !errors.Is(err, database.ErrNotFound) {
-		n.logger.Warn("what a plugin said of itself before cannot be read", "plugin", name, "error", err)
+		n.logger.Warn("the stored description of a plugin could not be read", "plugin", name, "error", err)
 	}
 	return kept
 }
@@ -216,6 +216,6 @@ func (n *Node) remember(ctx context.Context, name, kind string, d describer) {
 		err = n.database.PutProgram(ctx, kept)
 	}
 	if err != nil {
-		n.logger.Warn("what a plugin says of itself is not kept for while it is down", "plugin", name, "error", err)
+		n.logger.Warn("the description of a plugin could not be stored", "plugin", name, "error", err)
 	}
 }

@@ -122,7 +122,7 @@ func (n *Node) checkConfig(ctx context.Context, known relayers) error {
 		return nil
 	}
 	if err := n.settings.Config.CheckChains(ctx, known.sections(func(section string, err error) {
-		n.logger.Warn("the chains of a relayer that is down are not checked", "section", section, "error", err)
+		n.logger.Warn("the chains of a relayer are not checked because it is down", "section", section, "error", err)
 	})); err != nil {
 		return &configError{err}
 	}

@@ -39,11 +39,11 @@ func (n *Node) Reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
 	r, err := n.reload(ctx)
 	n.reread.note(err)
 	if err != nil {
-		n.logger.Error("the configuration was not taken; the node goes on with what it has", "error", err)
+		n.logger.Error("the configuration could not be reloaded; the node keeps the old one", "error", err)
 		return nil, err
 	}
-	n.logger.Info("the configuration was read again", "applied", strings.Join(r.GetApplied(), ", "),
-		"at the next start", strings.Join(r.GetAtRestart(), ", "))
+	n.logger.Info("the configuration was reloaded", "applied", strings.Join(r.GetApplied(), ", "),
+		"atNextStart", strings.Join(r.GetAtRestart(), ", "))
 	return r, nil
 }
 
@@ -173,7 +173,7 @@ func (j *jobs) changeChain(ctx context.Context, c changedChain) error {
 	before := n.tables.replace(c)
 	if err := chain.Release(ctx); err != nil {
 		// Its handle is gone whatever the relayer says, so that there is no way back.
-		n.logger.Error("a relayer has not let go of a chain in time, which is made anew beside what remains of it",
+		n.logger.Error("a relayer did not release a chain in time; a new chain is made beside it",
 			"plugin", shared.plugin.Name(), "chain", c.key.chain, "error", err)
 	}
 	if err = n.plugins.makeChainsOf(ctx, shared, []config.Chain{c.table}, n.lend); err != nil {

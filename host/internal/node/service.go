@@ -146,7 +146,7 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 	}
 	files, err := p.Checksums()
 	if err != nil {
-		s.node.logger.Warn("the checksums of a plugin's files cannot be told", "plugin", st.Name, "error", err)
+		s.node.logger.Warn("the files of a plugin could not be hashed", "plugin", st.Name, "error", err)
 	}
 	for _, f := range files {
 		out.Files = append(out.Files, &nodev1.PluginFile{Path: f.Path, Sha256: f.SHA256})

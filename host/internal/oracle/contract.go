@@ -43,7 +43,7 @@ func within(ctx context.Context, limit time.Duration) (context.Context, context.
 // guard turns a panic under a call of libocr's into its error: libocr recovers nowhere, and one would end the node.
 func (l *logger) guard(call string, err *error) {
 	if fault := recover(); fault != nil {
-		l.slog.Error("a call of libocr's panicked", "call", call, "panic", fault, "stack", string(debug.Stack()))
+		l.slog.Error("a call by libocr panicked", "call", call, "panic", fault, "stack", string(debug.Stack()))
 		*err = fmt.Errorf("%s panicked: %v", call, fault)
 	}
 }
@@ -88,7 +88,7 @@ func (t *tracker) LatestConfigDetails(ctx context.Context) (block uint64, digest
 	if t.own != nil && digest != (types.ConfigDigest{}) && t.feed.Facts().Members == nil {
 		// libocr does not read a configuration again that it has in its database, and after a restart it is told of no other.
 		if _, err := t.LatestConfig(ctx, response.GetChangedInBlock()); err != nil {
-			t.logger.slog.Debug("whether this node is among the oracles is not known yet", "error", err)
+			t.logger.slog.Debug("it is not known yet whether this node is among the oracles", "error", err)
 		}
 	}
 	return response.GetChangedInBlock(), digest, nil

@@ -198,7 +198,7 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 	s := o.settings
 	if len(o.bootstrappers()) == 0 {
 		// Peers find one another through a bootstrapper alone, and libocr never says that it has none.
-		o.logger.Error("the job has no bootstrapper: unless other nodes reach this one, it meets no peer; name "+
+		o.logger.Error("the job has no bootstrapper and finds no peers unless they connect to this node; name "+
 			"bootstrappers in p2pv2Bootstrappers or in [P2P.V2] DefaultBootstrappers", nil)
 	}
 	provider := s.Chain.CreateProvider(&relayerv1.CreateProviderRequest{
@@ -357,7 +357,7 @@ func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 		if err == nil {
 			continue
 		}
-		o.logger.slog.Warn("a plugin has not taken the job yet; the job runs when it does", "error", err)
+		o.logger.slog.Warn("a plugin has not accepted the job yet; the job runs when it does", "error", err)
 		o.feed.Waits(absent, err.Error())
 		o.work.Go(func() {
 			switch err := object.created(o.ctx); {

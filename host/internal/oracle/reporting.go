@@ -126,14 +126,14 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 	case ctx.Err() != nil: // the job ends, or the contract has another configuration already
 		return types.ReportingPluginInfo{}, ctx.Err()
 	}
-	f.logger.slog.Warn(f.name+" has not answered in time; the feed goes on with the limits known and calls it when it "+
-		"is there", "configDigest", p.config.ConfigDigest, "error", err)
+	f.logger.slog.Warn(f.name+" has not answered in time; the feed goes on with its known limits", "configDigest",
+		p.config.ConfigDigest, "error", err)
 	known, err := f.database.ReportingInfo(ctx, f.jobID, p.config.ConfigDigest)
 	if err == nil {
 		return p.give(known, true), nil
 	}
 	if !errors.Is(err, database.ErrNotFound) {
-		f.logger.slog.Error("the limits of "+f.name+" could not be read; its declared bounds serve", "error", err)
+		f.logger.slog.Error("the limits of "+f.name+" could not be read; its declared bounds are used", "error", err)
 	}
 	return p.give(f.bounds, false), nil
 }
@@ -169,7 +169,7 @@ func (p *plugin) made(response *reportingv1.CreateReportingPluginResponse) {
 	defer cancel()
 	if err := p.factory.database.PutReportingInfo(ctx, p.factory.jobID, p.config.ConfigDigest, info); err != nil {
 		p.factory.logger.slog.Warn("the limits of "+p.factory.name+
-			" could not be stored; without them a start while it is away uses its declared bounds", "error", err)
+			" could not be stored; a start while it is down uses its declared bounds", "error", err)
 	}
 }
 
@@ -305,8 +305,8 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	case err == nil:
 		return answer, nil
 	case !errors.Is(err, database.ErrNotFound):
-		p.factory.logger.slog.Warn("the answer kept for a report could not be read; "+p.factory.name+" is asked", "epoch",
-			at.Epoch, "round", at.Round, "error", err)
+		p.factory.logger.slog.Warn("the stored answer for a report could not be read; "+p.factory.name+" is asked again",
+			"epoch", at.Epoch, "round", at.Round, "error", err)
 	}
 	answer, err = making.Once(ctx, &p.makings, func(ctx context.Context) (bool, bool, error) {
 		return p.shouldAccept(ctx, at, report)
@@ -318,8 +318,8 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	if err != nil {
 		// The answer stands all the same: what would be lost is a report, what is risked is a second answer to a repeat,
 		// and the relayer takes no report twice.
-		p.factory.logger.slog.Warn("the answer for a report could not be kept", "epoch", at.Epoch, "round", at.Round, "error",
-			err)
+		p.factory.logger.slog.Warn("the answer for a report could not be stored", "epoch", at.Epoch, "round", at.Round,
+			"error", err)
 		return answer, nil
 	}
 	return kept, nil

@@ -105,7 +105,7 @@ func (w *Watch) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		w.logger.Debug("the watch of contract configurations ended and is opened again", "error", err)
+		w.logger.Debug("the stream of contract configurations ended and is opened again", "error", err)
 		if time.Since(opened) > longestReopen {
 			pause.Reset()
 		}

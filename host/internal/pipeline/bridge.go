@@ -105,7 +105,7 @@ func (c *bridgeCall) do(ctx context.Context, r *Runner) (any, error) {
 		return nil, err
 	}
 	r.logger.WarnContext(ctx, "bridge failed, using its last good answer", "task", c.task.task.name, "bridge", c.task.name,
-		"age", age, "err", err)
+		"age", age, "error", err)
 	return cached, nil
 }
 

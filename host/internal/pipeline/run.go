@@ -304,7 +304,7 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 		done[t.position] = true
 		tell(run.Results[t.position])
 		if outcomes[t.position].err != nil {
-			r.logger.DebugContext(ctx, "pipeline task failed", "job", in.JobID, "err", outcomes[t.position].err)
+			r.logger.DebugContext(ctx, "pipeline task failed", "job", in.JobID, "error", outcomes[t.position].err)
 			if t.common.failEarly {
 				early = true
 				cancel(ErrCancelled)

@@ -177,9 +177,9 @@ func (r *Record) flush(ctx context.Context) {
 	r.mu.Unlock()
 	switch {
 	case changed && err != nil:
-		r.logger.Error("what relayers had signed cannot be stored; it is in the log alone until it can", "error", err)
+		r.logger.Error("signatures cannot be stored; only the log has them until they can", "error", err)
 	case changed:
-		r.logger.Info("what relayers had signed is stored again")
+		r.logger.Info("signatures are stored again")
 	}
 }
 

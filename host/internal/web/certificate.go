@@ -32,7 +32,7 @@ func (c *certificate) config() *tls.Config {
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	loaded, err := tls.LoadX509KeyPair(c.settings.CertPath, c.settings.KeyPath)
 	if err != nil {
-		c.logger.Warn("the certificate of [WebServer.TLS] cannot be read; the last one is shown", "error", err)
+		c.logger.Warn("the certificate of [WebServer.TLS] cannot be read; the last one is used", "error", err)
 		return c.last.Load(), nil
 	}
 	c.last.Store(&loaded)

@@ -151,8 +151,7 @@ func Start(s Settings) (_ *Server, err error) {
 	if loopback(s.Address) {
 		faces = beside(s.APIPath, s.API, faces)
 	} else {
-		s.Logger.Info("the operator's API is not served on this address, which other machines reach: the open face "+
-			"alone is",
+		s.Logger.Info("the operator's API is not served on this address, because other machines can reach it",
 			"http", s.Address)
 	}
 	server.serve(server.listener, &http.Server{Handler: guarded(s.Hosts, faces)})
@@ -175,7 +174,7 @@ func (s *Server) serve(l net.Listener, server *http.Server) {
 	s.servers = append(s.servers, server)
 	s.done.Go(func() {
 		if err := server.Serve(open); !errors.Is(err, http.ErrServerClosed) {
-			s.settings.Logger.Error("a listener of the HTTP server ended", "at", l.Addr(), "error", err)
+			s.settings.Logger.Error("a listener of the HTTP server ended", "address", l.Addr(), "error", err)
 		}
 	})
 }

@@ -57,7 +57,7 @@ func (i *instance) Observation(
 		return nil, err
 	}
 	if err != nil {
-		i.logger.WarnContext(ctx, "this oracle observes nothing", "seqNr", seqNr, "error", err)
+		i.logger.WarnContext(ctx, "this oracle has no value to observe", "seqNr", seqNr, "error", err)
 		_, _ = i.loans.ErrorLog.RecordError(
 			ctx,
 			&hostservicev1.RecordErrorRequest{

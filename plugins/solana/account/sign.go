@@ -166,7 +166,7 @@ func (a *Account) estimate(ctx context.Context, call Call, t terms) uint32 {
 	}()
 	const most = 1_400_000 // of a transaction: agave's MAX_COMPUTE_UNIT_LIMIT
 	if err != nil || units == 0 || units > most {
-		a.settings.Logger.Warn("the compute units of a transaction could not be estimated; it has the default limit",
+		a.settings.Logger.Warn("the compute units of a transaction could not be estimated; the default limit is used",
 			"account", a.settings.Key, "limit", t.Limit, "error", err)
 		return t.Limit
 	}

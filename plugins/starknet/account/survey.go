@@ -185,7 +185,7 @@ func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status)
 			}
 			text, what := "a transaction reverted: it paid its fee and had no effect", "reverted"
 			if s.Rejected {
-				text, what = "a transaction was rejected and is signed anew", "was rejected"
+				text, what = "a transaction was rejected and is signed again", "was rejected"
 			}
 			a.trouble = fmt.Sprintf("account %s: its latest transaction, %s, %s: %s", a.settings.Address, attempt.Hash, what,
 				s.Reason)

@@ -142,7 +142,7 @@ func stop(s *grpc.Server, framed *frames.Server) {
 func exitWithHost(stdin io.Reader, logger *slog.Logger) {
 	_, err := io.Copy(io.Discard, stdin)
 	if err != nil && !errors.Is(err, os.ErrClosed) {
-		logger.Warn("reading stdin failed; taking the host for gone", "error", err)
+		logger.Warn("reading stdin failed; the host counts as gone", "error", err)
 	}
 	os.Exit(0)
 }

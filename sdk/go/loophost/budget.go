@@ -67,7 +67,7 @@ var (
 
 func (l *generation) newBudget() *budget {
 	return newBudget(func() {
-		l.plugin.logger.Error("the plugin sends more at once over gRPC than it may and is killed",
+		l.plugin.logger.Error("the plugin sends too much at a time over gRPC and is killed",
 			"generation", l.number, "pid", l.pid(), "limit", maxBuffered)
 		l.kill()
 	})

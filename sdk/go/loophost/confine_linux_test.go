@@ -49,7 +49,7 @@ func TestConfinementIsTold(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	const told = `msg="a plugin is confined less than it would be" plugin=sudo level=none why="its command runs sudo, which changes users or confines by itself"`
+	const told = `msg="a plugin is confined less than configured" plugin=sudo level=none reason="its command runs sudo, which changes users or confines by itself"`
 	if n := strings.Count(log.String(), told); n != 1 {
 		t.Errorf("it is told %d times in\n%s", n, log.String())
 	}

@@ -452,6 +452,6 @@ func (cb *callbacks) close(logger *slog.Logger) {
 	select {
 	case <-done:
 	case <-time.After(drainCallbacks):
-		logger.Warn("a handler does not end with the plugin that called it")
+		logger.Warn("a handler has not ended although its calling plugin has")
 	}
 }

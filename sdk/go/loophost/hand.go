@@ -42,7 +42,8 @@ func (p *Plugin) carry(effects []journal.Effect) {
 		case journal.Make:
 			go o.make(l)
 		case journal.Pause:
-			p.logger.Warn("an object is parked; it will be tried again", "object", e.Object, "pause", e.For, "error", e.Reason)
+			p.logger.Warn("an object could not be made; it is tried again after a pause", "object", e.Object,
+				"pause", e.For, "error", e.Reason)
 			time.AfterFunc(e.For, func() { p.tell(journal.Event{What: journal.Due, Object: e.Object, Generation: l.number}) })
 		case journal.OpenGate:
 			g.set(l, nil, false)
@@ -66,7 +67,7 @@ func (p *Plugin) suspect(object, method string) {
 	if object == "" {
 		return // the plugin itself cannot rest
 	}
-	p.logger.Error("a call was in flight at two deaths of its plugin; its object is parked", "object", object, "method",
+	p.logger.Error("a call was in flight at two crashes of its plugin; its object pauses", "object", object, "method",
 		method)
 	p.tell(journal.Event{What: journal.Suspected, Object: object})
 }

@@ -111,7 +111,7 @@ func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) 
 			s.Name)
 	}
 	if s.Standby && len(s.Command) == 0 {
-		return nil, fmt.Errorf("plugin %s: a process stands by for plugins with a command alone", s.Name)
+		return nil, fmt.Errorf("plugin %s: only a plugin with a command can have a standby", s.Name)
 	}
 	if s.MemoryLimit > 0 && !process.TellsMemory() {
 		return nil, fmt.Errorf("plugin %s: its memory limit cannot be kept, since this machine does not tell in /proc what "+

@@ -130,7 +130,7 @@ func New(s Settings) (*Runtime, error) {
 	r.starter = process.NewStarter()
 	if r.settings.Adopt {
 		if err := r.starter.Adopt(); err != nil {
-			r.settings.Logger.Warn("what plugins leave behind is found by other means alone", "error", err)
+			r.settings.Logger.Warn("orphaned processes of plugins cannot be adopted", "error", err)
 		}
 		bounds, grouped, err := r.starter.Group()
 		if err != nil {
@@ -173,8 +173,8 @@ func (r *Runtime) confinement(s PluginSettings) (*confine.Confinement, error) {
 	needs.Machine = &r.machine
 	c, err := confine.New(needs)
 	if err == nil && c.Why() != "" {
-		r.settings.Logger.Warn("a plugin is confined less than it would be", "plugin", s.Name, "level", c.Level(),
-			"why", c.Why())
+		r.settings.Logger.Warn("a plugin is confined less than configured", "plugin", s.Name, "level", c.Level(),
+			"reason", c.Why())
 	}
 	return c, err
 }

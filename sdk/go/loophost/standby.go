@@ -127,7 +127,7 @@ func (k *keeper) start(ctx context.Context) {
 		proc.Kill()
 		return
 	}
-	p.logger.Debug("a process stands by", "pid", proc.PID())
+	p.logger.Debug("the standby is ready", "pid", proc.PID())
 }
 
 // drop ends a process, unless a generation has taken it.
@@ -159,7 +159,7 @@ func (k *keeper) failed(why string) {
 	p.standby.problem = why
 	p.mu.Unlock()
 	if !stopping {
-		p.logger.Warn("no process stands by", "reason", why, "pause", time.Until(k.due))
+		p.logger.Warn("the plugin has no standby", "reason", why, "pause", time.Until(k.due))
 	}
 }
 

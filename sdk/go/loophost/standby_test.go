@@ -167,7 +167,7 @@ func TestStandbyWantsACommand(t *testing.T) {
 	s := settings(inProcess, "fake")
 	s.Standby = true
 	_, err := relayerv1loophost.LaunchRelayer(t.Context(), newRuntime(t), s)
-	if want := "plugin fake: a process stands by for plugins with a command alone"; err == nil || err.Error() != want {
+	if want := "plugin fake: only a plugin with a command can have a standby"; err == nil || err.Error() != want {
 		t.Errorf("got %v; want %s", err, want)
 	}
 }

@@ -94,7 +94,7 @@ func (p *Plugin) supervise() {
 			due = nil
 		}
 		if do.Pause > 0 {
-			p.logger.Warn("the plugin rests before its next generation", "state", state.String(), "pause", do.Pause)
+			p.logger.Warn("the plugin pauses before its next generation", "state", state.String(), "pause", do.Pause)
 			timer = time.NewTimer(do.Pause)
 			due = timer.C
 		}

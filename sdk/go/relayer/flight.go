@@ -59,9 +59,9 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 		}
 		return true, nil
 	case Lost:
-		why := "something else took the number of a transaction"
+		why := "another transaction took the sequence number of a transaction"
 		if q.settings.Unordered {
-			why = "a transaction expired before any block took it"
+			why = "a transaction expired before a block included it"
 		}
 		q.settings.Logger.Warn(why, "account", q.settings.Account, "sequence", f.sequence, "hash", f.newest().Hash)
 		return true, q.land(ctx, f) // the item, if any, waits again
@@ -107,7 +107,7 @@ func (q *Queue) improve(ctx context.Context, f *flight, payload []byte) error {
 		if waiting {
 			q.rest(item, err)
 		} else {
-			q.settings.Logger.Warn("a transaction that the node refuses to sign again is given up", "account",
+			q.settings.Logger.Warn("a transaction is given up because the node refuses to sign it again", "account",
 				q.settings.Account, "sequence", f.sequence, "reason", err)
 		}
 		err = q.replace(ctx, f, nil)

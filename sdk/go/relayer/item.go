@@ -26,9 +26,9 @@ func (item *queued) resting() bool { return time.Now().Before(item.rests) }
 func (q *Queue) rest(item *queued, why error) {
 	item.pause = min(max(2*item.pause, firstPause), longestPause)
 	item.rests = time.Now().Add(item.pause)
-	q.settings.Logger.Warn("a report is refused, and tried again later if it is not stale by then",
+	q.settings.Logger.Warn("a report was refused; it is sent again later unless it is stale by then",
 		"account", q.settings.Account, "contract", item.item.Contract, "epoch", item.item.Epoch, "round", item.item.Round,
-		"in", item.pause, "reason", why)
+		"pause", item.pause, "reason", why)
 }
 
 // drop forgets items that are stale and hold no number, and those done that the chain now shows.

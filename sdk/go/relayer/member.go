@@ -51,7 +51,7 @@ func (p *Pool[C]) keep(m *member[C]) {
 		m.fail(err)
 		if reason := shortcoming(err); served || reason != told {
 			told = reason
-			p.settings.Logger.Warn("an RPC node does not serve and is connected again", "node", m.Name, "reason", reason)
+			p.settings.Logger.Warn("an RPC node does not serve; it is dialled again", "node", m.Name, "reason", reason)
 		}
 		wait := min(pause.NextBackOff(), p.settings.ReconnectMax) // its jitter goes beyond the bound
 		timer := time.NewTimer(max(wait, m.resting()))

@@ -205,8 +205,8 @@ func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err er
 	if err := q.send(ctx, f); errors.Is(err, ErrRefused) {
 		// No node has it, so the number is free again. If the removal fails, the next step finds it refused and fills it.
 		if removal := q.land(ctx, f); removal != nil {
-			q.settings.Logger.Warn("a refused transaction's number stays taken until it is filled", "sequence", f.sequence,
-				"error", removal)
+			q.settings.Logger.Warn("the sequence number of a refused transaction is taken until it is filled",
+				"sequence", f.sequence, "error", removal)
 		}
 		return "", fmt.Errorf("submit a transaction: %w", err)
 	}
@@ -231,14 +231,14 @@ func (q *Queue) run(ctx context.Context) {
 			pause = retry.NextBackOff()
 			if told != err.Error() {
 				told = err.Error()
-				q.settings.Logger.Warn("the transmission queue could not go on and tries again", "account", q.settings.Account,
-					"in", pause, "error", err)
+				q.settings.Logger.Warn("the transmission queue failed and tries again", "account", q.settings.Account,
+					"pause", pause, "error", err)
 			}
 		default:
 			retry.Reset()
 			if told != "" {
 				told = ""
-				q.settings.Logger.Info("the transmission queue goes on", "account", q.settings.Account)
+				q.settings.Logger.Info("the transmission queue works again", "account", q.settings.Account)
 			}
 		}
 		timer := time.NewTimer(pause)

@@ -130,7 +130,7 @@ func (s shelf) load(ctx context.Context) (items []*queued, flights []*flight, er
 					err = json.Unmarshal(e.GetValue(), &q.record)
 				}
 				if err != nil {
-					s.logger.Error("a report in the store cannot be read back and is not sent", "key", e.GetKey(), "error", err)
+					s.logger.Error("a report in the store cannot be decoded and is not sent", "key", e.GetKey(), "error", err)
 					continue
 				}
 				q.item.Payload = q.record.Payload

@@ -18,14 +18,14 @@ func Resume(ctx context.Context, store hostservicev1.StoreServiceClient, logger 
 	start func(account string) error) {
 	accounts, err := backoff.Retry(ctx, func() ([]string, error) { return unfinished(ctx, store) },
 		backoff.WithMaxElapsedTime(0), backoff.WithNotify(func(err error, next time.Duration) {
-			logger.Warn("unfinished transmissions could not be looked up", "in", next, "error", err)
+			logger.Warn("unfinished transmissions could not be read", "pause", next, "error", err)
 		}))
 	if err != nil {
 		return // ctx has ended
 	}
 	for _, account := range accounts {
 		if err := start(account); err != nil {
-			logger.Error("the unfinished transmissions of an account stay in the store", "account", account, "error", err)
+			logger.Error("the unfinished transmissions of an account could not be resumed", "account", account, "error", err)
 		}
 	}
 }

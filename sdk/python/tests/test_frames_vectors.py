@@ -63,7 +63,7 @@ async def test_a_server_ends_what_is_malformed(vector: dict[str, Any]) -> None:
     raw.send(octets(vector["bytes"]))
     await raw.ended.wait()
     assert not raw.received and not owner.connections
-    assert [line.msg for line in owner.lines] == ["a connection is ended"]
+    assert [line.msg for line in owner.lines] == ["a connection is closed"]
 
 
 def answer(number: int, kind: int, flags: int, head: bytes = b"", payload: bytes = b"") -> bytes:

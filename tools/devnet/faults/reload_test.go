@@ -25,7 +25,7 @@ func reloading() chapter {
 					parts: []component{{"configuration", "degraded", "it was not taken when it was read again: " +
 						"…node.toml:…: JobPipeline.MaxRunDuratoin: unknown key; did you mean MaxRunDuration?",
 						"correct it and run loop node reload: the node goes on with the one before, and would not start with this"}},
-					log: []string{`level=ERROR msg="the configuration was not taken; the node goes on with what it has" ` +
+					log: []string{`level=ERROR msg="the configuration could not be reloaded; the node keeps the old one" ` +
 						`error="…node.toml:…: JobPipeline.MaxRunDuratoin: unknown key; did you mean MaxRunDuration?`},
 				},
 			},

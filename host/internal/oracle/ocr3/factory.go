@@ -162,7 +162,7 @@ func (f *Factory) guard(call string, err *error) {
 }
 
 func (f *Factory) panicked(call string, fault any, err *error) {
-	f.settings.Logger.Error("a call of libocr's panicked", "call", call, "panic", fault, "stack", string(debug.Stack()))
+	f.settings.Logger.Error("a call by libocr panicked", "call", call, "panic", fault, "stack", string(debug.Stack()))
 	*err = fmt.Errorf("%s panicked: %v", call, fault)
 }
 

@@ -276,7 +276,7 @@ func (p *plugin) ShouldAcceptAttestedReport(
 	id := reporting.ReportID(request.GetReport())
 	answer, known, err := p.factory.settings.Answers.Accepted(ctx, p.config.ConfigDigest, seqNr, id)
 	if err != nil {
-		logger.Warn("the answer kept for a report could not be read; the product is asked", "error", err)
+		logger.Warn("the stored answer for a report could not be read; the product is asked again", "error", err)
 	} else if known {
 		return answer, nil
 	}
@@ -293,7 +293,7 @@ func (p *plugin) ShouldAcceptAttestedReport(
 	if err != nil {
 		// The answer stands all the same: what would be lost is a report, what is risked is a second answer to a
 		// repeat, and the relayer takes no report twice.
-		logger.Warn("the answer for a report could not be kept", "error", err)
+		logger.Warn("the answer for a report could not be stored", "error", err)
 		return answer, nil
 	}
 	return kept, nil

@@ -135,7 +135,7 @@ func (c *cache) age(price database.JuelsPerFeeCoin, err error) {
 	case err == nil:
 		return
 	}
-	c.logger.Log(context.Background(), level, "an old price of the fee coin is used", "age", age.Round(time.Second),
+	c.logger.Log(context.Background(), level, "a stale price of the fee coin is used", "age", age.Round(time.Second),
 		"threshold", c.staleness, "error", err)
 }
 
@@ -160,7 +160,7 @@ func (c *cache) refresh() <-chan struct{} {
 		if err == nil {
 			c.keep(price)
 		} else if c.ctx.Err() == nil {
-			c.logger.Warn("refreshing the price of the fee coin failed", "error", err)
+			c.logger.Warn("the price of the fee coin could not be read", "error", err)
 		}
 	})
 	return done
@@ -187,6 +187,6 @@ func (c *cache) keep(price database.JuelsPerFeeCoin) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), priceTimeout)
 	defer cancel()
 	if err := c.store.PutJuelsPerFeeCoin(ctx, c.jobID, price); err != nil {
-		c.logger.Warn("the price of the fee coin could not be kept for the next start", "error", err)
+		c.logger.Warn("the price of the fee coin could not be stored", "error", err)
 	}
 }

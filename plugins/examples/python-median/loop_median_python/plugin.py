@@ -90,7 +90,9 @@ class Instance(reporting_loop.ReportingPlugin):
             try:
                 parsed.append((decode_observation(attributed.observation), attributed.observer))
             except DecodeError as error:
-                self.logger.warning("dropping invalid observation", extra={"observer": attributed.observer, "why": str(error)})
+                self.logger.warning(
+                    "dropping invalid observation", extra={"observer": attributed.observer, "reason": str(error)}
+                )
         if len(parsed) < self.f + 1:
             raise RpcError(
                 Code.FAILED_PRECONDITION,

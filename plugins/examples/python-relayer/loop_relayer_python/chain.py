@@ -114,7 +114,9 @@ class Follower:
                 self.failing = False
             except (NodeError, Refused, aggregator.FormatError) as error:
                 if not self.failing:  # once, not at every poll
-                    self.logger.warning("the chain does not answer", extra={"chain": self.config.chain_id, "why": str(error)})
+                    self.logger.warning(
+                        "the chain does not answer", extra={"chain": self.config.chain_id, "reason": str(error)}
+                    )
                 self.failing = True
             except Exception:
                 self.logger.exception("polling the chain failed", extra={"chain": self.config.chain_id})

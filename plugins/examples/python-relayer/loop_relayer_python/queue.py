@@ -97,7 +97,7 @@ class Queue:
                 for key in self.next():
                     await self.settle(key)
             except (NodeError, Refused, RpcError) as error:
-                self.logger.warning("a transmission is delayed", extra={"account": self.account, "why": str(error)})
+                self.logger.warning("a transmission is delayed", extra={"account": self.account, "reason": str(error)})
                 await asyncio.sleep(self.config.poll_interval)
             except Exception:
                 self.logger.exception("a transmission failed", extra={"account": self.account})
@@ -180,7 +180,7 @@ class Queue:
                 try:
                     await self.nodes.call("eth_sendRawTransaction", item.raw)
                 except Refused as error:  # "already known" is as good as taken, "nonce too low" may mean mined
-                    self.logger.debug("a node refuses a transaction", extra={"hash": item.hash, "why": str(error)})
+                    self.logger.debug("a node refuses a transaction", extra={"hash": item.hash, "reason": str(error)})
             receipt, count = await self.nodes.batch(
                 [("eth_getTransactionReceipt", [item.hash]), ("eth_getTransactionCount", [self.account, "latest"])]
             )

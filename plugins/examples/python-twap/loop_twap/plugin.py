@@ -66,7 +66,9 @@ class Instance(ocr3_loop.Ocr3Plugin):
         try:
             value = await self.observe(f"{self.digest.hex()}/{request.context.seq_nr}/{now}")
         except NothingSeenError as why:
-            self.logger.warning("this oracle observes nothing", extra={"seq_nr": request.context.seq_nr, "why": str(why)})
+            self.logger.warning(
+                "this oracle has no value to observe", extra={"seq_nr": request.context.seq_nr, "reason": str(why)}
+            )
             await self.record(f"the TWAP observes nothing: {why}")
             return ocr3_pb2.Ocr3PluginServiceObservationResponse()
         return ocr3_pb2.Ocr3PluginServiceObservationResponse(observation=encode_sample(Sample(now, value)))
@@ -88,7 +90,7 @@ class Instance(ocr3_loop.Ocr3Plugin):
         try:
             await self.loans.error_log.record_error(errorlog_pb2.RecordErrorRequest(message=problem[:1000]))
         except RpcError as error:
-            self.logger.warning("an error of the job could not be recorded", extra={"why": error.message})
+            self.logger.warning("an error of the job could not be recorded", extra={"reason": error.message})
 
     async def validate_observation(
         self, request: ocr3_pb2.Ocr3PluginServiceValidateObservationRequest

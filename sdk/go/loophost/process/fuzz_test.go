@@ -96,7 +96,7 @@ func TestLogLinesAreLimited(t *testing.T) {
 			t.Fatalf("line %d: %t", n, got)
 		}
 	}
-	if !l.allow(second.Add(time.Second)) || !strings.Contains(said.String(), "lines=7 limit_per_second=500") {
+	if !l.allow(second.Add(time.Second)) || !strings.Contains(said.String(), "lines=7 limitPerSecond=500") {
 		t.Errorf("it is told %q", said.String())
 	}
 }

@@ -87,7 +87,7 @@ type limiter struct {
 func (l *limiter) allow(now time.Time) bool {
 	if s := now.Unix(); s != l.second {
 		if l.dropped > 0 {
-			l.logger.Warn("log lines of the plugin were dropped", "lines", l.dropped, "limit_per_second", linesPerSecond)
+			l.logger.Warn("log lines of the plugin were dropped", "lines", l.dropped, "limitPerSecond", linesPerSecond)
 		}
 		l.second, l.lines, l.dropped = s, 0, 0
 	}

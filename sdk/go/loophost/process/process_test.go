@@ -388,7 +388,7 @@ func TestStartWithoutGroup(t *testing.T) {
 	}
 	p.Kill()
 	<-p.Exited()
-	if said := log.messages(); !slices.Contains(said, "this process of the plugin has no control group of its own") {
+	if said := log.messages(); !slices.Contains(said, "the process has no control group of its own") {
 		t.Errorf("the log says %q", said)
 	}
 }

@@ -154,7 +154,7 @@ func (r *runner) Start(context.Context) error {
 	r.stdin, r.stdout, r.stderr = hold, stdout, stderr
 	if r.group, err = r.settings.Starter.groups.New(r.settings.Name, r.settings.Limits); err != nil {
 		// What a group holds is held by other means too, as on machines without.
-		r.settings.Logger.Info("this process of the plugin has no control group of its own", "reason", err)
+		r.settings.Logger.Info("the process has no control group of its own", "reason", err)
 	}
 	r.group.Take(r.cmd.SysProcAttr)
 	if err = r.settings.Starter.start(r.cmd); err != nil {
@@ -232,7 +232,7 @@ func (r *runner) watch(readers *sync.WaitGroup) {
 	})
 	reason := r.describe(err)
 	if err := r.group.Close(); err != nil {
-		r.settings.Logger.Warn("the control group of a plugin is left behind", "error", err)
+		r.settings.Logger.Warn("the control group of a plugin could not be removed", "error", err)
 	}
 	r.settings.Starter.forget(r.cmd.Process.Pid)
 	_ = r.stdin.Close()

@@ -135,7 +135,7 @@ func (c *serverConn) serve() {
 	c.server.mu.Unlock()
 	var broken *brokenError
 	if errors.As(err, &broken) {
-		c.server.logger.Error("a connection is ended", "error", err)
+		c.server.logger.Error("a connection is closed", "error", err)
 	}
 }
 

@@ -260,7 +260,9 @@ class Serving(Link):
                 call.task.cancel()
         self.open.clear()
         if isinstance(error, Malformed):
-            self.owner.logger.error("a connection is ended", extra={"error": f"the other side broke {frame.PROTOCOL}: {error}"})
+            self.owner.logger.error(
+                "a connection is closed", extra={"error": f"the other side broke {frame.PROTOCOL}: {error}"}
+            )
         elif not isinstance(error, OSError):
-            self.owner.logger.error("a connection is ended", exc_info=error)
+            self.owner.logger.error("a connection is closed", exc_info=error)
         self.owner.closed(self)
