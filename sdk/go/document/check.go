@@ -21,14 +21,15 @@ func Within[T cmp.Ordered](p *Problems, path string, value, low, high T) {
 	}
 }
 
-// Lasts refuses a Duration that is out of its bounds. Of one that cannot be read, Read has told.
+// Lasts refuses a Duration that is out of its bounds. It skips one that could not be read, because Read has reported
+// that.
 func Lasts(p *Problems, path string, value Duration, low, high time.Duration) {
 	if value.bad == "" && !(Range[time.Duration]{low, high}).Contains(value.Duration) {
 		p.Add(path, "%s is not between %s and %s", value, Lasting(low), Lasting(high))
 	}
 }
 
-// OneOf refuses a text that is none of those that are allowed. It is repeated if it is near one.
+// OneOf refuses a text that is not one of the allowed ones. Its problem repeats the text if it is near an allowed one.
 func OneOf(p *Problems, path, value string, allowed ...string) {
 	if slices.Contains(allowed, value) {
 		return
@@ -40,8 +41,8 @@ func OneOf(p *Problems, path, value string, allowed ...string) {
 	p.Add(path, "%s is not one of %s%s", shown, strings.Join(allowed, ", "), near)
 }
 
-// URL refuses an address that is given and has none of the schemes. It never repeats it: its user, path and query may
-// be keys. Not even the parser's error is shown, since it quotes what it could not read.
+// URL refuses an address that is given and has none of the schemes. Its problem never repeats the address, since user,
+// path and query may be keys, nor the parser's error, which quotes its input.
 func URL(p *Problems, path, who string, address Secret, schemes ...string) {
 	if !address.IsEmpty() && !address.IsURL(schemes...) {
 		p.Add(path, "the address of %s is not a %s URL", who, strings.Join(schemes, ":// or ")+"://")

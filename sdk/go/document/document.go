@@ -1,13 +1,13 @@
-// Package document reads and writes configuration in TOML as nodes and their relayers have it: a struct's fields are
-// the keys, what it holds before are the defaults, and its tags say what is told of each key and what it may be.
+// Package document reads and writes the TOML configuration of nodes and their relayers. The fields of a struct are the
+// keys, its initial values are the defaults, and its tags have the comments and the bounds of the keys.
 //
-// All problems are told at once, each by its key and its line. No problem repeats what may be a secret. The package
-// must not know what any key means; a table is checked further by who reads it, with Add.
+// All problems are reported at once, each with its key and its line. No problem repeats what may be a secret. The
+// package must not know what any key means; the reader of a table checks it further, with Add.
 //
 // Tags of fields:
 //
-//	comment  what Write has above the key
-//	bounds   the least and the greatest value of a number or a Duration, with a blank between: "1s 5m"
+//	comment  what Write puts above the key
+//	bounds   the least and the greatest value of a number or a Duration, separated by a blank: "1s 5m"
 package document
 
 import (
@@ -28,18 +28,18 @@ import (
 // Settings say what a document may hold besides the keys of the struct.
 type Settings struct {
 	Idle []Idle
-	// Open takes keys that the struct does not have, without a word.
+	// Open accepts keys that the struct does not have, without a warning.
 	Open bool
-	// Elsewhere are tables that others read, by path without positions.
+	// Elsewhere are tables that others read, as paths without positions.
 	Elsewhere []string
 }
 
 // most is how many values of a wrong type are told at once: each costs a decoding of the whole document.
 const most = 50
 
-// Read decodes a document into a struct that holds the defaults, and finds what the decoder and the struct's tags find
-// wrong with it. The struct is of use if no problem is found; it can be checked further, with what is found added to
-// the problems, if the document could be read to its end.
+// Read decodes a document into a struct that holds the defaults, and reports everything that the decoder and the
+// struct's tags find wrong. The struct is usable if there is no problem. If the document could be read to its end, the
+// caller may check the struct further and add to the problems.
 func Read[T any](document []byte, into *T, settings Settings) (_ *Problems, whole bool) {
 	index, err := keys.Read(document)
 	if err != nil {
@@ -185,7 +185,7 @@ func (r *reader) unknown(path string, line int) {
 	r.addAt(path, line, "unknown key"+DidYouMean(name, known))
 }
 
-// DidYouMean is the end of a problem with a name that is not known, if one that is known is near it.
+// DidYouMean is the end of a problem with an unknown name, if a known name is near it.
 func DidYouMean(name string, known []string) string {
 	known = slices.Sorted(slices.Values(known)) // of two that are equally close, the same one every time
 	if closest := keys.Closest(name, known); closest != "" {
@@ -237,7 +237,7 @@ func plain(path string) []string {
 	return parts
 }
 
-// Keys are those of a struct, without those of the tables in it.
+// Keys are the keys of a struct, without those of the tables in it.
 func Keys(table any) []string { return fieldNames(reflect.TypeOf(table)) }
 
 func fieldNames(table reflect.Type) []string {

@@ -8,14 +8,14 @@ import (
 
 // Duration is a length of time written in Go's syntax, such as "1m30s".
 //
-// Decoding never fails: that the text is bad is kept, and told with all other problems. (The TOML library stops at the
-// first value that fails to decode, and gives no line when that value is a bare number.)
+// Decoding never fails: a bad text is kept, and reported with all other problems. (The TOML library stops at the first
+// value that fails to decode, and gives no line if that value is a bare number.)
 type Duration struct {
 	time.Duration
 	bad string
 }
 
-// Lasting is a Duration of d.
+// Lasting returns d as a Duration.
 func Lasting(d time.Duration) Duration { return Duration{Duration: d} }
 
 // Fault implements Faulty.

@@ -2,15 +2,15 @@ package document
 
 import "strings"
 
-// Idle are keys that other nodes have and that have no effect here. They are taken all the same, with a warning, so
-// that a document that serves there serves here. A key that is heeded is a field of the struct and stands in no list.
+// Idle are keys that other nodes have and that have no effect here. They are accepted with a warning, so that a
+// document for such a node also serves here. A key with an effect is a field of the struct and is in no list.
 type Idle struct {
 	// Keys by path without positions.
 	Keys []string
-	// Why they have no effect, as the second half of a sentence.
+	// Why says why they have no effect, as the second half of a sentence.
 	Why string
-	// Off marks switches that are taken only while they are false: under true another thing would be done than was
-	// told.
+	// Off marks switches that are accepted only while they are false: if they are true, the node would not do what the
+	// document asks for.
 	Off bool
 }
 

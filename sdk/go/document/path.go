@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Leads reports whether the path of a problem leads somewhere in what was checked, as TOML and JSON are decoded into
-// maps and slices. A path is keys with dots between, a position in brackets after a list's key. A key may be missing,
-// which may be the problem, and with it the tables below it. A position must be there, and nothing lies below what is
-// not a table. A key that is there is taken as it is, with or without quotes, whatever characters it has.
+// Leads reports whether the path of a problem leads to a place in the checked document, as decoded from TOML or JSON
+// into maps and slices. A path is keys joined by dots, with a position in brackets after the key of a list. A key may
+// be missing, since that may be the problem, and so may the tables below it. A position must exist, and nothing lies
+// below a value that is not a table. An existing key matches with or without quotes, and may have any characters.
 func Leads(value any, path string) bool {
 	if path == "" {
 		return true

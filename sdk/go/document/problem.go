@@ -11,19 +11,19 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
-// Problem is something wrong with what somebody wrote, or something that he should know.
+// Problem is something wrong in a document, or something that its author should know.
 type Problem struct {
-	// Path is the key from the top of the document: names with dots between, a position in a list in brackets after
-	// the list's name, from 0, as in Nodes[1].HTTPURL. A key that is missing is named as it would be if it were there.
-	// Empty: the whole.
+	// Path is the key from the top of the document: names joined by dots, with a position in brackets after the name of
+	// a list, from 0, as in Nodes[1].HTTPURL. A missing key is named as if it were there. Empty means the whole
+	// document.
 	Path string
-	// Line is the key's or, if that is missing, that of the table around it; 0: not known.
+	// Line is the line of the key or, if that is missing, of the table around it; 0 if it is not known.
 	Line int
-	// Text follows the path and a colon: what is wrong and what to do.
+	// Text follows the path and a colon. It says what is wrong and what to do.
 	Text string
 }
 
-// String is the problem without its line.
+// String returns the problem without its line.
 func (p Problem) String() string {
 	if p.Path == "" {
 		return p.Text
@@ -31,7 +31,8 @@ func (p Problem) String() string {
 	return p.Path + ": " + p.Text
 }
 
-// Alone is the text for who sees no line: a problem with the whole would be hard to find without.
+// Alone returns the text for readers who see no line, since a problem with the whole document would be hard to find
+// without one.
 func (p Problem) Alone() string {
 	if p.Path == "" && p.Line > 0 {
 		return fmt.Sprintf("line %d: %s", p.Line, p.Text)
@@ -39,8 +40,8 @@ func (p Problem) Alone() string {
 	return p.Text
 }
 
-// Problems gathers what is wrong, so that who wrote a document hears of all of it at once. The zero value is of no
-// document, and its problems have no lines.
+// Problems gathers what is wrong, so that the author of a document learns of everything at once. The zero value belongs
+// to no document, and its problems have no lines.
 type Problems struct {
 	index    *keys.Index
 	list     []Problem
@@ -49,7 +50,7 @@ type Problems struct {
 	reported map[string]bool
 }
 
-// Add has a problem with a key, unless it or a table around it has one already.
+// Add adds a problem with a key, unless the key or a table around it has one already.
 func (p *Problems) Add(path, format string, arguments ...any) {
 	folded := strings.ToLower(path)
 	for prefix := folded; ; {
@@ -65,8 +66,8 @@ func (p *Problems) Add(path, format string, arguments ...any) {
 	p.addAt(path, p.line(path), fmt.Sprintf(format, arguments...))
 }
 
-// Include adds the problems of a table that was read by itself. Of those that follow from one another its reader has
-// left out the others already; what is told twice is told once.
+// Include adds the problems of a table that was read separately. That table's reader has already left out problems that
+// follow from others; a problem that occurs twice is reported once.
 func (p *Problems) Include(table string, found []Problem) {
 	for _, problem := range found {
 		if path := Under(table, problem.Path); !p.reported[strings.ToLower(path)] {
@@ -75,7 +76,7 @@ func (p *Problems) Include(table string, found []Problem) {
 	}
 }
 
-// Under is the path of something in a table.
+// Under returns the path of a key within a table.
 func Under(table, path string) string {
 	switch "" {
 	case path:
@@ -86,7 +87,7 @@ func Under(table, path string) string {
 	return table + "." + path
 }
 
-// Warn tells something of a key that is no problem.
+// Warn adds a warning about a key, which is not a problem.
 func (p *Problems) Warn(path, format string, arguments ...any) {
 	p.warnings = append(p.warnings, Problem{Path: path, Line: p.line(path), Text: fmt.Sprintf(format, arguments...)})
 }
@@ -100,13 +101,13 @@ func (p *Problems) Has(path string) bool {
 	return ok
 }
 
-// List is the problems by line.
+// List returns the problems in the order of their lines.
 func (p *Problems) List() []Problem { return byLine(p.list) }
 
-// Warnings are by line.
+// Warnings returns the warnings in the order of their lines.
 func (p *Problems) Warnings() []Problem { return byLine(p.warnings) }
 
-// Err is all problems in one error of one line, or nil if there is none.
+// Err returns all problems as one error of one line, or nil if there is none.
 func (p *Problems) Err() error {
 	if len(p.list) == 0 {
 		return nil
@@ -146,8 +147,8 @@ func byLine(list []Problem) []Problem {
 // shortest is from how many characters on a value may be the key of a server: those have 32 and more.
 const shortest = 24
 
-// Shown is a value as problems repeat it, in quotes, if it begins as a number does: a slip of the hand in a number is
-// shown. Any other could be a secret on the wrong line, and is "this".
+// Shown returns a value as problems repeat it: in quotes if it begins like a number, so that a typo in a number is
+// visible. Any other value could be a secret on the wrong line, and is shown as "this".
 func Shown(value string) string {
 	switch {
 	case value == "":

@@ -10,9 +10,9 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret is a text that no log, error or encoding shows: passwords, and RPC addresses, which may hold keys. The text
-// lies behind a pointer because fmt calls no methods on unexported fields: a struct that hides a Secret prints an
-// address.
+// Secret is a text that no log, error or encoding shows, such as a password, or an RPC address, which may hold keys.
+// The text lies behind a pointer because fmt calls no methods on unexported fields: a struct with a Secret in such a
+// field prints an address.
 type Secret struct {
 	text *string
 	bare bool // set only on what Example makes
@@ -26,7 +26,7 @@ func NewSecret(text string) Secret {
 	return Secret{text: &text}
 }
 
-// Example is a Secret that is none: Write shows its text. References of configurations have such.
+// Example returns a Secret that is not secret: Write shows its text. References of configurations use it.
 func Example(text string) Secret { return Secret{text: &text, bare: true} }
 
 // Reveal returns the text itself.
@@ -49,7 +49,7 @@ func (s Secret) IsURL(schemes ...string) bool {
 	return err == nil && parsed.Host != "" && slices.Contains(schemes, strings.ToLower(parsed.Scheme))
 }
 
-// String hides the text; an empty one stays empty, so that "not set" can be seen.
+// String hides the text. An empty one stays empty, so that "not set" can be seen.
 func (s Secret) String() string {
 	if s.IsEmpty() {
 		return ""

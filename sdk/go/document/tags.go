@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Faulty is a value that was read from a text that it cannot be. Its UnmarshalText does not fail, so that what is
-// wrong is told with all other problems.
+// Faulty is a value whose text could not be read. Its UnmarshalText does not fail, so that the fault is reported with
+// all other problems.
 type Faulty interface {
-	// Fault says what is wrong and what to write; empty: nothing is.
+	// Fault says what is wrong and what to write; empty if nothing is wrong.
 	Fault() string
 }
 

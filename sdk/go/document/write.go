@@ -8,7 +8,8 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// Write is a struct as a document, each key below its comment. Secrets are placeholders, unless they are examples.
+// Write returns a struct as a document, with a comment above each key. Secrets become placeholders, unless they are
+// examples.
 func Write(value any) (string, error) {
 	var document bytes.Buffer
 	encoder := toml.NewEncoder(&document)
@@ -19,7 +20,7 @@ func Write(value any) (string, error) {
 	return document.String(), nil
 }
 
-// Nest is a document as it stands in another one, as a table of the list of a name. Comments stay where they are.
+// Nest returns a document as a table of the list of a name in another document. Comments stay in their places.
 func Nest(name, document string) (string, error) {
 	text := []byte(document)
 	under := []byte("[[" + name + "]]\n")

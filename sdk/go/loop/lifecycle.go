@@ -113,8 +113,8 @@ func (l *lifecycle) CollectMetrics(_ context.Context,
 	return &pluginv1.CollectMetricsResponse{ContentType: string(format), Exposition: b.Bytes()}, nil
 }
 
-// Drain implements pluginv1.LifecycleServiceServer. It is called outside the dispatcher's count, so that it does not
-// wait for itself.
+// Drain implements pluginv1.LifecycleServiceServer. The dispatcher does not count this call, so that it does not wait
+// for itself.
 func (l *lifecycle) Drain(_ context.Context, r *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.GetGrace().AsDuration())
 	defer cancel()

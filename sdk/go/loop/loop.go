@@ -1,9 +1,9 @@
-// Package loop is the plugin's side of LOOP: it serves a plugin over go-plugin's handshake with mutual TLS, keeps the
+// Package loop is the plugin's side of LOOP. It serves a plugin over go-plugin's handshake with mutual TLS, keeps the
 // table of the objects that the host names, gives the author a logger, metrics and the host's services, and ends the
-// process when the host asks or is gone.
+// process when the host asks or is gone. The author writes a root service and calls the Serve function that is
+// generated for its kind.
 //
-// The author writes a root service and calls the Serve function that is generated for its kind. This package must not
-// know any kind of plugin, nor anything of the host but how to call it.
+// This package must not know any kind of plugin, nor more about the host than how to call it.
 package loop
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Host is what a plugin has of its host. It is made once per process, before the plugin's root.
+// Host is the plugin's access to its host. It is made once per process, before the plugin's root.
 type Host struct {
 	logger   *slog.Logger
 	registry *prometheus.Registry
@@ -56,7 +56,7 @@ func (h *Host) Logger() *slog.Logger { return h.logger }
 // Registry takes the plugin's metrics; the host serves them at /plugins/<name>/metrics.
 func (h *Host) Registry() *prometheus.Registry { return h.registry }
 
-// Telemetry sends telemetry to the host. It never waits for whoever reads it.
+// Telemetry sends telemetry to the host. It never waits for the receiver.
 func (h *Host) Telemetry() telemetryv1.TelemetryServiceClient {
 	h.mu.Lock()
 	name := h.telemetry
@@ -64,8 +64,8 @@ func (h *Host) Telemetry() telemetryv1.TelemetryServiceClient {
 	return telemetryv1.NewTelemetryServiceClient(h.Lent(name))
 }
 
-// Lent returns a connection to an object that the host has lent by name. Generated constructors hand lent objects over
-// as typed clients; authors do not call it.
+// Lent returns a connection to an object that the host has lent by name. Generated constructors pass lent objects on as
+// typed clients; authors do not call it.
 func (h *Host) Lent(name string) grpc.ClientConnInterface { return wire.Bind(hostConn{h}, name) }
 
 // connect sets the connection to the host, once.

@@ -23,22 +23,22 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
-// Plugin is what the generator hands to Serve and to the in-process binding.
+// Plugin is what generated code passes to Serve and to the in-process binding.
 type Plugin struct {
 	Kind wire.Kind
 	// Root is the descriptor of the kind's root service.
 	Root *grpc.ServiceDesc
-	// Objects are the services of every object that a plugin of this kind can make.
+	// Objects are the services of all objects that a plugin of this kind can make.
 	Objects []*grpc.ServiceDesc
-	// New makes the author's root, given the host.
+	// New makes the author's root from the host.
 	New func(*Host) any
 }
 
 // stopGrace is how long an ending server may take to finish its last replies before it is cut off.
 const stopGrace = time.Second
 
-// Serve serves a plugin until the host ends it or is gone. It is the one line of a plugin's main: what goes wrong
-// before there is a host to tell is printed to stderr, and the process exits with status 1.
+// Serve serves a plugin until the host ends it or is gone. It is the only line of a plugin's main: if something fails
+// before a host is connected, Serve prints it to stderr and exits with status 1.
 func Serve(p Plugin) {
 	name := filepath.Base(os.Args[0])
 	if len(os.Args) == 2 && (os.Args[1] == "--version" || os.Args[1] == "version") {
@@ -190,7 +190,7 @@ func bind(p Plugin, host *Host, registrar grpc.ServiceRegistrar,
 		&pluginv1.LifecycleService_ServiceDesc)
 }
 
-// InProcess binds a plugin inside the host's process: its services go to down, its calls to the host over up.
+// InProcess connects a plugin inside the host's process: it serves on down, and calls the host over up.
 func InProcess(p Plugin, logger *slog.Logger, down grpc.ServiceRegistrar, up grpc.ClientConnInterface) {
 	host := newHost(logger, false)
 	bind(p, host, down, func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error) { return up, nil })

@@ -22,20 +22,20 @@ type Binding struct {
 	Impl any
 }
 
-// Child is a newly made object.
+// Child is a new object.
 type Child[R proto.Message] struct {
 	// Value is the author's object. If it is an io.Closer it is closed when the host releases it and its last call has
 	// ended.
 	Value any
-	// Bindings are the services that it serves.
+	// Bindings are the services that the object serves.
 	Bindings []Binding
-	// Response answers the constructor.
+	// Response is the constructor's answer.
 	Response R
 }
 
-// Create makes an object by the name that the host chose. The same name with the same request joins or repeats the
-// first answer; with another request it is ALREADY_EXISTS; after the name's release FAILED_PRECONDITION. Generated code
-// calls it.
+// Create makes an object by the name that the host chose. The same name with the same request joins the constructor or
+// repeats the first answer; with another request Create returns ALREADY_EXISTS, and after the name's release
+// FAILED_PRECONDITION. Generated code calls it.
 func Create[R proto.Message](ctx context.Context, h *Host, method, name string, request proto.Message,
 	construct func(context.Context) (*Child[R], error)) (R, error) {
 	var none R
@@ -327,7 +327,7 @@ func notFound(name string) error {
 // errEmptyChild tells an author that a constructor answered neither an object nor an error.
 var errEmptyChild = errors.New("the constructor returned neither an object nor an error")
 
-// Made pairs a constructor's results for generated code: it refuses an object that is nil.
+// Made joins a constructor's results for generated code, and refuses an object that is nil.
 func Made[R proto.Message](value any, response R, err error, bindings ...Binding) (*Child[R], error) {
 	if err != nil {
 		return nil, err

@@ -2,8 +2,8 @@ package keys
 
 import "strings"
 
-// Closest returns the known key that a mistyped one most likely stands for, letter case aside, or "" if none is near:
-// at most a third of its letters, and never more than three, may differ.
+// Closest returns the known key that a mistyped one most likely stands for, ignoring letter case, or "" if none is
+// near: at most a third of its letters, and never more than three, may differ.
 func Closest(key string, known []string) string {
 	best, bestDistance := "", 4
 	for _, candidate := range known {

@@ -8,16 +8,16 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// Table is a table of a document, as a document of its own.
+// Table is a table of a document, as a document by itself.
 type Table struct {
-	// Path is the table's, as an Entry's.
+	// Path is the path of the table, in the form of Entry.Path.
 	Path string
-	// Text is what stands in it, as it was written, under headers without the table's own path.
+	// Text is the content of the table as it was written, under headers without the table's own path.
 	Text []byte
 }
 
 // Cut returns the tables whose paths are wanted, in the order in which they begin. A table within a wanted one is part
-// of it. The document must be one that Read has read.
+// of it. The document must be one that Read has accepted.
 func Cut(document []byte, wanted func(path string) bool) []Table {
 	c := cutter{wanted: wanted, arrays: map[string]int{}, found: map[string]*cut{}}
 	c.parser.Reset(document)

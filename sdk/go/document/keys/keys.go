@@ -23,10 +23,10 @@ type Entry struct {
 	Line int
 	// Kind is the kind of the value as written; Table for a header and for a table that only dotted keys imply.
 	Kind unstable.Kind
-	// True tells that the value is true; of anything but a bool it is false.
+	// True reports whether the value is the bool true.
 	True bool
-	// Start and End enclose, in bytes of the document, the whole assignment that the entry came with. Both are 0 for
-	// entries that come from a table header.
+	// Start and End are the bounds, in bytes of the document, of the whole assignment that the entry came with. Both
+	// are 0 for entries that come from a table header.
 	Start, End int
 
 	raw     []byte // a string's text with its quotes
@@ -46,8 +46,8 @@ type Index struct {
 	lines   lineTable
 }
 
-// SyntaxError says on which line a document stops being TOML. Its text repeats nothing of the document but the
-// character at fault.
+// SyntaxError says on which line a document stops being TOML. Its text repeats nothing of the document except the
+// offending character.
 type SyntaxError struct {
 	Line int
 	Text string
@@ -55,8 +55,8 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Text) }
 
-// Read indexes a document. It fails with a *SyntaxError, and only for syntax: a key that is given twice is left for the
-// decoder to refuse.
+// Read indexes a document. It fails with a *SyntaxError, and only for syntax: the decoder refuses a key that is given
+// twice.
 func Read(document []byte) (*Index, error) {
 	index := &Index{byPath: map[string]int{}, folded: map[string]int{}, keyed: map[int]string{},
 		lines: newLineTable(document)}
@@ -83,8 +83,8 @@ func Read(document []byte) (*Index, error) {
 // Entries returns all entries in the order of the document.
 func (x *Index) Entries() []Entry { return x.entries }
 
-// Find returns the first entry whose path is the given one or, if there is none, is so but for letter case: decoders
-// bind keys that way.
+// Find returns the first entry with the given path or, if there is none, the first whose path differs only in letter
+// case, since decoders bind keys that way.
 func (x *Index) Find(path string) (Entry, bool) {
 	at, ok := x.byPath[path]
 	if !ok {
@@ -96,8 +96,7 @@ func (x *Index) Find(path string) (Entry, bool) {
 	return x.entries[at], true
 }
 
-// Line returns the line of a path or, for a key that is absent, of the closest table around it; 0 if that is the
-// document.
+// Line returns the line of a path or, if the key is absent, of the closest table around it; 0 if that is the document.
 func (x *Index) Line(path string) int {
 	for {
 		if entry, ok := x.Find(path); ok {
@@ -125,8 +124,8 @@ func (x *Index) Assignment(line, column int) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Key returns the path of the key, of a header or of an assignment, that begins at a position, both counted from 1. Of
-// a header of a list of tables that is the list's.
+// Key returns the path of the key, in a header or an assignment, that begins at a position, both counted from 1. In the
+// header of a list of tables that is the path of the list.
 func (x *Index) Key(line, column int) (path string, ok bool) {
 	if line < 1 || line > len(x.lines) {
 		return "", false

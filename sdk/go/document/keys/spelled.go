@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Spelled is how a table spells a key: as given if it can, else the first spelling of another letter case, as on
-// established nodes.
+// Spelled returns the spelling of a key in a table: the given one if the table has it, else the first that differs only
+// in letter case, as on established nodes.
 func Spelled(table map[string]any, key string) (string, bool) {
 	if _, ok := table[key]; ok {
 		return key, true

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// TextLine returns the line of the document on which line n (from 1) of a string's value stands, so that a problem
-// inside a program kept in a string is shown where the operator wrote it. Escapes, continued lines and the newline
-// that TOML drops after opening quotes are all accounted for. For anything but a string it is the entry's own line.
+// TextLine returns the line of the document that holds line n (from 1) of a string's value. So a problem in a program
+// that is kept in a string is shown where the operator wrote it. It accounts for escapes, continued lines and the
+// newline that TOML drops after opening quotes. For anything but a string it is the line of the entry.
 func (e Entry) TextLine(n int) int {
 	raw := e.raw
 	if len(raw) == 0 {

@@ -1,8 +1,8 @@
-// Package fault breaks a plugin on purpose: at the call that its author chooses, a handler panics, hangs, is late or
-// answers garbage, or the process exits, crashes or stops. It is for tests and for builds of an author's own; a plugin
-// that does not import it has no switch that anybody could turn.
+// Package fault breaks a plugin on purpose: at a call that the author chooses, a handler panics, hangs, is late or
+// answers garbage, or the process exits, crashes or stops. It is for tests and for an author's own builds. A plugin
+// that does not import it cannot be broken by it.
 //
-// It knows a plugin's descriptors and nothing of what they are for.
+// It knows a plugin's descriptors, and must not know their meaning.
 package fault
 
 import (
@@ -26,15 +26,15 @@ type Effect string
 
 // Effects. Exit, Crash and Stop are the process's: inside a host's process they would be the host's.
 const (
-	// Exit ends the process with status 1, without a word.
+	// Exit ends the process with status 1 and no message.
 	Exit Effect = "exit"
-	// Crash panics outside the call, where nobody recovers: the process ends with a stack on stderr.
+	// Crash panics outside the call, where nothing recovers: the process ends with a stack on stderr.
 	Crash Effect = "crash"
-	// Panic panics inside the call: the caller gets INTERNAL and the plugin lives on.
+	// Panic panics inside the call: the caller gets INTERNAL, and the plugin goes on.
 	Panic Effect = "panic"
-	// Stop stops the process as SIGSTOP does: it lives and answers nothing, health checks included.
+	// Stop stops the process like SIGSTOP: it exists but answers nothing, health checks included.
 	Stop Effect = "stop"
-	// Hang never answers the call, whatever its deadline. The rest of the plugin works.
+	// Hang never answers the call, even after its deadline. The rest of the plugin works.
 	Hang Effect = "hang"
 	// Delay serves the call after Fault.Delay, or when the call's context ends.
 	Delay Effect = "delay"
@@ -46,13 +46,14 @@ const (
 // Fault is what goes wrong at which call.
 type Fault struct {
 	// Method is a full method name ("/loop.relayer.v1.ChainService/LatestHead"), its last part ("LatestHead"), or empty
-	// for every method. Lifecycle calls are the SDK's and are never broken.
+	// for every method. Lifecycle calls belong to the SDK and never break.
 	Method string
-	// Call is which call of the method breaks, from 1 in each generation of the process; 0: each.
+	// Call is the number of the call to the method that breaks, from 1 in each generation of the process; 0 means every
+	// call.
 	Call int
 	// Do is what happens.
 	Do Effect
-	// Delay is how late the answer is; of use with the effect Delay alone.
+	// Delay is how late the answer is. Only the effect Delay uses it.
 	Delay time.Duration
 }
 
@@ -60,7 +61,7 @@ type Fault struct {
 const Key = "LOOP_FAULT"
 
 // Environment returns the plugin with the faults that LOOP_FAULT names, or the plugin itself where that is unset. It is
-// for a main of the author's own, built for his tests:
+// for an author's own main, built for tests:
 //
 //	plugin, err := fault.Environment(relayerv1loop.RelayerPlugin(newRelayer))
 //	if err != nil { … }
@@ -73,8 +74,8 @@ func Environment(p loop.Plugin) (loop.Plugin, error) {
 	return In(p, faults...), nil
 }
 
-// Parse reads faults as LOOP_FAULT holds them: "method=Observation,call=3,do=delay:2s", several with semicolons
-// between.
+// Parse reads faults in the form of LOOP_FAULT: "method=Observation,call=3,do=delay:2s", several separated by
+// semicolons.
 func Parse(text string) ([]Fault, error) {
 	var faults []Fault
 	for one := range strings.SplitSeq(text, ";") {
@@ -123,7 +124,7 @@ func Parse(text string) ([]Fault, error) {
 	return faults, nil
 }
 
-// In returns the plugin with faults in it. The first fault that fits a call happens.
+// In returns the plugin with faults in it. For each call the first matching fault happens.
 func In(p loop.Plugin, faults ...Fault) loop.Plugin {
 	if len(faults) == 0 {
 		return p

@@ -468,7 +468,7 @@ func (a *answered) Error() string {
 	return fmt.Sprintf("%s was answered with %s (%s)", a.what, codeName(a.status.Code()), cut(a.status.Message()))
 }
 
-// GRPCStatus is what package status looks for.
+// GRPCStatus implements the interface that package status looks for.
 func (a *answered) GRPCStatus() *status.Status { return a.status }
 
 // wrap says of an error what was called, and keeps its status.

@@ -1,9 +1,9 @@
-// Package looptest judges plugins against the contract between a node and its plugins: any command, written in any
-// language, and Go plugins inside the test's own process. Run is for tests of plugins, Check for programs;
-// tools/conformance is one.
+// Package looptest tests plugins against the contract between a node and its plugins: any command, written in any
+// language, and Go plugins inside the test's own process. Run is for tests of plugins, Check for programs such as
+// tools/conformance.
 //
-// A case is one promise of the contract. It talks to the plugin as a host would, over connections and fakes of its own,
-// so that it can do what no host does, and answers with one sentence when the promise is not kept. docs/conformance.md
+// A case is one promise of the contract. It calls the plugin as a host would, over connections and fakes of its own, so
+// that it can also do what no host does, and fails with one sentence if the promise is not kept. docs/conformance.md
 // lists the cases.
 //
 // The package must not know any chain or product beyond the contract and the vectors, nor import the host.
@@ -32,51 +32,50 @@ type Settings struct {
 	Kind string
 	// Command is the plugin's program and its arguments.
 	Command []string
-	// Env is the environment of its process. As under a node, nothing is inherited but PATH and the folder for temporary
-	// files.
+	// Env is the environment of the process. As under a node, it inherits only PATH and the folder for temporary files.
 	Env []string
-	// InProcess is a Go plugin to be run inside this process. Cases about processes are left out.
+	// InProcess is a Go plugin to run inside this process. Cases about processes are left out.
 	InProcess *loop.Plugin
-	// GRPC is whether plugin and suite call one another over gRPC alone; otherwise as frames (docs/wire.md) where the
-	// plugin has them.
+	// GRPC makes plugin and suite call each other over gRPC only; otherwise they use frames (docs/wire.md) if the
+	// plugin supports them.
 	GRPC bool
-	// Run chooses cases by their names; nil: all.
+	// Run chooses cases by their names; nil means all.
 	Run *regexp.Regexp
-	// KnownFailures are names of cases that are run although they are expected to fail, with the reasons.
+	// KnownFailures are the names of cases that are expected to fail, with the reasons. They run anyway.
 	KnownFailures map[string]string
-	// Relayer is what a relayer is given; zero: DefaultRelayer.
+	// Relayer configures tests of a relayer; the zero value means DefaultRelayer.
 	Relayer Relayer
-	// Product is what a product is given.
+	// Product configures tests of a product.
 	Product Product
-	// StartTimeout bounds the time from a process's start to its handshake; 0: 30 s, as a node's.
+	// StartTimeout bounds the time from a process's start to its handshake; 0 means 30 s, as in a node.
 	StartTimeout time.Duration
-	// Patience multiplies the other bounds, for a machine that is busy; 0: 1.
+	// Patience multiplies the other bounds, for a busy machine; 0 means 1.
 	Patience int
-	// Progress, if set, hears of each result as soon as it is there.
+	// Progress, if set, is called with each result as soon as there is one.
 	Progress func(Result)
 }
 
-// Relayer is what a relayer under test is given: nothing of it is the contract's own.
+// Relayer is the input for a relayer under test. The contract prescribes none of it.
 type Relayer struct {
 	// ChainID is the chain's id as operators write it.
 	ChainID string
 	// ConfigTOML is the chain's section of a node's configuration. In it, $RPC_URL stands for the address of the
-	// suite's JSON-RPC server. A section without it has the relayer talk to a chain that the suite does not see.
+	// suite's JSON-RPC server. Without it, the relayer uses a chain that the suite cannot see.
 	ConfigTOML string
-	// NodeURL is the HTTP address of a node to which the suite's JSON-RPC server passes requests on; empty: the server is
-	// a fake that answers like an idle EVM chain of id ChainID.
+	// NodeURL is the HTTP address of a node to which the suite's JSON-RPC server passes requests on. If it is empty,
+	// the server is a fake that answers like an idle EVM chain of id ChainID.
 	NodeURL string
-	// ContractID, TransmitterID and RelayConfigJSON are what a job says.
+	// ContractID, TransmitterID and RelayConfigJSON come from a job.
 	ContractID, TransmitterID, RelayConfigJSON string
-	// Signers and Transmitters are those of a contract's configuration whose digest is asked for.
+	// Signers and Transmitters are those of the contract configuration whose digest the suite asks for.
 	Signers      [][]byte
 	Transmitters []string
-	// Signature is a signature of the chain's form.
+	// Signature is a signature in the chain's form.
 	Signature []byte
-	// SignedHash is the hash of a transaction that the chain's accounts sign; nil: they sign something else, or the suite
-	// does not know what.
+	// SignedHash is the hash of a transaction that the chain's accounts sign; nil if they sign something else, or if
+	// the suite does not know what.
 	SignedHash func(transaction []byte) []byte
-	// Unsigned says that the chain's reports hold no negative values: the relayer must refuse them.
+	// Unsigned says that reports of the chain cannot hold negative values: the relayer must refuse them.
 	Unsigned bool
 }
 
@@ -98,13 +97,13 @@ func DefaultRelayer() Relayer {
 	return r
 }
 
-// Product is what a product under test is given. Its zero value suits products that need no configuration of their own.
+// Product is the input for a product under test. Its zero value suits products that need no configuration.
 type Product struct {
-	// PluginConfigJSON is the job's pluginConfig; empty: {}.
+	// PluginConfigJSON is the job's pluginConfig; empty means {}.
 	PluginConfigJSON string
-	// OnchainConfig and OffchainConfig are its parts of the contract's configuration.
+	// OnchainConfig and OffchainConfig are the product's parts of the contract's configuration.
 	OnchainConfig, OffchainConfig []byte
-	// Value is what every pipeline comes to, as JSON; empty: 100.
+	// Value is the result of every pipeline, as JSON; empty means 100.
 	Value string
 }
 
@@ -113,34 +112,34 @@ type State string
 
 // The states of results.
 const (
-	// Passed: the promise is kept.
+	// Passed means that the plugin keeps the promise.
 	Passed State = "ok"
-	// Failed: it is not.
+	// Failed means that it does not.
 	Failed State = "failed"
-	// Known: it is not, and that was known.
+	// Known means that it does not, as expected.
 	Known State = "known"
-	// Fixed: it is kept, although it is listed as a known failure.
+	// Fixed means that it keeps the promise although the case is listed as a known failure.
 	Fixed State = "fixed"
-	// Skipped: the case does not apply to this plugin; Reason says why.
+	// Skipped means that the case does not apply to this plugin; Reason says why.
 	Skipped State = "skipped"
 )
 
 // Result is a case and how it ended.
 type Result struct {
 	Name string `json:"name"`
-	// About is what the case is about, one sentence.
+	// About says what the case is about, in one sentence.
 	About string `json:"about"`
 	State State  `json:"state"`
-	// Reason is one sentence; empty for what passed.
+	// Reason is one sentence; empty if the case passed.
 	Reason string `json:"reason,omitempty"`
-	// Stderr is, of a case that failed, the end of what the plugin wrote on stderr meanwhile: at most 20 lines and 8 KiB,
-	// without what steers terminals, RPC addresses and values of the environment.
+	// Stderr is, for a failed case, the end of what the plugin wrote to stderr meanwhile: at most 20 lines and 8 KiB,
+	// without control characters, RPC addresses and values of the environment.
 	Stderr []string `json:"stderr,omitempty"`
 	// Took is in nanoseconds.
 	Took time.Duration `json:"took"`
 }
 
-// Explanation is the reason and, in lines of their own, the end of stderr; empty for what passed.
+// Explanation returns the reason and, on lines of their own, the end of stderr; empty if the case passed.
 func (r Result) Explanation() string {
 	if len(r.Stderr) == 0 {
 		return r.Reason
@@ -148,7 +147,7 @@ func (r Result) Explanation() string {
 	return r.Reason + "\nthe end of its stderr:\n| " + strings.Join(r.Stderr, "\n| ")
 }
 
-// Run judges a plugin in a test: each case is a subtest.
+// Run tests a plugin in a Go test: each case is a subtest.
 func Run(t *testing.T, s Settings) {
 	t.Helper()
 	cases, b, err := prepare(s)
@@ -171,8 +170,8 @@ func Run(t *testing.T, s Settings) {
 	}
 }
 
-// Check judges a plugin and returns the results in the order of the cases. Its error tells that nothing could be
-// judged.
+// Check tests a plugin and returns the results in the order of the cases. It returns an error if nothing could be
+// tested.
 func Check(ctx context.Context, s Settings) ([]Result, error) {
 	cases, b, err := prepare(s)
 	if err != nil {
@@ -193,7 +192,7 @@ func Check(ctx context.Context, s Settings) ([]Result, error) {
 	return results, nil
 }
 
-// Cases are the cases of a kind, without results, in their order.
+// Cases returns the cases of a kind, without results, in order.
 func Cases(kind string) ([]Result, error) {
 	all, err := table(kind)
 	if err != nil {

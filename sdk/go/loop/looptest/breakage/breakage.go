@@ -1,5 +1,5 @@
 // Package breakage makes messages of the contract that keep every rule of their fields, and breaks those rules one by
-// one. Who tests either end of the boundary needs both.
+// one. Tests of both ends of the boundary need it.
 //
 // It reads the rules from the descriptors. It must not know how messages are checked, nor any service.
 package breakage
@@ -20,26 +20,26 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Breakage is one field of a message made to break one rule.
+// Breakage is a way to break one rule of one field of a message.
 type Breakage struct {
 	// Field is the path by which a violation names it, such as observations[0].value.
 	Field string
 	// How is a phrase: "a byte short".
 	How string
-	// Apply breaks a message that is equal to the one that Of was given.
+	// Apply breaks a message that is equal to the one that Of got.
 	Apply func(root protoreflect.Message)
-	// Unsendable tells that encoders refuse the message, so that it never reaches another process.
+	// Unsendable reports that encoders refuse the message, so that it never reaches another process.
 	Unsendable bool
 }
 
-// Rules are the rules that a field states; nil: none.
+// Rules are the rules that a field states; nil if there are none.
 func Rules(f protoreflect.FieldDescriptor) *pluginv1.Rules {
 	r, _ := proto.GetExtension(f.Options(), pluginv1.E_Rules).(*pluginv1.Rules)
 	return r
 }
 
-// Of returns all ways to break one field of a message that is valid, has every message field and an element in every
-// list.
+// Of returns all ways to break one field of a message. The message must be valid, and have every message field and an
+// element in every list.
 func Of(m proto.Message) []Breakage {
 	var all []Breakage
 	walk(m.ProtoReflect(), "", func(root protoreflect.Message) protoreflect.Message { return root }, &all)

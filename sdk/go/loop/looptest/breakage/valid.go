@@ -14,7 +14,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// New makes an empty message of the generated type that the descriptor describes. The type must be linked.
+// New returns an empty message of the generated type that the descriptor describes. The type must be linked.
 func New(d protoreflect.MessageDescriptor) proto.Message {
 	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
 	if err != nil {
@@ -23,8 +23,8 @@ func New(d protoreflect.MessageDescriptor) proto.Message {
 	return t.New().Interface()
 }
 
-// Valid makes a message that keeps every rule, with small values, every field set and one element in every list. It
-// means nothing: names in it are of no object.
+// Valid returns a message that keeps every rule, with small values, every field set and one element in every list. It
+// has no meaning: the names in it belong to no object.
 func Valid(d protoreflect.MessageDescriptor) proto.Message {
 	m := New(d)
 	fill(m.ProtoReflect())

@@ -1,5 +1,5 @@
-// Package ports finds TCP ports for the nodes that tests and development networks start: a node must be told its port
-// before it listens there, and have it again when it comes back after a crash.
+// Package ports finds TCP ports for the nodes that tests and development networks start. A node must know its port
+// before it listens, and needs the same port again when it restarts after a crash.
 package ports
 
 import (
@@ -13,11 +13,11 @@ import (
 // lowest is where claims begin: what people run stands below.
 const lowest = 10_000
 
-// Claim finds n TCP ports of 127.0.0.1 on which nobody listens. They are the caller's until release is called or the
-// process ends: no other claim on this machine gets them meanwhile, whether or not anybody listens there yet.
+// Claim finds n TCP ports of 127.0.0.1 on which nothing listens. They belong to the caller until release is called or
+// the process ends: no other claim on this machine gets them meanwhile, even if nothing listens on them.
 //
-// They are none of those that the kernel gives to outgoing connections: while a killed node is away, any connection of
-// the machine could get its port, and the node could not start again.
+// They are outside the range of ports for outgoing connections. Otherwise any connection of the machine could take the
+// port of a killed node, and the node could not start again.
 func Claim(n int) (ports []int, release func(), err error) {
 	var held claims
 	for range 100 * (n + 1) {
@@ -40,7 +40,7 @@ type test interface {
 	Cleanup(func())
 }
 
-// Address is 127.0.0.1 with a port that is the test's until it ends, as [Claim] claims it.
+// Address returns 127.0.0.1 with a port that belongs to the test until it ends, as [Claim] claims it.
 func Address(t test) string {
 	t.Helper()
 	free, release, err := Claim(1)
@@ -51,7 +51,7 @@ func Address(t test) string {
 	return fmt.Sprintf("127.0.0.1:%d", free[0])
 }
 
-// ClaimRow claims n ports as [Claim] does, each the one after the other, and returns the first.
+// ClaimRow claims n consecutive ports as [Claim] does, and returns the first.
 func ClaimRow(n int) (first int, release func(), err error) {
 	for range 100 {
 		first = lowest + rand.IntN(lowestOutgoing()-lowest-n)

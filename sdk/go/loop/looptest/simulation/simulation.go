@@ -1,12 +1,11 @@
-// Package simulation runs the oracles of a product in one test and without a network: a reporting plugin for each, in
-// processes of their own or inside the test's, with messages that are lost and doubled, oracles that send nonsense,
-// leaders that change and plugins that are restarted.
+// Package simulation runs the oracles of a product in one test and without a network. Each oracle has a reporting
+// plugin, in its own process or inside the test's. Messages are lost and duplicated, oracles send nonsense, leaders
+// change and plugins are restarted.
 //
-// It is a simulation of OCR3's rounds over the interface of reporting plugins, and is not OCR3: nobody signs, no time
-// passes between phases, and a round that comes to nothing is tried again by the next leader. What it holds a product
-// to is what OCR3 counts on: all oracles come to the same outcomes and reports, byte for byte, whatever each was asked
-// before and however often its plugin was restarted; they keep the limits that they declared; a quorum that was reached
-// stays reached.
+// It simulates OCR3's rounds over the interface of reporting plugins, but is not OCR3: nothing is signed, no time
+// passes between phases, and the next leader repeats a round that brings no outcome. It checks what OCR3 relies on: all
+// oracles compute the same outcomes and reports, byte for byte, whatever each was asked before and however often its
+// plugin was restarted; they keep the limits that they declared; a quorum that was reached stays reached.
 //
 // It must not know any product. Its contract and report codec are those of package looptest.
 package simulation
@@ -26,38 +25,38 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
 )
 
-// Settings say what to run. One of Command and InProcess is required.
+// Settings say what to run. Exactly one of Command and InProcess is required.
 type Settings struct {
-	// Command is the product's program and its arguments, and Env the environment of its processes. Each oracle has a
-	// process.
+	// Command is the product's program and its arguments, and Env the environment of its processes. Each oracle has its
+	// own process.
 	Command []string
 	Env     []string
-	// InProcess is a product in Go to be run inside this process, once for each oracle.
+	// InProcess is a product in Go to run inside this process, once for each oracle.
 	InProcess *loop.Plugin
-	// StartTimeout bounds the time from a process's start to its handshake; 0: 30 s, as a node's.
+	// StartTimeout bounds the time from a process's start to its handshake; 0 means 30 s, as in a node.
 	StartTimeout time.Duration
-	// PluginConfigJSON is the job's pluginConfig, and ProviderType the type of its provider; empty: the first that the
-	// product takes.
+	// PluginConfigJSON is the job's pluginConfig, and ProviderType the type of its provider; empty means the first that
+	// the product accepts.
 	PluginConfigJSON []byte
 	ProviderType     string
 	// OnchainConfig and OffchainConfig are the product's parts of the contract's configuration.
 	OnchainConfig, OffchainConfig []byte
-	// N is the number of oracles, and F how many of them may be faulty; 0 and 0: 4 and 1.
+	// N is the number of oracles, and F how many of them may be faulty; 0 and 0 mean 4 and 1.
 	N, F int
-	// Outcomes is how many the network is to agree on; 0: 20.
+	// Outcomes is the number of outcomes to agree on; 0 means 20.
 	Outcomes int
-	// Lose, Double, Garble and Restart are chances from 0 to 1: that a message is lost; that one is delivered twice;
-	// that an observation arrives as nonsense, of at most F oracles in a round; that a plugin is restarted before a
-	// phase of a round.
+	// Lose, Double, Garble and Restart are probabilities from 0 to 1: that a message is lost; that it is delivered
+	// twice; that an observation arrives as nonsense, from at most F oracles in a round; that a plugin is restarted
+	// before a phase of a round.
 	Lose, Double, Garble, Restart float64
-	// Seed chooses what happens. The same seed makes the same happen to a product that is itself deterministic.
+	// Seed chooses what happens. The same seed gives the same events if the product itself is deterministic.
 	Seed uint64
-	// Pipeline answers an oracle's run of a pipeline, once for each run_id. nil: every pipeline comes to the number of
-	// the oracle plus 100.
+	// Pipeline answers an oracle's run of a pipeline, once for each run_id. If it is nil, every pipeline results in the
+	// number of the oracle plus 100.
 	Pipeline func(oracle int, r *hostservicev1.RunRequest) (*hostservicev1.RunResponse, error)
 }
 
-// Value is what a pipeline of one task answers that came to a JSON value, such as "1.5".
+// Value returns the answer of a pipeline with one task that results in a JSON value, such as "1.5".
 func Value(json string) *hostservicev1.RunResponse { return loan.Value(json) }
 
 // Outcome is one outcome that the network agreed on.
@@ -65,30 +64,31 @@ type Outcome struct {
 	SeqNr   uint64
 	Query   []byte
 	Outcome []byte
-	// Observations are what it was made of.
+	// Observations are the observations that the outcome was made from.
 	Observations []*reportingv1.AttributedObservation
-	// Reports are those of the outcome.
+	// Reports are the reports of the outcome.
 	Reports []*reportingv1.ReportPlus
-	// Transmitted are the oracles that transmitted each report, in their order.
+	// Transmitted are the oracles that transmitted each report, in order.
 	Transmitted [][]int
 }
 
-// Result is what came of a simulation.
+// Result is the result of a simulation.
 type Result struct {
 	Outcomes []Outcome
-	// Attempts counts rounds, those that came to nothing included.
+	// Attempts counts rounds, including those without an outcome.
 	Attempts int
-	// Lost, Doubled, Garbled and Restarts count what happened.
+	// Lost, Doubled, Garbled and Restarts count events.
 	Lost, Doubled, Garbled, Restarts int
-	// Errors are what Query and Observation failed with, one sentence each: such an oracle has no part in its round.
+	// Errors are the errors of Query and Observation, one sentence each. An oracle with such an error takes no part in
+	// its round.
 	Errors []string
 }
 
 // mostAttempts is how many rounds may come to nothing in a row.
 const mostAttempts = 100
 
-// Run simulates a network. Its error is one sentence on what the product did that OCR3 does not bear; the result says
-// what came before.
+// Run simulates a network. Its error is one sentence that says how the product violated OCR3; the result says what
+// happened before.
 func Run(ctx context.Context, s Settings) (*Result, error) {
 	if (len(s.Command) > 0) == (s.InProcess != nil) {
 		return nil, errors.New("one of a command and an in-process plugin is wanted: say what to run")

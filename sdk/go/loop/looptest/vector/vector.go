@@ -20,26 +20,26 @@ import (
 //go:embed median.json
 var median []byte
 
-// Vector is one instance and what is asked of it in order.
+// Vector is an instance and the calls to it, in order.
 type Vector struct {
 	// Name is unique, such as report/deviation-below.
 	Name string `json:"name"`
-	// About says what is to be seen, one phrase.
+	// About says what the vector shows, in one phrase.
 	About  string `json:"about"`
 	Config Config `json:"config"`
-	// Sources are the sources' values in decimal.
+	// Sources are the values of the sources, in decimal.
 	Sources Sources `json:"sources"`
-	// Contract is what the contract shows until a step says otherwise.
+	// Contract is the contract's state until a step changes it.
 	Contract Contract `json:"contract"`
 	Steps    []Step   `json:"steps"`
 }
 
-// Config is an instance's configuration. Its digest is 32 bytes of 1.
+// Config is the configuration of an instance. Its digest is 32 bytes of 1.
 type Config struct {
 	N        uint32 `json:"n"`
 	F        uint32 `json:"f"`
 	OracleID uint32 `json:"oracle_id"`
-	// Onchain and Offchain are the configurations' bytes.
+	// Onchain and Offchain are the bytes of the configurations.
 	Onchain  Hex `json:"onchain"`
 	Offchain Hex `json:"offchain"`
 	// IncludeGas is CreateMedianFactoryRequest.include_gas_price_subunits.
@@ -53,7 +53,7 @@ type Sources struct {
 	Gas   string `json:"gas"`
 }
 
-// Contract is what the contract shows.
+// Contract is the state that a contract shows.
 type Contract struct {
 	// Digest is the byte that the config digest consists of.
 	Digest uint8  `json:"digest"`
@@ -62,13 +62,13 @@ type Contract struct {
 	Answer string `json:"answer"`
 	// AgeSeconds is how long ago the latest transmission was.
 	AgeSeconds int64 `json:"age_seconds"`
-	// Requested is the round that somebody asked for; absent: none.
+	// Requested is the round that somebody asked for; absent if there is none.
 	Requested *Requested `json:"requested,omitempty"`
-	// MaxReportLength overrides the codec's bound; 0: 77 bytes for each oracle.
+	// MaxReportLength overrides the codec's bound; 0 means 77 bytes for each oracle.
 	MaxReportLength uint32 `json:"max_report_length,omitempty"`
 }
 
-// Requested is a round that was asked for.
+// Requested is a round that somebody asked for.
 type Requested struct {
 	Digest     uint8  `json:"digest"`
 	Epoch      uint32 `json:"epoch"`
@@ -80,36 +80,36 @@ type Requested struct {
 type Step struct {
 	// Call is query, observation, report, accept or transmit.
 	Call string `json:"call"`
-	// Contract replaces what the contract shows, before the call and from then on.
+	// Contract replaces the contract's state, before the call and from then on.
 	Contract *Contract `json:"contract,omitempty"`
 	Epoch    uint32    `json:"epoch"`
 	Round    uint32    `json:"round"`
-	// Query is given to observation and report.
+	// Query is an argument of observation and report.
 	Query Hex `json:"query,omitempty"`
-	// Observations are given to report.
+	// Observations are an argument of report.
 	Observations []Observation `json:"observations,omitempty"`
-	// Report is given to accept and transmit.
+	// Report is an argument of accept and transmit.
 	Report Hex    `json:"report,omitempty"`
 	Want   Answer `json:"want"`
 }
 
-// Observation is one oracle's.
+// Observation is the observation of one oracle.
 type Observation struct {
 	Observer    uint32 `json:"observer"`
 	Observation Hex    `json:"observation"`
 }
 
-// Answer is what a call must answer.
+// Answer is the answer that a call must give.
 type Answer struct {
-	// Error: the call fails with FAILED_PRECONDITION or INVALID_ARGUMENT, and the rest is empty.
+	// Error means that the call fails with FAILED_PRECONDITION or INVALID_ARGUMENT, and the rest is empty.
 	Error bool `json:"error,omitempty"`
 	// Yes is should_report, should_accept or should_transmit.
 	Yes bool `json:"yes,omitempty"`
-	// Bytes are the query, the report, or the observation without its field 1, the time at which it was made.
+	// Bytes are the query, the report, or the observation without its field 1, which holds its time.
 	Bytes Hex `json:"bytes,omitempty"`
 }
 
-// Hex is bytes, written in hexadecimal.
+// Hex is bytes written in hexadecimal.
 type Hex []byte
 
 // MarshalText implements encoding.TextMarshaler.

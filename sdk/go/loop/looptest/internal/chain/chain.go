@@ -1,6 +1,6 @@
-// Package chain is a JSON-RPC server that a relayer under test talks to. On its own it is a fake: it answers like an
-// idle Ethereum chain on which every contract holds zeros. With a node's address it passes requests on. In both cases
-// it remembers what was asked, so that a transaction that nobody wanted is seen.
+// Package chain is a JSON-RPC server that a relayer under test calls. By itself it is a fake: it answers like an idle
+// Ethereum chain on which every contract holds zeros. If it has a node's address, it passes requests on. In both cases
+// it records the requests, so that an unwanted transaction is seen.
 //
 // It must not know relayers, nor the contract between host and plugins.
 package chain
@@ -25,7 +25,7 @@ import (
 type Server struct {
 	// URL is where it listens.
 	URL string
-	// Secret is a part of URL that nobody may print: operators' addresses carry such keys.
+	// Secret is a part of URL that nobody may print, because operators' addresses contain such keys.
 	Secret string
 
 	chainID uint64
@@ -40,7 +40,7 @@ type Server struct {
 	methods map[string]int
 }
 
-// Start starts a server for a chain of that id; node is the HTTP address of a node, empty for the fake.
+// Start starts a server for a chain of that id. node is the HTTP address of a node; empty for the fake.
 func Start(chainID uint64, node string) (*Server, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Server) Close() {
 	<-s.served
 }
 
-// Hang has requests wait until it is ended.
+// Hang makes requests wait until ended.
 func (s *Server) Hang(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Server) Hang(on bool) {
 	}
 }
 
-// Fail has requests answered with an error of the server.
+// Fail makes the server answer requests with an error.
 func (s *Server) Fail(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

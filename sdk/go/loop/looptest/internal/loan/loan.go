@@ -1,8 +1,8 @@
-// Package loan is the host's half of a conformance run: fakes of everything that a host lends to a plugin, served by
-// hand so that they can also hang, fail and answer what the contract forbids. Every call of the plugin is held to the
-// contract and remembered.
+// Package loan is the host's half of a conformance run: fakes of everything that a host lends to a plugin. They are
+// served by hand, so that they can also hang, fail and give answers that the contract forbids. Each call of the plugin
+// is checked against the contract and recorded.
 //
-// It knows what is lent. It must not know how a plugin is run, nor what any case expects.
+// It knows the lent services. It must not know how a plugin is run, nor what any case expects.
 package loan
 
 import (
@@ -29,20 +29,20 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Object is something lent. What Answer returns is sent as it is, a *wire.Frame too.
+// Object is a lent object. What Answer returns is sent unchanged, even a *wire.Frame.
 type Object interface {
 	Answer(ctx context.Context, method string, request proto.Message) (any, error)
 }
 
-// Call is one call of the plugin.
+// Call is one call by the plugin.
 type Call struct {
 	// Method is /package.Service/Method.
 	Method string
-	// Timeout is how long the caller gave; 0: for ever.
+	// Timeout is how long the caller gave; 0 means no limit.
 	Timeout time.Duration
 }
 
-// Host holds what is lent. It outlives the plugin's processes, as the host's names do.
+// Host holds the lent objects. It outlives the plugin's processes, as the host's names do.
 type Host struct {
 	mu     sync.Mutex
 	lent   map[string]loan
@@ -78,7 +78,7 @@ func (h *Host) Calls() []Call {
 	return slices.Clone(h.calls)
 }
 
-// Spoil has every answer pass through spoil, which may change it, before it leaves; nil ends it. Many goroutines call
+// Spoil passes every answer through spoil, which may change it, before it is sent; nil ends that. Many goroutines call
 // spoil.
 func (h *Host) Spoil(spoil func(method string, answer proto.Message)) {
 	h.mu.Lock()
@@ -86,7 +86,7 @@ func (h *Host) Spoil(spoil func(method string, answer proto.Message)) {
 	h.spoil = spoil
 }
 
-// TakeFaults returns, one sentence each, in what the plugin broke the contract, and forgets it.
+// TakeFaults returns how the plugin broke the contract, one sentence for each case, and forgets it.
 func (h *Host) TakeFaults() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,8 +101,8 @@ func (h *Host) fault(format string, args ...any) {
 	h.faults = append(h.faults, fmt.Sprintf(format, args...))
 }
 
-// Register serves every service of the contract's objects. There is no seam of the SDK behind it: it would fix what is
-// to be tried.
+// Register serves every service of the contract's objects. It does not use the SDK's seam, which would correct what is
+// to be tested.
 func (h *Host) Register(r grpc.ServiceRegistrar) {
 	for _, s := range wire.ObjectServices() {
 		d := &grpc.ServiceDesc{ServiceName: string(s.FullName()), HandlerType: (*any)(nil)}
@@ -153,18 +153,18 @@ func (h *Host) method(m protoreflect.MethodDescriptor) grpc.MethodDesc {
 		}}
 }
 
-// Hold keeps calls from being answered.
+// Hold holds back the answers to calls.
 type Hold struct {
 	mu   sync.Mutex
 	gate chan struct{} // nil: open
 
-	// Arrived receives the context of each call that is held.
+	// Arrived receives the context of each held call.
 	Arrived chan context.Context
 }
 
 func newHold() Hold { return Hold{Arrived: make(chan context.Context, 256)} }
 
-// Close holds the calls that come until Open.
+// Close holds new calls until Open.
 func (h *Hold) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -173,7 +173,7 @@ func (h *Hold) Close() {
 	}
 }
 
-// Open lets the calls that are held go on, and those that come.
+// Open releases the held calls and lets new ones through.
 func (h *Hold) Open() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 )
 
-// Run answers a run of a pipeline that had no answer yet.
+// Run answers a run of a pipeline that has no answer yet.
 type Run func(*hostservicev1.RunRequest) (*hostservicev1.RunResponse, error)
 
-// Pipelines are a job's.
+// Pipelines are the pipelines of a job.
 type Pipelines struct {
 	Hold
 	script
@@ -29,19 +29,19 @@ type pipelineRun struct {
 	response *hostservicev1.RunResponse
 }
 
-// NewPipelines returns pipelines that run answers.
+// NewPipelines returns pipelines whose runs are answered by run.
 func NewPipelines(run Run) *Pipelines {
 	return &Pipelines{Hold: newHold(), run: run, answers: map[string]*pipelineRun{}}
 }
 
-// Value is a run of one task that came to a JSON value.
+// Value returns a run of one task with a JSON value as its result.
 func Value(json string) *hostservicev1.RunResponse {
 	return &hostservicev1.RunResponse{
 		Results: []*hostservicev1.TaskResult{{Task: "value", Terminal: true, ValueJson: []byte(json)}},
 	}
 }
 
-// Answer implements Object. As the node does, it gives a repeat the first answer.
+// Answer implements Object. Like the node, it repeats the first answer for a repeated run.
 func (p *Pipelines) Answer(ctx context.Context, _ string, request proto.Message) (any, error) {
 	if err := p.pass(ctx); err != nil {
 		return nil, err

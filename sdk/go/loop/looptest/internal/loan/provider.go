@@ -19,22 +19,22 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Contract is what a median's contract shows.
+// Contract is the state that a median's contract shows.
 type Contract struct {
 	Digest       []byte
 	Epoch, Round uint32
 	Answer       *big.Int
 	// Age is how long ago the latest transmission was.
 	Age time.Duration
-	// Requested is the round that somebody asked for; nil: none.
+	// Requested is the round that somebody asked for; nil if there is none.
 	Requested *reportingv1.ReportTimestamp
-	// RequestedAge is how long ago.
+	// RequestedAge is how long ago that was.
 	RequestedAge time.Duration
-	// MaxReportLength overrides the bound of reports, in bytes; 0: the codec's own.
+	// MaxReportLength overrides the bound of reports, in bytes; 0 means the codec's own.
 	MaxReportLength uint32
 }
 
-// Provider is a relayer's median provider without a chain. Its codec is that of the vectors: see package vector.
+// Provider is a relayer's median provider without a chain. Its codec is the one of the vectors, see package vector.
 type Provider struct {
 	script
 
@@ -44,19 +44,19 @@ type Provider struct {
 	report []byte
 }
 
-// NewProvider returns a provider whose contract has had no transmission.
+// NewProvider returns a provider whose contract has no transmission yet.
 func NewProvider() *Provider {
 	return &Provider{contract: Contract{Digest: make([]byte, 32), Answer: new(big.Int)}}
 }
 
-// Show sets what the contract shows.
+// Show sets the state that the contract shows.
 func (p *Provider) Show(c Contract) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.contract = c
 }
 
-// Build has every report be these bytes.
+// Build makes these bytes every report.
 func (p *Provider) Build(report []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

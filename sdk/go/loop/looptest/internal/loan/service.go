@@ -23,7 +23,7 @@ type script struct {
 	next func() (any, error)
 }
 
-// Script has every call answered by next; nil ends it.
+// Script makes next answer every call; nil ends that.
 func (s *script) Script(next func() (any, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,10 +69,10 @@ func (Sink) Answer(_ context.Context, method string, request proto.Message) (any
 	return &hostservicev1.RecordErrorResponse{}, nil
 }
 
-// Keystore lends accounts. Its signatures are of the right length for EVM and mean nothing.
+// Keystore lends accounts. Its signatures have the right length for EVM and no meaning.
 type Keystore struct {
 	Accounts []string
-	// Asked takes the requests to sign for which there is room.
+	// Asked receives signing requests as long as it has room.
 	Asked chan *hostservicev1.SignRequest
 
 	mu    sync.Mutex
@@ -110,7 +110,7 @@ func (k *Keystore) Answer(_ context.Context, _ string, request proto.Message) (a
 	return &hostservicev1.SignResponse{Signature: make([]byte, 65)}, nil
 }
 
-// Store keeps values in memory. Hold holds writes alone.
+// Store keeps values in memory. Hold affects only writes.
 type Store struct {
 	Hold
 	script
@@ -123,7 +123,7 @@ type Store struct {
 // NewStore returns an empty store.
 func NewStore() *Store { return &Store{Hold: newHold(), entries: map[string]*hostservicev1.Entry{}} }
 
-// Writes returns the writes that were asked for, such as "Put transmit/1".
+// Writes returns the requested writes, such as "Put transmit/1".
 func (s *Store) Writes() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

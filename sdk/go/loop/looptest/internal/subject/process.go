@@ -23,20 +23,20 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Environment is what a host tells a process at its start.
+// Environment is what a host passes to a process in its environment.
 type Environment struct {
-	// Cookie is the kind's magic cookie; empty: none is set.
+	// Cookie is the kind's magic cookie; empty if none is set.
 	Cookie string
 	// Versions are the protocol versions that the host speaks, as go-plugin lists them.
 	Versions string
 }
 
-// Normal is the environment of a host that is right.
+// Normal returns the environment that a correct host gives.
 func Normal(k wire.Kind) Environment {
 	return Environment{Cookie: k.Cookie, Versions: strconv.Itoa(k.ProtocolVersion)}
 }
 
-// Handshake is the line by which a process says where it serves.
+// Handshake is the line in which a process says where it serves.
 type Handshake struct {
 	Line        string
 	Version     int
@@ -65,7 +65,7 @@ type Process struct {
 	stdout    []string
 }
 
-// Launch starts a process. Its errors tell that it could not be started at all.
+// Launch starts a process. Its errors say that the process could not be started.
 func Launch(ctx context.Context, s Settings, e Environment) (*Process, error) {
 	pair, err := wire.NewKeyPair()
 	if err != nil {
@@ -244,7 +244,7 @@ func parse(line string) (*Handshake, error) {
 	return h, nil
 }
 
-// Dial connects to the plugin with a certificate, or with none. Handshake comes first.
+// Dial connects to the plugin, with a certificate or without. Call Handshake first.
 func (p *Process) Dial(own *tls.Certificate) (*grpc.ClientConn, error) {
 	p.mu.Lock()
 	h := p.handshake
@@ -252,14 +252,14 @@ func (p *Process) Dial(own *tls.Certificate) (*grpc.ClientConn, error) {
 	return dial(h.Address, h.Certificate, own)
 }
 
-// Address is where the plugin serves, as gRPC dials it.
+// Address is the address of the plugin, as gRPC dials it.
 func (p *Process) Address() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.handshake.Address
 }
 
-// Certificate is the plugin's own.
+// Certificate is the plugin's certificate.
 func (p *Process) Certificate() *x509.Certificate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -269,13 +269,13 @@ func (p *Process) Certificate() *x509.Certificate {
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// Silent is closed when the process has ended and nothing that it started holds its stdout and stderr.
+// Silent is closed when the process has ended and no process that it started holds its stdout and stderr.
 func (p *Process) Silent() <-chan struct{} { return p.silent }
 
 // Exit says how the process ended, once Exited is closed.
 func (p *Process) Exit() string { return p.cmd.ProcessState.String() }
 
-// ExitCode is the process's status; -1 if a signal ended it.
+// ExitCode is the exit status of the process; -1 if a signal ended it.
 func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
 
 // Stderr returns the lines so far.
@@ -285,7 +285,7 @@ func (p *Process) Stderr() []string {
 	return slices.Clone(p.stderr)
 }
 
-// Stdout returns the lines so far, the handshake's included.
+// Stdout returns the lines so far, including the handshake.
 func (p *Process) Stdout() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -295,7 +295,7 @@ func (p *Process) Stdout() []string {
 // Signal sends a signal to the process's group.
 func (p *Process) Signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
-// CloseStdin ends the pipe that a host never writes.
+// CloseStdin closes the pipe that a host never writes to.
 func (p *Process) CloseStdin() { _ = p.stdin.Close() }
 
 // abandon ends every pipe.

@@ -1,8 +1,8 @@
-// Package subject runs the plugin that a conformance run judges: as a process of any language, started and talked to by
-// hand as a host would, or inside this process.
+// Package subject runs the plugin that a conformance run tests: as a process in any language, started and called by
+// hand as a host would, or inside this process. It knows the handshake, certificates and the first call, Init.
 //
-// It knows the handshake, certificates and the first call, Init. It must not know what any kind of plugin serves, nor
-// what a case expects; and it does not use the host's runtime, which would fix or refuse what is to be tried.
+// It must not know which services a kind of plugin has, nor what a case expects. It does not use the host's runtime,
+// which would correct or refuse what is to be tested.
 package subject
 
 import (
@@ -29,35 +29,35 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire/inprocess"
 )
 
-// Settings say what to run. One of Command and InProcess is set.
+// Settings say what to run. Exactly one of Command and InProcess is set.
 type Settings struct {
 	Kind      wire.Kind
 	Command   []string
 	Env       []string
 	InProcess *loop.Plugin
-	// GRPC is whether calls go over gRPC alone, in both directions, also if the plugin serves frames.
+	// GRPC makes calls go over gRPC only, in both directions, even if the plugin serves frames.
 	GRPC bool
 	// StartTimeout bounds the time from start to handshake.
 	StartTimeout time.Duration
-	// LogLevel is what the plugin is told of the lines that are wanted.
+	// LogLevel is the log level that the plugin is asked for.
 	LogLevel slog.Level
-	// Launched, if set, hears of each process that is started.
+	// Launched, if set, is called with each process that is started.
 	Launched func(*Process)
 }
 
 // Subject is one generation of the plugin.
 type Subject struct {
-	// Conn reaches the plugin. It checks nothing, and sends messages of any size.
+	// Conn is a connection to the plugin. It checks nothing, and sends messages of any size.
 	Conn grpc.ClientConnInterface
-	// Process is the plugin's process; nil inside this one.
+	// Process is the plugin's process; nil if the plugin runs inside this one.
 	Process *Process
-	// Init is the request by which the plugin is to be initialised.
+	// Init is the request for the plugin's Init call.
 	Init *pluginv1.InitRequest
 
 	close []func()
 }
 
-// Start begins a generation that calls back to host. Init is left to the caller.
+// Start begins a generation that calls host. The caller must call Initialise.
 func Start(ctx context.Context, s Settings, host *loan.Host, generation uint64) (*Subject, error) {
 	x := &Subject{Init: &pluginv1.InitRequest{Generation: generation, MaxMessageBytes: wire.MaxMessageBytes,
 		HostVersion: "conformance"}}
@@ -158,7 +158,7 @@ func (x *Subject) Initialise(ctx context.Context) error {
 	return err
 }
 
-// Abandon is a host that dies: every connection and pipe ends, and nobody signals the process.
+// Abandon acts like a host that dies: every connection and pipe ends, and nothing signals the process.
 func (x *Subject) Abandon() {
 	for _, f := range x.close[1:] { // the first one kills
 		f()
