@@ -11,7 +11,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Lendable is what can be lent to a plugin: an Export of the host or an Object of another plugin.
+// Lendable is an object that can be lent to a plugin: an Export of the host or an Object of another plugin.
 type Lendable interface {
 	// Name is the name by which the borrower calls it.
 	Name() string
@@ -28,7 +28,7 @@ type Export struct {
 	impl any
 }
 
-// Export makes impl an object of the host that can be lent to plugins. Generated code calls it with types that match.
+// Export makes impl an object of the host that can be lent to plugins. Generated code calls it with matching types.
 func (r *Runtime) Export(desc *grpc.ServiceDesc, impl any) *Export {
 	return &Export{name: NewName(short(desc.ServiceName)), desc: desc, impl: impl}
 }

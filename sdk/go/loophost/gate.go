@@ -133,7 +133,8 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 	}
 }
 
-// NewStream implements grpc.ClientConnInterface. Streams are not resumed: they end UNAVAILABLE with their generation.
+// NewStream implements grpc.ClientConnInterface. Streams are not resumed: they end with UNAVAILABLE when their
+// generation ends.
 func (c *gated) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string,
 	opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s, err := c.gate.wait(ctx, c.what)

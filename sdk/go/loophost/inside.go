@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire/inprocess"
 )
 
-// Inside makes a plugin inside the host that can be asked what needs no object: nothing supervises it and it reaches
-// nothing of the host. It is let go of as any value.
+// Inside makes a plugin inside the host for calls that need no object. Nothing supervises it, and it cannot call the
+// host. It needs no Close.
 func Inside(ctx context.Context, p loop.Plugin) (grpc.ClientConnInterface, error) {
 	up, down := inprocess.New(), inprocess.New()
 	loop.InProcess(p, slog.New(slog.DiscardHandler), down, up)

@@ -12,7 +12,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// MaxExposition is how many bytes of metrics a plugin may have: 4 MiB, some 30,000 series.
+// MaxExposition is the largest exposition that a plugin may have: 4 MiB, some 30,000 series.
 const MaxExposition = 4 << 20
 
 // tooLongFor is for how long a plugin is not asked again that had more: to read what is then refused takes memory.

@@ -9,7 +9,7 @@ import (
 // lent to it.
 const nameBytes = 16
 
-// NewName returns a new name for an object of a type, such as Chain/4ZQ7…: readable in a log, and unguessable.
+// NewName returns a new name for an object of a type, such as Chain/4ZQ7…, readable in a log and unguessable.
 func NewName(typ string) string {
 	b := make([]byte, nameBytes)
 	_, _ = rand.Read(b) // never fails: the runtime ends the process where there is no randomness

@@ -18,28 +18,28 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Maker is what has constructors: a Plugin or an Object.
+// Maker is something with constructors: a Plugin or an Object.
 type Maker interface {
 	grpc.ClientConnInterface
 	// Create makes an object and returns its handle at once. Generated constructors call it.
 	Create(c Constructor, options ...CreateOption) *Object
 }
 
-// Constructor describes an object to be made. Generated code fills it in.
+// Constructor describes an object to make. Generated code fills it in.
 type Constructor struct {
 	// Method is the constructor's full method name.
 	Method string
-	// Name is the object's name, which Request holds too.
+	// Name is the object's name, which Request also contains.
 	Name string
-	// Type is what the object is, for people.
+	// Type is the object's type, for people.
 	Type string
-	// Request is sent at each making.
+	// Request is sent each time that the object is made.
 	Request proto.Message
 	// Response returns an empty answer.
 	Response func() proto.Message
 	// Services are what the object serves.
 	Services []string
-	// Loans are what is lent for as long as the object is there.
+	// Loans are lent as long as the object exists.
 	Loans []Loan
 }
 
@@ -51,19 +51,20 @@ type Loan struct {
 	Services []string
 }
 
-// CreateOption changes how an object is made. The zero set of options is right for most.
+// CreateOption changes how an object is made. Most callers need none.
 type CreateOption interface{ apply(*Object) }
 
 type onMade func(proto.Message)
 
 func (f onMade) apply(o *Object) { o.onMade = f }
 
-// OnMade calls f with the constructor's answer after each making, the first included, before any caller is let through.
+// OnMade calls f with the constructor's answer each time that the object has been made, before any caller is let
+// through.
 func OnMade[R proto.Message](f func(response R)) CreateOption {
 	return onMade(func(m proto.Message) { f(m.(R)) })
 }
 
-// ObjectState is where an object stands.
+// ObjectState is the state of an object.
 type ObjectState = journal.State
 
 // States of objects.
@@ -75,8 +76,8 @@ const (
 )
 
 // Object is the host's handle of an object in a plugin. The runtime makes the object, makes it again in each new
-// generation of its process, and holds callers back while there is none. It implements grpc.ClientConnInterface:
-// generated clients call through it.
+// generation of its process, and makes callers wait while it does not exist. Object implements
+// grpc.ClientConnInterface, so generated clients call through it.
 type Object struct {
 	plugin   *Plugin
 	parent   string // empty: the plugin itself
@@ -98,7 +99,7 @@ func newObject(p *Plugin, parent string, c Constructor, options []CreateOption) 
 	return o
 }
 
-// Name is the object's name.
+// Name returns the object's name.
 func (o *Object) Name() string { return o.spec.Name }
 
 // String names the object and its plugin.
@@ -129,8 +130,8 @@ func (o *Object) serves(service string) bool { return slices.Contains(o.spec.Ser
 func (o *Object) target() wire.Target        { return wire.Target{Forward: o} }
 func (o *Object) ready() *gate               { return o.gate }
 
-// Created waits until an object was made for the first time, or cannot be. A making that failed for a reason that may
-// pass is tried again while ctx lasts. Generated code gives R.
+// Created waits until an object has been made for the first time, or cannot be made. While ctx lasts, it waits for
+// further attempts if the reason of a failure may pass. Generated code supplies R.
 func Created[R proto.Message](ctx context.Context, o *Object) (R, error) {
 	var none R
 	for {
@@ -192,8 +193,8 @@ func (o *Object) awaitLoans(l *generation) {
 	o.plugin.tell(journal.Event{What: journal.Settled, Object: o.spec.Name, Generation: l.number})
 }
 
-// Release ends the object and its children on both sides. It returns when the plugin has let go of them, or at once
-// when the plugin's process is down.
+// Release ends the object and its children on both sides. It returns when the plugin has released them, or at once if
+// the plugin's process is down.
 func (o *Object) Release(ctx context.Context) error {
 	p := o.plugin
 	p.mu.Lock()

@@ -24,45 +24,45 @@ import (
 
 // PluginSettings say what to run. Exactly one of Command, Attach and InProcess is set.
 type PluginSettings struct {
-	// Name is the plugin's name: "evm", "median".
+	// Name is the plugin's name, such as "evm" or "median".
 	Name string
 	// Command is the program and its arguments.
 	Command []string
-	// Env is the environment of the process: nothing is inherited but PATH.
+	// Env is the environment of the process, which inherits only PATH.
 	Env []string
 	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
 	Hint string
-	// MemoryLimit is how many bytes of memory the process and its children may take before it is killed; 0: no limit. It
-	// is measured as resident memory every 250 ms once the process is ready, and refused where there is no /proc to
-	// measure it by.
+	// MemoryLimit is how many bytes of memory the process and its children may take before the process is killed; 0
+	// means no limit. The resident memory is measured every 250 ms once the process is ready. Without /proc it cannot
+	// be measured, and a limit is refused.
 	MemoryLimit uint64
-	// SHA256 are the checksums to which the command's files are pinned, in hexadecimal digits: the program's and, where
-	// the first argument that is not an option names a file (an interpreter's script), that file's. A process is started
-	// from no other; see process.Settings. Empty: from any.
+	// SHA256 are the checksums to which the command's files are pinned, in hexadecimal digits: of the program and, if
+	// the first argument that is not an option names a file (an interpreter's script), of that file. Only files with
+	// these checksums are started; see process.Settings. Empty means any files.
 	SHA256 []string
-	// GRPC is whether the process is called, and calls back, over gRPC alone. Otherwise unary calls go as frames where it
-	// has them.
+	// GRPC makes the process be called, and call back, over gRPC only. Otherwise unary calls go by frames if it
+	// supports them.
 	GRPC bool
-	// Confine is what the process needs besides what every plugin has; all else is taken from it as far as this machine
-	// can. See package confine.
+	// Confine is what the process needs besides what every plugin gets. Everything else is taken away as far as this
+	// machine can. See package confine.
 	Confine confine.Needs
-	// Attach names the file that a plugin with --debug has written: the host calls that process, and neither ends it nor
-	// takes it for hung. When it ends the host attaches to the next one that writes the file. Checksums, limits and
-	// confinement do not hold for it.
+	// Attach names the file that a plugin with --debug has written. The host calls that process, but neither ends it
+	// nor checks that it answers. When the process ends, the host attaches to the next one that writes the file.
+	// Checksums, limits and confinement do not apply.
 	Attach string
-	// Standby keeps one process more, which has shaken hands and is not initialised: the next generation takes it, so that
-	// a death costs Init and the objects alone, in any language. It is for commands.
+	// Standby keeps one more process, which has shaken hands but is not initialised. The next generation takes it, so
+	// that a crash costs only Init and the objects, in any language. It needs a Command.
 	Standby bool
-	// Patient goes on trying when the first generation fails, as after any other: Launch then returns the plugin, which is
-	// down.
+	// Patient makes Launch succeed even if the first generation fails: it returns the plugin, which is down, and
+	// further attempts follow as after any other failure.
 	Patient bool
-	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls are the
-	// host's.
+	// InProcess runs the plugin inside the host. A hang of its code cannot be ended, and its panics outside calls end
+	// the host.
 	InProcess *loop.Plugin
 }
 
-// Plugin is a plugin and the objects in it, across the generations of its process. It implements
-// grpc.ClientConnInterface for the plugin's own methods.
+// Plugin is a plugin with its objects, across the generations of its process. It implements grpc.ClientConnInterface
+// for the plugin's own methods.
 type Plugin struct {
 	runtime   *Runtime
 	name      string
@@ -97,8 +97,8 @@ type Plugin struct {
 	trace      []process.Step
 }
 
-// Launch starts a plugin and waits until its first generation is ready. A first generation that fails ends the plugin,
-// unless the settings are patient, and is the error: one sentence for people.
+// Launch starts a plugin and waits until its first generation is ready. If that fails, Launch ends the plugin, unless
+// the settings are patient, and returns the error: one sentence for people.
 func (r *Runtime) Launch(ctx context.Context, kind wire.Kind, s PluginSettings) (*Plugin, error) {
 	ways := 0
 	for _, given := range []bool{len(s.Command) > 0, s.Attach != "", s.InProcess != nil} {
@@ -167,7 +167,7 @@ func newPlugin(r *Runtime, kind wire.Kind, s PluginSettings) *Plugin {
 	return p
 }
 
-// Name is the plugin's name.
+// Name returns the plugin's name.
 func (p *Plugin) Name() string { return p.name }
 
 // Invoke implements grpc.ClientConnInterface.
@@ -226,8 +226,8 @@ func (p *Plugin) create(parent string, c Constructor, options []CreateOption) *O
 }
 
 // Restart replaces the plugin's process by a new one of the same command, which may be another binary by now, and lifts
-// a quarantine. The new process is started and has shaken hands before the old one drains; if it does not, the old one
-// stays and the error says why. Callers wait in between and lose nothing that finishes within the drain.
+// a quarantine. The new process is started and has shaken hands before the old one drains. If it fails, the old one
+// stays and the error says why. Callers wait meanwhile, and calls that finish within the drain are not lost.
 func (p *Plugin) Restart(ctx context.Context) error {
 	if p.settings.InProcess != nil {
 		return fmt.Errorf("plugin %s runs inside the node: restart the node", p.name)
@@ -283,7 +283,7 @@ func (p *Plugin) takeSuccessor() *process.Process {
 	return p.takeStandby()
 }
 
-// Close ends the plugin: it drains, then SIGTERM, then SIGKILL, within the runtime's StopTimeout.
+// Close ends the plugin by a drain, then SIGTERM, then SIGKILL, within the runtime's StopTimeout.
 func (p *Plugin) Close(ctx context.Context) {
 	p.send(supervise.Stop, nil)
 	select {

@@ -1,7 +1,7 @@
 // Package loophost is the host's side of LOOP: it launches plugins, supervises them, makes the objects in them and
-// makes them again after a restart, lends them what they may call, and forwards calls between them. What to do, and
-// when, is decided by two state machines, supervise for processes and journal for objects and calls; here it is carried
-// out.
+// makes them again after a restart, lends them what they may call, and forwards calls between them. Two state machines
+// decide what to do and when: supervise for processes, and journal for objects and calls. This package carries out
+// their decisions.
 //
 // It knows the contract's options and lifecycle. It must not know any product or chain: typed handles are generated.
 package loophost
@@ -24,22 +24,22 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Settings are what a host passes. Zero values mean the defaults given.
+// Settings configure a Runtime. Zero values mean the given defaults.
 type Settings struct {
-	// Logger takes the runtime's log and the plugins'. Default: none.
+	// Logger receives the log of the runtime and of the plugins. Default: none.
 	Logger *slog.Logger
-	// PluginLogLevel is the least level that plugins send: what it is when their process starts. Default: info.
+	// PluginLogLevel returns the lowest level that plugins send. It is read when a process starts. Default: info.
 	PluginLogLevel slog.Leveler
 	// Registerer takes the runtime's metrics. Default: none.
 	Registerer prometheus.Registerer
-	// SocketDir is the folder below which the private folder of sockets is made, of at most 60 bytes. Default:
+	// SocketDir is the parent of the private folder for sockets. Its path has at most 60 bytes. Default:
 	// XDG_RUNTIME_DIR, else the folder for temporary files (TMPDIR, else /tmp).
 	SocketDir string
 	// SocketHint tells a person how to choose another folder. Default: "name another by XDG_RUNTIME_DIR or TMPDIR".
 	SocketHint string
 	// Version is the host's version, for the plugins' logs.
 	Version string
-	// Telemetry takes the plugins' telemetry; it is lent to every plugin. Default: none.
+	// Telemetry receives the plugins' telemetry; it is lent to every plugin. Default: none.
 	Telemetry telemetryv1.TelemetryServiceServer
 	// StartTimeout bounds a process's start, handshake and Init. Default: 30 s.
 	StartTimeout time.Duration
@@ -47,10 +47,11 @@ type Settings struct {
 	StopTimeout time.Duration
 	// HealthInterval is the time between health checks. Default: 1 s.
 	HealthInterval time.Duration
-	// Keep are files and folders of the host's that no plugin may open unless it is given them by name, see confine.Needs.
+	// Keep are files and folders of the host that no plugin may open unless it is given them by name, see
+	// confine.Needs.
 	Keep []string
-	// Adopt makes the host the parent of what its plugins leave behind, and gives each of their processes a control group
-	// where it may; see process.Starter. Not for hosts that start other processes.
+	// Adopt makes the host the parent of orphaned descendants of its plugins, and gives each plugin process a control
+	// group if it may; see process.Starter. It is not for hosts that start other processes.
 	Adopt bool
 	// HealthTimeout is how long a health check may take before the plugin counts as hung. Default: 1 s.
 	HealthTimeout time.Duration
@@ -142,7 +143,7 @@ func New(s Settings) (*Runtime, error) {
 	return r, nil
 }
 
-// Close ends every plugin, side by side, and removes the sockets. It takes little more than StopTimeout.
+// Close ends all plugins concurrently, and removes the sockets. It takes little more than StopTimeout.
 func (r *Runtime) Close(ctx context.Context) {
 	r.mu.Lock()
 	r.closed = true

@@ -9,13 +9,14 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
-// StandbyStatus is where the process stands that waits for the end of the one that serves.
+// StandbyStatus is the state of a plugin's standby.
 type StandbyStatus struct {
-	// PID is its id; 0: there is none.
+	// PID is its process id; 0 if there is no standby.
 	PID int
-	// Memory is the resident memory of the process and its children in bytes; 0: none, or this machine does not tell.
+	// Memory is the resident memory of the process and its children in bytes; 0 if there is none, or if this machine
+	// does not tell.
 	Memory uint64
-	// Problem is why the last one was ended or could not be had; empty while there is one.
+	// Problem says why the last standby was ended or could not be started; empty while there is one.
 	Problem string
 }
 

@@ -11,47 +11,47 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
-// Status is where a plugin stands.
+// Status is the state of a plugin.
 type Status struct {
 	Name      string
 	Kind      string
 	State     supervise.State
 	InProcess bool
-	// PID is the process's id; 0: none.
+	// PID is the process id; 0 if there is no process.
 	PID int
-	// Generation is which generation this is, from 1.
+	// Generation is the number of the current generation, from 1.
 	Generation uint64
-	// Restarts counts the generations that ended though nobody asked for it.
+	// Restarts counts the generations that ended although nobody asked for it.
 	Restarts uint64
-	// ReadyAt is when the generation that serves became ready; the zero time while none does.
+	// ReadyAt is when the serving generation became ready; the zero time if none serves.
 	ReadyAt time.Time
-	// LastExit says how the last generation ended or why it did not begin, in one sentence; empty before the first end.
+	// LastExit says how the last generation ended or why it did not start, in one sentence; empty before the first end.
 	LastExit string
 	// LastStderr holds the last lines of stderr of the last generation that ended.
 	LastStderr []string
-	// Memory is the resident memory of the process and its children in bytes; 0: none, or this machine does not tell.
+	// Memory is the resident memory of the process and its children in bytes; 0 if there is none, or if this machine
+	// does not tell.
 	Memory uint64
-	// MemoryLimit is the memory at which the process is killed; 0: no limit.
+	// MemoryLimit is the memory at which the process is killed; 0 means no limit.
 	MemoryLimit uint64
-	// Pinned is whether the plugin's files must have certain checksums.
+	// Pinned reports whether the plugin's files must have certain checksums.
 	Pinned bool
-	// Transport is how unary calls go to the process, "loop/1" or "grpc"; empty where there is none.
+	// Transport is how unary calls go to the process, "loop/1" or "grpc"; empty if there is no process.
 	Transport string
-	// Start is what the start of the generation that became ready last was made of.
+	// Start has the steps of the start of the generation that became ready last.
 	Start []process.Step
-	// Standby is where the process stands that stands by; nil: none is to.
+	// Standby is the state of the standby; nil if there should be none.
 	Standby *StandbyStatus
-	// Confinement is the level that is in force: confine.None and so on; empty if the host does not start the plugin's
-	// process.
+	// Confinement is the level in force: confine.None and so on; empty if the host does not start the plugin's process.
 	Confinement confine.Level
-	// Lacks are what this machine is too old to take from the plugin at that level.
+	// Lacks are the parts of that level that this machine is too old to support.
 	Lacks []string
-	// Version and Runtime are what the plugin said of itself.
+	// Version and Runtime are what the plugin reports about itself.
 	Version, Runtime string
 	Objects          []ObjectStatus
 }
 
-// ObjectStatus is where an object stands.
+// ObjectStatus is the state of an object.
 type ObjectStatus struct {
 	Name   string
 	Type   string
@@ -60,7 +60,7 @@ type ObjectStatus struct {
 	Parent string
 }
 
-// Status returns where the plugin stands, objects in the order of their creation.
+// Status returns the state of the plugin, with its objects in the order of their creation.
 func (p *Plugin) Status() Status {
 	p.mu.Lock()
 	l := p.generation
@@ -115,7 +115,7 @@ func (p *Plugin) lastExitLocked() string {
 	return brief(strings.TrimPrefix(p.lastErr.Error(), "plugin "+p.name+": "))
 }
 
-// Checksums are the SHA-256 checksums of the files that the plugin's process was started from; none while it has no
+// Checksums returns the SHA-256 checksums of the files that the plugin's process was started from; none if it has no
 // process.
 func (p *Plugin) Checksums() ([]process.Checksum, error) {
 	l := p.current()
@@ -131,9 +131,8 @@ func (p *Plugin) Checksums() ([]process.Checksum, error) {
 	return proc.Checksums()
 }
 
-// FilesNow are the checksums of the files that the plugin's command starts now: others than Checksums when they
-// were replaced
-// since. None of a plugin without a command.
+// FilesNow returns the checksums of the files that the plugin's command would start now. They differ from Checksums if
+// the files were replaced since. There are none for a plugin without a command.
 func (p *Plugin) FilesNow() ([]process.Checksum, error) {
 	if len(p.settings.Command) == 0 {
 		return nil, nil
@@ -141,7 +140,7 @@ func (p *Plugin) FilesNow() ([]process.Checksum, error) {
 	return p.runtime.checksums.Of(p.settings.Command)
 }
 
-// ChecksumsOf are the SHA-256 checksums of the files that a command starts now. It starts nothing.
+// ChecksumsOf returns the SHA-256 checksums of the files that a command would start now. It starts nothing.
 func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) {
 	return r.checksums.Of(command)
 }

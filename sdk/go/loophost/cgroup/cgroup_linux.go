@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tree is the part of the tree that is this host's.
+// Tree is the part of the tree of control groups that belongs to this host.
 type Tree struct {
 	folder      string
 	controllers []string
@@ -26,9 +26,9 @@ type Tree struct {
 // ownGroup is the host's own below its part: the kernel bounds no group beside which others have processes.
 const ownGroup = "host"
 
-// Delegated takes over the part of the tree in which this process runs, if it is this process's to divide: systemd says
-// so of it (Delegate=yes), or it is all that a container has. The process moves into a group of its own there. Nil:
-// there is no such part.
+// Delegated takes over the part of the tree in which this process runs, if this process may divide it: systemd marks it
+// so (Delegate=yes), or it is all that a container has. The process moves into a group of its own there. Delegated
+// returns nil if there is no such part.
 func Delegated() (*Tree, error) {
 	folder := own()
 	if folder == "" || !delegated(folder) {
@@ -134,7 +134,7 @@ func isGroup(folder string) bool {
 	return err == nil
 }
 
-// Controllers are those that bound groups here: "memory", "pids".
+// Controllers are the controllers that bound groups here: "memory", "pids".
 func (t *Tree) Controllers() []string {
 	if t == nil {
 		return nil
@@ -148,7 +148,7 @@ type Group struct {
 	open   *os.File
 }
 
-// New makes a group below this part. Without a part there is none.
+// New makes a group below this part of the tree. It returns nil if there is none.
 func (t *Tree) New(name string, l Limits) (*Group, error) {
 	if t == nil {
 		return nil, nil
@@ -193,7 +193,7 @@ func (t *Tree) bound(folder string, l Limits) error {
 	return nil
 }
 
-// Take has a process start in the group.
+// Take makes a process start in the group.
 func (g *Group) Take(attributes *syscall.SysProcAttr) {
 	if g != nil {
 		attributes.UseCgroupFD, attributes.CgroupFD = true, int(g.open.Fd())
@@ -203,7 +203,7 @@ func (g *Group) Take(attributes *syscall.SysProcAttr) {
 // emptied is how long processes that were killed may take to end.
 const emptied = time.Second
 
-// Kill ends all that runs in the group, and returns when it has ended, or after a second. Linux has it from 5.14 on.
+// Kill ends everything that runs in the group, and returns when it has ended, or after a second. It needs Linux 5.14.
 func (g *Group) Kill() {
 	if g == nil || write(g.folder, "cgroup.kill", "1") != nil {
 		return
@@ -228,7 +228,7 @@ func (g *Group) Kill() {
 	}
 }
 
-// OutOfMemory is whether the kernel has killed in the group what would have passed its limit of memory.
+// OutOfMemory reports whether the kernel has killed processes of the group because of its memory limit.
 func (g *Group) OutOfMemory() bool {
 	if g == nil {
 		return false
@@ -245,7 +245,7 @@ func (g *Group) OutOfMemory() bool {
 	return false
 }
 
-// Close removes the group, in which nothing must run any more.
+// Close removes the group, in which nothing may run any more.
 func (g *Group) Close() error {
 	if g == nil {
 		return nil

@@ -12,30 +12,30 @@ import (
 	"strings"
 )
 
-// Level is how far a plugin is confined. Each level holds what the ones before it hold, but that User is had, and held
-// by Namespace, where the host may start others as another user alone.
+// Level is how far a plugin is confined. Each level includes the ones before it. There are two exceptions: User is
+// available only where the host may start processes as another user, and only there Namespace includes it.
 type Level string
 
 const (
-	// Auto asks for Landlock where the kernel has it, else for Limits, else for None. For a command that changes users
-	// or confines by itself, which it could not any more, it is None.
+	// Auto means Landlock if the kernel has it, else Limits, else None. For a command that changes users or confines
+	// itself, which it could no longer do, it means None.
 	Auto Level = "auto"
 	// None confines nothing.
 	None Level = "none"
-	// Limits takes capabilities, the gain of privileges and core dumps, and bounds descriptors.
+	// Limits takes away capabilities, the gain of privileges and core dumps, and bounds descriptors.
 	Limits Level = "limits"
-	// Landlock takes files, TCP ports, signals and the look into other processes.
+	// Landlock restricts files, TCP ports and signals, and hides other processes.
 	Landlock Level = "landlock"
-	// User runs the plugin as a user of its own, whose processes are bounded in number, besides Landlock where the
-	// kernel has it.
+	// User runs the plugin as a user of its own, with a bounded number of processes, and with Landlock if the kernel
+	// has it.
 	User Level = "user"
-	// Namespace runs the plugin in namespaces of its own: of processes, which end with it and are bounded in number, of
-	// mounts, in which what the host keeps is not there, and if it is to connect nowhere of the network. Who may start
-	// others as another user gives it one as well.
+	// Namespace runs the plugin in its own namespaces: of processes, which end with it and are bounded in number; of
+	// mounts, in which the host's files are missing; and of the network, if it may connect nowhere. If the host may
+	// start processes as another user, the plugin also gets a user of its own.
 	Namespace Level = "namespace"
 )
 
-// Told is the level for people, with what is lacking there.
+// Told returns the level for people, with what is missing there.
 func (l Level) Told(lacks []string) string {
 	if len(lacks) == 0 {
 		return string(l)
@@ -43,39 +43,38 @@ func (l Level) Told(lacks []string) string {
 	return string(l) + " without " + strings.Join(lacks, ", ")
 }
 
-// Levels are those that can be asked for.
+// Levels are the levels that a configuration may name.
 func Levels() []Level { return []Level{Auto, None, Limits, Landlock, User, Namespace} }
 
-// Descriptors is how many descriptors a plugin may have open unless its host says otherwise: a relayer has one for
+// Descriptors is how many descriptors a plugin may have open unless its host says otherwise: a relayer needs one for
 // each connection.
 const Descriptors = 4096
 
-// Processes is how many processes and threads a plugin may have, where something bounds them: a user or a namespace of
-// users of its own, or its host's control groups. Two generations with one user share it when one takes over from
-// another.
+// Processes is how many processes and threads a plugin may have, if something bounds them: its own user, its own
+// namespace of users, or the host's control groups. Two generations with the same user share the bound while one takes
+// over from the other.
 const Processes = 1024
 
-// Needs are what a plugin has besides what every plugin has: its program and its interpreter, the system's libraries,
-// its own folders, and what its command and its environment name.
+// Needs are what a plugin needs besides what every plugin gets: its program and its interpreter, the system's
+// libraries, its own folders, and what its command and its environment name.
 type Needs struct {
-	// Command is the plugin's.
+	// Command is the plugin's command.
 	Command []string
-	// Level is the level that is asked for; empty: Auto. Any other than Auto is had or is an error.
+	// Level is the requested level; empty means Auto. If a level other than Auto is not available, that is an error.
 	Level Level
-	// Read and Write are files and folders, of which programs in Read may be executed.
+	// Read and Write are files and folders. Programs in Read may be executed.
 	Read, Write []string
-	// Connect are the TCP ports that it may connect to. Nil: any.
+	// Connect are the TCP ports that the plugin may connect to; nil means all.
 	Connect []uint16
-	// Descriptors is how many it may have open; 0: Descriptors.
+	// Descriptors is how many descriptors it may have open; 0 means the constant Descriptors.
 	Descriptors uint64
-	// Keep are the host's own files and folders: nothing but Read and Write opens them, and no folder that holds them
-	// does.
+	// Keep are the host's own files and folders. Only Read and Write open them; a folder that contains them does not.
 	Keep []string
-	// Machine is what is known of this machine; nil: nothing yet.
+	// Machine is what is known about this machine; nil means nothing yet.
 	Machine *Machine
 }
 
-// Confinement is what a plugin's processes are started with.
+// Confinement is how the processes of a plugin are confined.
 type Confinement struct {
 	needs Needs
 	level Level
@@ -84,7 +83,7 @@ type Confinement struct {
 	user  int    // 0: the host's
 }
 
-// New is the confinement of one plugin. Close it after the plugin's last process.
+// New returns the confinement of one plugin. Close it after the plugin's last process.
 func New(n Needs) (*Confinement, error) {
 	if n.Level == "" {
 		n.Level = Auto
@@ -102,7 +101,7 @@ func New(n Needs) (*Confinement, error) {
 	return c, nil
 }
 
-// Level is the level in force: never Auto.
+// Level returns the level in force, which is never Auto.
 func (c *Confinement) Level() Level {
 	if c == nil {
 		return None
@@ -110,7 +109,7 @@ func (c *Confinement) Level() Level {
 	return c.level
 }
 
-// Why says why the level in force is lower than Landlock although Auto was asked for; empty: it is not.
+// Why says why the level in force is lower than Landlock although Auto was requested; empty if it is not lower.
 func (c *Confinement) Why() string {
 	if c == nil {
 		return ""
@@ -118,7 +117,7 @@ func (c *Confinement) Why() string {
 	return c.why
 }
 
-// Lacks are what this machine cannot take of what Landlock takes, if it was asked for.
+// Lacks are the parts of Landlock, if it was requested, that this machine does not support.
 func (c *Confinement) Lacks() []string {
 	var lacks []string
 	if c.Level() == None || c.level == Limits && c.needs.Level != Auto {
@@ -135,7 +134,7 @@ func (c *Confinement) Lacks() []string {
 	return lacks
 }
 
-// User is the user that the plugin runs as; 0: the host's.
+// User returns the user that the plugin runs as; 0 means the host's.
 func (c *Confinement) User() int {
 	if c == nil {
 		return 0
@@ -156,7 +155,8 @@ func (c *Confinement) Own(paths ...string) error {
 	return nil
 }
 
-// Temporary is where the temporary files of a process go that has a folder of its own: there, if it has no other.
+// Temporary returns the folder for temporary files of a process with the given folder: that folder, if the process has
+// no other.
 func (c *Confinement) Temporary(folder string) string {
 	if l := c.Level(); l == Landlock || l == User || l == Namespace {
 		return filepath.Join(folder, "tmp")
@@ -164,24 +164,24 @@ func (c *Confinement) Temporary(folder string) string {
 	return os.TempDir()
 }
 
-// Close gives the plugin's user back.
+// Close releases the plugin's user.
 func (c *Confinement) Close() {
 	if c.User() != 0 {
 		c.needs.Machine.give(c.user)
 	}
 }
 
-// Launch is the start of one process. Cmd's path, arguments, environment and files are those of the plugin.
+// Launch is the start of one process. Cmd has the path, arguments, environment and files of the plugin.
 type Launch struct {
 	Cmd *exec.Cmd
-	// Command is what Cmd's arguments were before files took the places of paths in them, and Program where its
-	// program lies.
+	// Command is the original command, before files replaced paths in Cmd's arguments, and Program is the path of its
+	// program.
 	Command []string
 	Program string
-	// Pinned is how many of Cmd's first extra files are the program and its script, which are executed in place of
-	// their paths.
+	// Pinned is how many of Cmd's first extra files are the program and its script, which are executed instead of their
+	// paths.
 	Pinned int
-	// Folder is the process's own.
+	// Folder is the folder of the process.
 	Folder string
 }
 

@@ -26,7 +26,8 @@ const badness = 500
 // stagePath is the program that becomes a stage: this one.
 const stagePath = "/proc/self/exe"
 
-// ABI is the version of Landlock that this kernel has; 0: none, or what filters this process's system calls hides it.
+// ABI returns the Landlock version of this kernel; 0 if there is none, or if a filter of this process's system calls
+// hides it.
 func ABI() int {
 	version, _, e := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if e != 0 {
@@ -131,12 +132,12 @@ func may(capabilities ...int) bool {
 	return true
 }
 
-// Started waits until a process that was started has become the plugin. An error that is a number of the system's is
-// the execution's.
+// Started waits until a started process has become the plugin. An error that is a system error number comes from the
+// execution.
 type Started func() error
 
-// Prepare changes a command so that a process started from it confines itself first and then becomes the plugin. The
-// function that it returns is called once, whether or not the command could be started.
+// Prepare changes a command so that its process confines itself first and then becomes the plugin. The caller must call
+// the returned function once, whether or not the command could be started.
 func (c *Confinement) Prepare(l Launch) (Started, error) {
 	if c.Level() == None {
 		return func() error { return nil }, nil

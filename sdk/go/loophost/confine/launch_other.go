@@ -4,7 +4,7 @@ package confine
 
 import "errors"
 
-// Machine is what a host finds out about its machine, on Linux alone.
+// Machine is what a host finds out about its machine. Only Linux has such facts.
 type Machine struct{}
 
 func (*Machine) give(int) {}
@@ -18,8 +18,8 @@ func (c *Confinement) choose() error {
 	return nil
 }
 
-// Started waits until a process that was started has become the plugin, which it is from the start here.
+// Started returns at once, since the process is the plugin from the start here.
 type Started func() error
 
-// Prepare has nothing to change.
+// Prepare changes nothing.
 func (c *Confinement) Prepare(Launch) (Started, error) { return func() error { return nil }, nil }

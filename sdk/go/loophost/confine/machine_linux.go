@@ -14,7 +14,8 @@ import (
 // leave free.
 const firstUser, lastUser = 60706, 61183
 
-// Machine is what a host finds out about its machine, and which users it has given out there. The zero value is ready.
+// Machine is what a host finds out about its machine, and the users that it has given out there. The zero value is
+// ready.
 type Machine struct {
 	mu    sync.Mutex
 	given map[int]bool

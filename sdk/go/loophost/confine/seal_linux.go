@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Seal closes this process to others of its user: they can read neither its memory nor what it has open, and it
-// leaves no core. The variables named, which are its secrets, it no longer has afterwards: their values, by name, are
-// the caller's alone, to be overwritten when they have been used. What took them before, by os.Environ for one, is left
-// with zeros.
+// Seal closes this process to other processes of its user: they can read neither its memory nor its open files, and it
+// leaves no core. Seal also removes the named variables, which are secrets, from the environment. Only the caller has
+// their values, by name, and should overwrite them after use. Code that has read them before, such as os.Environ, keeps
+// zeros.
 func Seal(secrets ...string) (map[string][]byte, error) {
 	// Once the process is sealed /proc/self/mem is root's.
 	erased := erase(secrets)

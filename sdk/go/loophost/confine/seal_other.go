@@ -4,8 +4,8 @@ package confine
 
 import "syscall"
 
-// Seal takes the variables named, which are this process's secrets, out of its environment, and switches core dumps
-// off: outside Linux a process can do no more about others of its user. It returns the values by name, see Linux's.
+// Seal removes the named variables, which are secrets, from this process's environment, and switches core dumps off.
+// Outside Linux a process cannot protect itself further from its user. Seal returns the values by name, as on Linux.
 func Seal(secrets ...string) (map[string][]byte, error) {
 	return take(secrets), syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 }

@@ -7,26 +7,26 @@ type Ending int
 
 // Endings.
 const (
-	// Answered: by the server; what it said goes to the caller.
+	// Answered means that the server answered. The caller gets its answer.
 	Answered Ending = iota
-	// Refused: by a server that is draining, before the call was begun. The attempt does not count.
+	// Refused means that a draining server refused the call before it began. The attempt does not count.
 	Refused
-	// Lost: with the connection; whether it was served nobody can say.
+	// Lost means that the connection was lost. Nobody can say whether the call was served.
 	Lost
 )
 
-// Attempt is what is known of an attempt that failed.
+// Attempt describes a failed attempt.
 type Attempt struct {
 	Code codes.Code
-	// Generation and Draining are whether the trailers of these names came with the error.
+	// Generation and Draining report whether the error came with the trailers of these names.
 	Generation, Draining bool
-	// Gone is whether the caller has gone: his deadline is over, or he has cancelled.
+	// Gone reports whether the caller is gone: its deadline has passed, or it has cancelled.
 	Gone bool
-	// Dying is whether the generation of the attempt is ending.
+	// Dying reports whether the generation of the attempt is ending.
 	Dying bool
 }
 
-// Ending tells the transport's errors from the application's, which carry their server's generation.
+// Ending distinguishes errors of the transport from errors of the application, which carry their server's generation.
 func (a Attempt) Ending() Ending {
 	switch {
 	case a.Draining:
@@ -41,24 +41,24 @@ func (a Attempt) Ending() Ending {
 	return Answered
 }
 
-// Verdict is what becomes of a call after an attempt was lost.
+// Verdict is what happens to a call after an attempt was lost.
 type Verdict int
 
 // Verdicts.
 const (
 	// Repeat makes the call once more, in the next generation.
 	Repeat Verdict = iota
-	// Unknown tells the caller that the call's outcome is unknown.
+	// Unknown tells the caller that the outcome of the call is unknown.
 	Unknown
-	// Suspect tells him the same: the call was in flight at as many deaths as make its object suspect.
+	// Suspect does the same. The call was also in flight at so many crashes that its object is suspect.
 	Suspect
 )
 
-// Call counts one call's lost attempts. Its zero value has had none.
+// Call counts the lost attempts of one call. The zero value has none.
 type Call struct{ lost, deaths int }
 
-// Lost decides after a lost attempt. died is whether its generation has ended, repeatable whether the contract allows a
-// call to be made again, gone whether the caller has gone.
+// Lost decides after a lost attempt. died reports whether its generation has ended, repeatable whether the contract
+// allows the call to be repeated, and gone whether the caller is gone.
 func (c *Call) Lost(died, repeatable, gone bool) Verdict {
 	c.lost++
 	if died {

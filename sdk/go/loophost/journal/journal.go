@@ -1,7 +1,6 @@
-// Package journal decides over the objects of one plugin: when each is made, who may call it, what comes of it when the
-// plugin's process ends, and what of a call that was in flight then. It is pure state machines: events in, effects out.
-// It knows no process, no clock and no connection, and it must not: whoever steps it carries the effects out, in their
-// order.
+// Package journal decides about the objects of one plugin: when each is made, who may call it, and what happens to it
+// and to calls in flight when the plugin's process ends. It is pure state machines: events in, effects out. It knows no
+// process, no clock and no connection. The caller carries the effects out, in order.
 package journal
 
 import (
@@ -15,36 +14,37 @@ import (
 
 // The figures of healing.
 const (
-	// Makings bounds the constructors of one plugin that run at once: a plugin that comes back with a thousand objects
-	// must not be asked for all of them in one breath.
+	// Makings bounds the constructors of one plugin that run at once, so that a plugin that comes back with a thousand
+	// objects does not get all requests at the same time.
 	Makings = 64
-	// FirstPause is the pause after the first failed making in a generation; it doubles with each further one.
+	// FirstPause is the pause after the first failed constructor call for an object in a generation. It doubles with
+	// each further failure.
 	FirstPause = 50 * time.Millisecond
 	// LongestPause bounds that pause.
 	LongestPause = 10 * time.Second
-	// Suspicious is how many deaths of the plugin in a row make the object suspect that was being made, or called, at
-	// each.
+	// Suspicious is how many crashes of the plugin in a row make an object suspect that was being made, or called, at
+	// each of them.
 	Suspicious = 2
-	// Rest is how long a suspect object rests in a new generation before it is made again.
+	// Rest is how long a suspect object pauses in a new generation before it is made again.
 	Rest = 10 * time.Second
 )
 
-// State is where an object stands.
+// State is the state of an object.
 type State int
 
 // States.
 const (
-	// Creating: it waits for its process, its parent or its loans, or is being made.
+	// Creating means that the object waits for its process, its parent or its loans, or is being made.
 	Creating State = iota
-	// Open: it can be called.
+	// Open means that the object can be called.
 	Open
-	// Parked: it could not be made.
+	// Parked means that the object could not be made.
 	Parked
-	// Released: it has ended, or never was.
+	// Released means that the object has ended, or never existed.
 	Released
 )
 
-// String is the state as operators read it.
+// String returns the state as operators read it.
 func (s State) String() string {
 	return [...]string{"creating", "open", "parked", "released"}[s]
 }
@@ -55,23 +55,21 @@ type What int
 // Events. Those that answer an effect carry the generation in which the effect was asked for, and come too late after
 // it.
 const (
-	// Create enters Object, a child of Parent. Its name was never used before. A second create of the same name joins the
-	// first.
+	// Create adds Object, a child of Parent, under a new name. A second Create with the same name joins the first.
 	Create What = iota
 	// Release ends Object and its children.
 	Release
-	// Suspected says that a call of Object was in flight at as many deaths as make it suspect.
+	// Suspected says that a call of Object was in flight at so many crashes that the object is suspect.
 	Suspected
 	// Ready says that Generation serves.
 	Ready
-	// Replaced says that Generation is to end because another is wanted: what is in flight finishes, nothing more is
-	// begun.
+	// Replaced says that another generation replaces Generation: calls in flight finish, and no new ones begin.
 	Replaced
-	// Ended says that Generation has ended, ready or not.
+	// Ended says that Generation has ended, whether or not it was ready.
 	Ended
-	// Unreachable says that nobody knows when the plugin comes back, and Reason why.
+	// Unreachable says that it is not known when the plugin comes back, for Reason.
 	Unreachable
-	// Settled answers AwaitLoans: what Object borrows can be called, or is known to fail.
+	// Settled answers AwaitLoans: everything that Object borrows can be called, or is known to fail.
 	Settled
 	// Made answers Make.
 	Made
@@ -86,7 +84,7 @@ type Event struct {
 	What   What
 	Object string
 	Parent string // empty: the plugin itself
-	// Borrows is whether something is lent to Object that is not always there: an object of a plugin.
+	// Borrows reports whether Object has a loan of another plugin's object, which may be unavailable.
 	Borrows    bool
 	Generation uint64
 	Reason     error
@@ -97,31 +95,31 @@ type Do int
 
 // Effects.
 const (
-	// Lend puts the loans of Object in force.
+	// Lend activates the loans of Object.
 	Lend Do = iota
-	// AwaitLoans asks for Settled as soon as all that Object borrows is settled.
+	// AwaitLoans asks for Settled as soon as everything that Object borrows is settled.
 	AwaitLoans
-	// Make asks for a making of Object; Made or Failed answers.
+	// Make asks for a constructor call for Object. Made or Failed answers.
 	Make
 	// Pause asks for Due after For.
 	Pause
 	// OpenGate lets callers through.
 	OpenGate
-	// ShutGate has callers wait.
+	// ShutGate makes callers wait.
 	ShutGate
-	// BlockGate turns callers away with Reason.
+	// BlockGate refuses callers with Reason.
 	BlockGate
-	// End ends Object: its loans are taken back and its gate is blocked with Reason. Tell is whether the plugin must hear
-	// of it.
+	// End ends Object: its loans are taken back, and its gate is blocked with Reason. Tell reports whether the plugin
+	// must learn of it.
 	End
 )
 
-// Effect is what is to be done. An empty Object is the plugin itself.
+// Effect is an action to carry out. An empty Object means the plugin itself.
 type Effect struct {
 	Do     Do
 	Object string
 	Reason error
-	// Final is whether no try in this generation will help.
+	// Final reports whether further attempts in this generation are pointless.
 	Final bool
 	Tell  bool
 	For   time.Duration
@@ -169,20 +167,20 @@ type Machine struct {
 	effects     []Effect
 }
 
-// New returns an empty journal. plugin is the plugin's name, for texts. jitter spreads pauses: it returns a factor from
+// New returns an empty journal. plugin is the plugin's name, for texts. jitter varies pauses: it returns a factor from
 // 0.5 to 1.5.
 func New(plugin string, jitter func() float64) *Machine {
 	return &Machine{plugin: plugin, jitter: jitter, objects: map[string]*object{}, making: map[string]*object{}}
 }
 
-// Status is where one object stands.
+// Status is the state of one object.
 type Status struct {
 	Name, Parent string
 	State        State
 	Reason       error // why it is parked
 }
 
-// Objects returns where every object stands, in the order of their creation.
+// Objects returns the states of all objects, in the order of their creation.
 func (m *Machine) Objects() []Status {
 	var all []Status
 	for _, o := range m.inOrder() {
@@ -191,7 +189,7 @@ func (m *Machine) Objects() []Status {
 	return all
 }
 
-// Look returns where one object stands.
+// Look returns the state of one object.
 func (m *Machine) Look(name string) Status {
 	if o := m.objects[name]; o != nil {
 		return o.status()
@@ -213,7 +211,7 @@ func (o *object) status() Status {
 	return s
 }
 
-// Step takes an event in. Events that do not fit, such as an answer from a generation that has ended, have no effect.
+// Step handles an event. Events that do not fit, such as an answer from an ended generation, have no effect.
 func (m *Machine) Step(e Event) []Effect {
 	m.effects = nil
 	o := m.objects[e.Object]

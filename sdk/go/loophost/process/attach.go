@@ -18,8 +18,8 @@ type attached struct {
 	once   sync.Once
 }
 
-// Attach connects to a plugin that somebody has started with --debug, by the file that it has written. Its end is not
-// seen: ask it. Of the settings, Name, Kind, Hint and GRPC count.
+// Attach connects to a plugin that somebody has started with --debug, by the file that the plugin has written. The host
+// does not see the end of that process and must poll it. Only the settings Name, Kind, Hint and GRPC count.
 func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 	say := func(err error) error {
 		return fmt.Errorf("plugin %s: attaching to the process of %s failed: %w; start the plugin with --debug, and %s",
@@ -51,8 +51,8 @@ func Attach(ctx context.Context, s Settings, file string) (*Process, error) {
 	return p, nil
 }
 
-// Attached is whether the process is somebody else's: it is not killed, and may stand still in a debugger for as long
-// as it likes.
+// Attached reports whether somebody else started the process. Such a process is not killed, and may pause in a debugger
+// for any time.
 func (p *Process) Attached() bool { return p.attached != nil }
 
 // letGo ends the connection, and with it what the host sees of the process.

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TellsMemory is whether this machine says how much memory a process takes.
+// TellsMemory reports whether this machine can tell how much memory a process takes.
 func TellsMemory() bool {
 	_, ok := readEntry(os.Getpid())
 	return ok

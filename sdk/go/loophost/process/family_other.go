@@ -4,7 +4,7 @@ package process
 
 import "os/exec"
 
-// TellsMemory is whether this machine says how much memory a process takes. Only Linux does, in /proc.
+// TellsMemory reports whether this machine can tell how much memory a process takes. Only Linux can, in /proc.
 func TellsMemory() bool { return false }
 
 // table and family are not told outside Linux: there a process's group is all that is known of its descendants.
@@ -18,7 +18,7 @@ func (*family) resident() uint64 { return 0 }
 
 func (*family) kill() {}
 
-// Adopt does nothing: Linux alone lets a process adopt others.
+// Adopt does nothing. Only Linux lets a process adopt others.
 func (*Starter) Adopt() error { return nil }
 
 // wait waits for a process to end and then for what ends the others: outside Linux its id is free by then.

@@ -1,7 +1,7 @@
-// Package process runs one generation of a plugin: it starts the command over hashicorp/go-plugin's handshake with
-// mutual TLS on P-256, watches the process, keeps its output harmless and its end bounded.
+// Package process runs one generation of a plugin. It starts the command over hashicorp/go-plugin's handshake with
+// mutual TLS on P-256, watches the process, makes its output harmless and bounds its end.
 //
-// It knows processes and connections. It must not know objects, loans or what any plugin is for.
+// It knows processes and connections. It must not know objects, loans or the purpose of any plugin.
 package process
 
 import (
@@ -32,45 +32,45 @@ import (
 type Settings struct {
 	// Name is the plugin's name in errors and logs.
 	Name string
-	// Kind is what the process must be.
+	// Kind is the kind that the process must have.
 	Kind wire.Kind
 	// Command is the program and its arguments; the program is looked up in the host's PATH.
 	Command []string
-	// Env is the whole environment of the process besides the handshake's own variables and PATH.
+	// Env is the whole environment of the process besides PATH and the variables of the handshake.
 	Env []string
-	// SHA256 are the checksums that the command's files must have, in hexadecimal digits: the program's and, where the
-	// first argument that is not an option names a file, that file's. What is started is then what was checked: on Linux
-	// the files as they are open, elsewhere the files at the paths, which are looked at again after the start. Empty: any
-	// file will do.
+	// SHA256 are the checksums that the command's files must have, in hexadecimal digits: of the program and, if the
+	// first argument that is not an option names a file, of that file. The process starts exactly the checked files: on
+	// Linux by their open descriptors, elsewhere by their paths, which are checked again after the start. Empty means
+	// any files.
 	SHA256 []string
-	// Checksums remembers those of files that have not changed. The processes of a host share one. Default: one of its
-	// own.
+	// Checksums remembers the checksums of files that have not changed. The processes of a host share one. Default: a
+	// new one.
 	Checksums *Checksums
 	// Hint tells a person where the command is configured, such as "check CL_EVM_CMD".
 	Hint string
-	// Logger takes the process's log.
+	// Logger receives the process's log.
 	Logger *slog.Logger
 	// Sockets is the host's folder for sockets.
 	Sockets *Sockets
 	// StartTimeout bounds the time from start to handshake.
 	StartTimeout time.Duration
-	// Host is the host's key pair; the process trusts its certificate alone.
+	// Host is the host's key pair. The process trusts only its certificate.
 	Host *wire.KeyPair
 	// Starter starts the process.
 	Starter *Starter
-	// GRPC is whether the process is called over gRPC alone, also if it serves frames.
+	// GRPC makes calls to the process go over gRPC only, even if it serves frames.
 	GRPC bool
-	// Memory is what long answers of the process take. Nil: they are not bounded together.
+	// Memory bounds the memory of long answers from the process together. If it is nil, they are not bounded together.
 	Memory *wire.Memory
-	// Trace, if set, takes the steps of the start.
+	// Trace, if set, records the steps of the start.
 	Trace *Trace
-	// Confinement is what is taken from the process. Nil: nothing.
+	// Confinement is how the process is confined; nil means not at all.
 	Confinement *confine.Confinement
-	// Limits bound the process with all that comes of it, where the starter has groups to bound.
+	// Limits bound the process and everything that it starts, if the starter has control groups.
 	Limits cgroup.Limits
 }
 
-// Exit says how a process ended.
+// Exit describes how a process ended.
 type Exit struct {
 	// Reason is one phrase: "exit status 2", "signal: killed".
 	Reason string
@@ -78,7 +78,7 @@ type Exit struct {
 	Stderr []string
 }
 
-// String is the exit as one sentence's end.
+// String returns the exit as the end of a sentence.
 func (e Exit) String() string {
 	if len(e.Stderr) == 0 {
 		return e.Reason
@@ -130,7 +130,7 @@ func (p *Process) connect(ctx context.Context, target string, config *tls.Config
 	return err
 }
 
-// Framed is whether unary calls go to the process as frames.
+// Framed reports whether unary calls go to the process by frames.
 func (p *Process) Framed() bool { return p.framed }
 
 // Start starts a process and returns when it serves. Its errors are one sentence each, for people.
@@ -197,8 +197,8 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 // endedEarly is a process that ended before its handshake.
 type endedEarly struct{ error }
 
-// EndedEarly reports whether an error of Start says that the process ended before its handshake, as the plugin of
-// another kind does.
+// EndedEarly reports whether an error of Start says that the process ended before its handshake, as a plugin of another
+// kind does.
 func EndedEarly(err error) bool {
 	var early *endedEarly
 	return errors.As(err, &early)
@@ -257,7 +257,7 @@ func ofClocks(err error) error {
 	return err
 }
 
-// PID is the process's id, which is its group's too.
+// PID returns the process id, which is also the id of its group.
 func (p *Process) PID() int {
 	if p.Attached() {
 		return p.attached.pid
@@ -265,7 +265,7 @@ func (p *Process) PID() int {
 	return p.runner.pid()
 }
 
-// Memory is the resident memory of the process and its descendants in bytes; 0 where it cannot be told.
+// Memory returns the resident memory of the process and its descendants in bytes; 0 if it is not known.
 func (p *Process) Memory() uint64 {
 	if p.Attached() {
 		return p.attached.family.resident()
@@ -273,12 +273,12 @@ func (p *Process) Memory() uint64 {
 	return p.runner.kin().resident()
 }
 
-// Delay is how long the threads that the process has now have waited for a processor since they began, together; 0
-// where it cannot be told. It grows fast while the machine is too busy to run the process.
+// Delay returns how long the current threads of the process have waited for a processor since they began, in total; 0
+// if it is not known. It grows fast while the machine is too busy to run the process.
 func (p *Process) Delay() time.Duration { return delay(p.PID()) }
 
-// Checksums are those of the files that the process was started from; none after its end, and none of an attached
-// process.
+// Checksums returns the checksums of the files that the process was started from. There are none after its end, and
+// none for an attached process.
 func (p *Process) Checksums() ([]Checksum, error) {
 	if p.Attached() {
 		return nil, nil
@@ -286,12 +286,12 @@ func (p *Process) Checksums() ([]Checksum, error) {
 	return p.runner.checksums()
 }
 
-// Outdated is whether the command starts other files by now than those that the process was started from: another
-// build, or none. Of an attached process it is not known, and false.
+// Outdated reports whether the command would start other files now than those that the process was started from:
+// another build, or none. For an attached process it is not known, and false.
 func (p *Process) Outdated() bool { return !p.Attached() && p.runner.outdated() }
 
-// Exited is closed when the process has ended, its group is dead and its pipes are closed; of an attached process, when
-// the host has let go of it.
+// Exited is closed when the process has ended, its group is dead and its pipes are closed; for an attached process,
+// when the host has detached from it.
 func (p *Process) Exited() <-chan struct{} {
 	if p.Attached() {
 		return p.attached.done
@@ -299,7 +299,7 @@ func (p *Process) Exited() <-chan struct{} {
 	return p.runner.done
 }
 
-// Exit says how the process ended, once Exited is closed.
+// Exit describes how the process ended, once Exited is closed.
 func (p *Process) Exit() Exit {
 	if p.Attached() {
 		return Exit{Reason: "the host let go of a process that it had attached to"}
@@ -318,8 +318,8 @@ func (p *Process) Terminate() {
 	}
 }
 
-// Kill ends the process's group at once and frees what the generation held; it lets go of an attached process, which
-// goes on. It may be called more than once, by anybody.
+// Kill ends the process's group at once and frees the resources of the generation. It detaches from an attached
+// process, which goes on. It may be called more than once, and concurrently.
 func (p *Process) Kill() {
 	if p.Attached() {
 		p.letGo()

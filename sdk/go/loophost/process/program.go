@@ -21,8 +21,8 @@ type Checksum struct {
 	SHA256 string
 }
 
-// Checksums remembers the checksums of files that have not changed since they were read: reading one of 40 MB takes
-// some 35 ms, which is what a plugin takes to come back after a crash.
+// Checksums remembers the checksums of files that have not changed since they were read. Reading a file of 40 MB takes
+// some 35 ms, as long as a plugin takes to come back after a crash.
 type Checksums struct {
 	mu    sync.Mutex
 	known map[identity]string
@@ -96,7 +96,7 @@ func openProgram(command []string) (*program, error) {
 	return p, nil
 }
 
-// Of are the checksums of the files that a command starts now, in its order. It starts nothing.
+// Of returns the checksums of the files that a command would start now, in the command's order. It starts nothing.
 func (c *Checksums) Of(command []string) ([]Checksum, error) {
 	p, err := openProgram(command)
 	if p == nil {

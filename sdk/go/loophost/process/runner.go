@@ -422,8 +422,8 @@ func (*runner) Diagnose(context.Context) string { return "" }
 // Stdout implements runner.Runner.
 func (r *runner) Stdout() io.ReadCloser { return r.stdoutR }
 
-// Stderr implements runner.Runner: nothing comes, and the end comes with the process's. The true stderr goes through
-// our own parser, because go-plugin's panics on {"@message":1}.
+// Stderr implements runner.Runner. It returns no bytes, and ends with the process. Our own parser reads the real
+// stderr, because go-plugin's panics on {"@message":1}.
 func (r *runner) Stderr() io.ReadCloser { return r.quietR }
 
 // Name implements runner.Runner.

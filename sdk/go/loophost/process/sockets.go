@@ -27,8 +27,8 @@ const (
 		"removes it.\n"
 )
 
-// Sockets is a host's private folder for sockets, below one that it shares with others. Whatever cleans it away while
-// the host runs, it is made anew for the next socket.
+// Sockets is a host's private folder for sockets, below a folder that hosts share. If something removes it while the
+// host runs, it is made again for the next socket.
 type Sockets struct {
 	base, hint string
 
@@ -38,8 +38,8 @@ type Sockets struct {
 	folders int
 }
 
-// NewSockets makes the folder below base (empty: XDG_RUNTIME_DIR, else TMPDIR, else /tmp) and sweeps those that hosts
-// left behind when they were killed. The hint tells a person how to choose another base, such as "name another by
+// NewSockets makes the folder below base (empty: XDG_RUNTIME_DIR, else TMPDIR, else /tmp) and removes those that killed
+// hosts have left behind. The hint tells a person how to choose another base, such as "name another by
 // XDG_RUNTIME_DIR".
 func NewSockets(base, hint string) (*Sockets, error) {
 	s := &Sockets{base: cmp.Or(base, os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()), hint: hint}
@@ -63,7 +63,7 @@ func (s *Sockets) failed(err error) error {
 	return fmt.Errorf("making a folder for sockets below %s: %w; %s", s.base, cause(err), s.hint)
 }
 
-// Dir is the folder. It is made anew if it is gone.
+// Dir returns the folder, and makes it again if it is gone.
 func (s *Sockets) Dir() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,9 +10,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/cgroup"
 )
 
-// Starter starts processes from one OS thread of its own. On Linux a child's parent-death signal fires when the
-// *thread* that started it ends, so that thread must outlive every child: one that merely borrowed a thread would kill
-// its plugins when it returned.
+// Starter starts processes from an OS thread of its own. On Linux a child's parent-death signal fires when the *thread*
+// that started it ends, so that thread must outlive every child. A thread that was only borrowed would kill its plugins
+// when it returned.
 type Starter struct {
 	jobs      chan startJob
 	once      sync.Once
@@ -42,9 +42,9 @@ func NewStarter() *Starter {
 	return s
 }
 
-// Group has every process that is started from here on in a control group of its own, where a part of the machine's
-// groups is this process's, and says what the kernel bounds there. A host that started other processes must not group:
-// they would stand in the way.
+// Group puts every process that is started from now on into a control group of its own, if a part of the machine's tree
+// is delegated to this process, and returns what the kernel bounds there. A host that has started other processes must
+// not call it, since they would be in the way.
 func (s *Starter) Group() (bounds []string, grouped bool, err error) {
 	s.mu.Lock() // one is tried with a process
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *Starter) forget(pid int) {
 	delete(s.started, pid)
 }
 
-// Close ends the thread, and with it, on Linux, every process that it started.
+// Close ends the thread and with it, on Linux, every process that it started.
 func (s *Starter) Close() { s.once.Do(func() { close(s.jobs); close(s.closed) }) }
 
 // lastWords is how long the pipes of a dead process are read on: what it wrote before its end is there at once, and

@@ -11,10 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Adopt makes this process the parent of all that comes of plugins and loses its own: what leaves its session and its
-// environment behind is then found nevertheless, ends with the next plugin that ends, and is seen by whoever asks
-// where a process comes from. A host that starts processes other than plugins must not adopt: they would be taken for
-// strays.
+// Adopt makes this process the parent of descendants of plugins that lose their own parent. So processes that leave
+// their session and their environment are still found. They end with the next plugin that ends, and count as this
+// host's. A host that starts processes other than plugins must not adopt, since those would be treated as strays.
 func (s *Starter) Adopt() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("adopting what plugins leave behind (PR_SET_CHILD_SUBREAPER): %w", err)

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Step is a part of a start, and what it took.
+// Step is a part of a start, with its duration.
 type Step struct {
 	What string
 	Took time.Duration
 }
 
-// Trace is what a start was made of, step by step.
+// Trace records the steps of a start.
 type Trace struct {
 	mu    sync.Mutex
 	last  time.Time
@@ -22,7 +22,7 @@ type Trace struct {
 // NewTrace begins with the first step.
 func NewTrace() *Trace { return &Trace{last: time.Now()} }
 
-// Done notes that a step has ended, and the next one begins.
+// Done records that a step has ended and the next one begins.
 func (t *Trace) Done(what string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -31,7 +31,7 @@ func (t *Trace) Done(what string) {
 	t.last = now
 }
 
-// Steps are those that have ended, in their order.
+// Steps returns the steps that have ended, in order.
 func (t *Trace) Steps() []Step {
 	t.mu.Lock()
 	defer t.mu.Unlock()

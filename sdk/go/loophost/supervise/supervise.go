@@ -1,5 +1,5 @@
-// Package supervise decides over the generations of one plugin process: when to launch, when to wait, when to give up
-// for a while. It is a pure state machine: events and the time in, effects out. It knows no process, no clock and no
+// Package supervise decides about the generations of one plugin: when to launch, when to wait, when to give up for a
+// while. It is a pure state machine: events and the time go in, effects come out. It knows no process, no clock and no
 // connection.
 package supervise
 
@@ -10,11 +10,11 @@ import (
 
 // The figures of supervision.
 const (
-	// ShortUptime is how soon after readiness a death counts against the budget like a failed start.
+	// ShortUptime is how soon after readiness an end counts against the budget like a failed start.
 	ShortUptime = 500 * time.Millisecond
 	// LongUptime is how long a generation must have been ready to clear the budget.
 	LongUptime = 10 * time.Second
-	// Budget is how many bad lives in a row put a plugin into quarantine.
+	// Budget is how many bad generations in a row put a plugin into quarantine.
 	Budget = 5
 	// FirstPause is the pause before the launch after the second bad generation in a row; it doubles with each further
 	// one.
@@ -25,7 +25,7 @@ const (
 	QuarantinePause = time.Minute
 )
 
-// State is where a plugin stands.
+// State is the state of a plugin.
 type State int
 
 // States.
@@ -37,7 +37,7 @@ const (
 	Quarantined
 )
 
-// String is the state as operators read it.
+// String returns the state as operators read it.
 func (s State) String() string {
 	switch s {
 	case Stopped:
@@ -67,44 +67,44 @@ const (
 	Died
 	// Due says that the pause asked for last is over.
 	Due
-	// Restart is the operator's wish for a new generation now.
+	// Restart says that the operator wants a new generation now.
 	Restart
-	// Stop is the end.
+	// Stop says that the plugin must end for good.
 	Stop
 )
 
-// Effect is what is to be done: at most one of its fields is set.
+// Effect is an action to carry out. At most one of its fields is set.
 type Effect struct {
 	// Launch starts a generation; Died or BecameReady answers.
 	Launch bool
 	// Kill ends the current generation; Died answers.
 	Kill bool
-	// Pause asks for Due after so long. A later effect makes an earlier pause void.
+	// Pause asks for Due after that time. A later effect cancels an earlier pause.
 	Pause time.Duration
 }
 
-// Machine is one plugin's. Its zero value has had no generation.
+// Machine holds the state of one plugin. The zero value has had no generation.
 type Machine struct {
 	state       State
 	running     bool // a generation was launched and has not died
 	stopping    bool
-	bad         int // bad lives in a row
+	bad         int // bad generations in a row
 	generations uint64
 	readyAt     time.Time
-	// Jitter spreads pauses: it returns a factor from 0.5 to 1.5. Nil means 1.
+	// Jitter varies pauses: it returns a factor from 0.5 to 1.5. Nil means 1.
 	Jitter func() float64
 }
 
-// State is where the plugin stands.
+// State returns the state of the plugin.
 func (m *Machine) State() State { return m.state }
 
-// Generation is the number of the current or last generation: it counts launches.
+// Generation returns the number of the current or last generation: it counts launches.
 func (m *Machine) Generation() uint64 { return m.generations }
 
-// Stopping is whether Stop was asked for.
+// Stopping reports whether Stop was asked for.
 func (m *Machine) Stopping() bool { return m.stopping }
 
-// Step takes an event in. Events that do not fit the state have no effect.
+// Step handles an event. Events that do not fit the state have no effect.
 func (m *Machine) Step(now time.Time, e Event) Effect {
 	switch e {
 	case Begin:

@@ -1,9 +1,9 @@
-// Package stage is what a process does between the host's fork and the plugin: a program that imports it, started anew
-// with the variable LOOP_STAGE, takes from itself what a script says and executes the plugin in its place.
+// Package stage is what a process does between the host's fork and the plugin. A program that imports it, started again
+// with the variable LOOP_STAGE, gives up what a script says and executes the plugin in its place.
 //
-// It runs before the program's other packages initialise, which takes longer than all else that a start takes: Go
-// initialises those first that import the least and stand first in the alphabet, so that this one imports nothing but
-// syscall and reads its script by itself. It decides nothing: what is to be taken is package confine's business.
+// It runs before the program's other packages initialise, which takes longer than the rest of a start. Go first
+// initialises the packages that import the least and come first in the alphabet, so this one imports only syscall and
+// reads its script itself. It decides nothing: package confine decides what to give up.
 package stage
 
 import (
@@ -11,13 +11,13 @@ import (
 	"unsafe"
 )
 
-// Key names the variable that makes a stage of a program. Its value is two descriptors: of the script, and of where to
-// say what failed. They are closed when the plugin is executed.
+// Key names the variable that makes a stage of a program. Its value is two descriptors: that of the script, and that on
+// which to report a failure. They are closed when the plugin is executed.
 const Key = "LOOP_STAGE"
 
-// The words that begin the lines of a script. A line is a word and its arguments with spaces between: numbers, and at
-// last a path, which may hold spaces and no line's end. What is in force from the last line on is so at its end as well
-// if nothing is executed.
+// The words that begin the lines of a script. A line is a word and its arguments, separated by spaces: numbers, and
+// then possibly a path, which may contain spaces but no line break. Restrictions that come with the last line also hold
+// afterwards if nothing is executed.
 const (
 	Host    = "host"    // no argument: a stage whose host has ended ends
 	Limit   = "limit"   // resource, number: a limit of setrlimit(2), soft and hard, no higher than the one in force
@@ -34,8 +34,8 @@ const (
 	// Of a process in namespaces of its own, which has the capability SYS_ADMIN until Drop.
 
 	Alone     = "alone"     // user, group: the only ones that there are, with the numbers that they have outside
-	Unshared  = "unshared"  // no argument: mounts are nobody else's from here on
-	Hide      = "hide"      // path: something empty lies there, if there is anything
+	Unshared  = "unshared"  // no argument: a mount namespace of its own from here on
+	Hide      = "hide"      // path: covered by something empty, if it exists
 	Processes = "processes" // no argument: /proc is that of the namespace
 )
 
