@@ -1,9 +1,9 @@
-// Package ocr2 translates between the contract's messages and libocr's types of OCR2: what ends in To makes a message
-// of libocr's value, what ends in Of libocr's value of a message. Hosts and plugins that run libocr's own code share
-// it. It is a module of its own, because authors of other plugins need no libocr.
+// Package ocr2 translates between the contract's messages and libocr's types of OCR2: functions ending in To make a
+// message from libocr's value, and functions ending in Of make libocr's value from a message. Hosts and plugins that
+// run libocr's own code share it. It is a separate module, because authors of other plugins do not need libocr.
 //
-// What arrives by a connection was held to the contract's rules there. What those do not bound, and what came by no
-// connection, is checked here: a value is never cut to OCR2's widths in silence.
+// Messages from a connection were checked against the contract's rules there. This package checks what the rules do not
+// bound, and values that came over no connection: it never silently cuts a value to OCR2's widths.
 package ocr2
 
 import (
@@ -52,7 +52,7 @@ func TimestampOf(at *reportingv1.ReportTimestamp) (types.ReportTimestamp, error)
 	return types.ReportTimestamp{ConfigDigest: digest, Epoch: at.GetEpoch(), Round: uint8(at.GetRound())}, nil
 }
 
-// ReportContextTo writes a logical time with what is signed beside it.
+// ReportContextTo writes a logical time and the extra hash that is signed with it.
 func ReportContextTo(at types.ReportContext) *reportingv1.ReportContext {
 	return &reportingv1.ReportContext{Timestamp: TimestampTo(at.ReportTimestamp), ExtraHash: at.ExtraHash[:]}
 }

@@ -32,7 +32,7 @@ func ObservationsOf(observations []*reportingv1.AttributedObservation) ([]types.
 	return of, nil
 }
 
-// PluginConfigTo writes what a reporting plugin is made of. The caller adds the object's name.
+// PluginConfigTo writes the configuration of a reporting plugin. The caller adds the object's name.
 func PluginConfigTo(c types.ReportingPluginConfig) *reportingv1.CreateReportingPluginRequest {
 	return &reportingv1.CreateReportingPluginRequest{
 		ConfigDigest:                            c.ConfigDigest[:],
@@ -50,7 +50,7 @@ func PluginConfigTo(c types.ReportingPluginConfig) *reportingv1.CreateReportingP
 	}
 }
 
-// PluginConfigOf reads what a reporting plugin is made of.
+// PluginConfigOf reads the configuration of a reporting plugin.
 func PluginConfigOf(r *reportingv1.CreateReportingPluginRequest) (types.ReportingPluginConfig, error) {
 	digest, err := DigestOf("config_digest", r.GetConfigDigest())
 	if err != nil {
@@ -76,8 +76,8 @@ func PluginConfigOf(r *reportingv1.CreateReportingPluginRequest) (types.Reportin
 	}, nil
 }
 
-// PluginInfoTo writes what a reporting plugin says of itself. A limit that the message cannot hold is an error that
-// names it.
+// PluginInfoTo writes what a reporting plugin reports about itself. A limit that the message cannot hold is an error
+// that names it.
 func PluginInfoTo(info types.ReportingPluginInfo) (*reportingv1.CreateReportingPluginResponse, error) {
 	to := &reportingv1.ReportingPluginLimits{}
 	for _, limit := range []struct {
@@ -98,8 +98,8 @@ func PluginInfoTo(info types.ReportingPluginInfo) (*reportingv1.CreateReportingP
 		Limits: to}, nil
 }
 
-// PluginInfoOf reads what a reporting plugin says of itself. Its limits fit: an int has at least 64 bits wherever
-// libocr runs a network, and libocr refuses those above 256 MiB.
+// PluginInfoOf reads what a reporting plugin reports about itself. Its limits fit: an int has at least 64 bits wherever
+// libocr runs a network, and libocr refuses limits above 256 MiB.
 func PluginInfoOf(r *reportingv1.CreateReportingPluginResponse) types.ReportingPluginInfo {
 	return types.ReportingPluginInfo{
 		Name:          r.GetProduct(),

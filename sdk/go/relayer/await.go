@@ -9,9 +9,9 @@ import (
 // a process boundary or two before the caller stops listening.
 const notice = 250 * time.Millisecond
 
-// Await waits until all of ready are closed, and no longer than ctx allows: up to a fifth of what is left of its time
-// before its deadline, 250 ms at most, so that the answer can still say why there is none. A ctx without a deadline has
-// all the time there is.
+// Await waits until all channels of ready are closed, and no longer than ctx allows: it stops before the deadline by a
+// fifth of the remaining time, 250 ms at most, so that the answer can still say why there is none. If ctx has no
+// deadline, Await waits without limit.
 func Await(ctx context.Context, ready ...<-chan struct{}) {
 	var enough <-chan time.Time
 	if deadline, ok := ctx.Deadline(); ok {

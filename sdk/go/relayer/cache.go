@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Cache holds what was last read of a chain, so that answers never wait, but for the first. NewCache makes it.
+// Cache holds the latest value read from a chain, so that only the first answer ever waits. NewCache makes it.
 type Cache[T any] struct {
 	subject  string
 	why      func() string
@@ -23,7 +23,7 @@ type Cache[T any] struct {
 	failure error     // of what was read last; nil after a success
 }
 
-// NewCache makes an empty one. Subject names what is read, for errors; why, if not nil, says what a first read still
+// NewCache makes an empty Cache. subject names the value, for errors; why, if not nil, says what a first read still
 // waits for; ttl is how old an answer may be.
 func NewCache[T any](subject string, why func() string, ttl time.Duration) *Cache[T] {
 	answered := make(chan struct{})
@@ -33,7 +33,7 @@ func NewCache[T any](subject string, why func() string, ttl time.Duration) *Cach
 	}
 }
 
-// Set takes what was read.
+// Set stores a value that was read.
 func (c *Cache[T]) Set(value T) {
 	c.mu.Lock()
 	c.value, c.set, c.failure = value, time.Now(), nil
@@ -41,7 +41,7 @@ func (c *Cache[T]) Set(value T) {
 	c.answer()
 }
 
-// Fail takes why nothing was read. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is the chain's answer:
+// Fail records why nothing was read. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is the chain's answer:
 // waiting would not change it.
 func (c *Cache[T]) Fail(err error) {
 	c.mu.Lock()
@@ -66,7 +66,7 @@ func (c *Cache[T]) Close() { c.answer() }
 
 // Latest returns the value.
 //
-// Errors: UNAVAILABLE (nothing was read yet, or not within the TTL), with the reason of the last failure.
+// It returns UNAVAILABLE with the reason of the last failure if nothing was read yet, or not within the TTL.
 func (c *Cache[T]) Latest() (T, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,10 +92,10 @@ func (c *Cache[T]) Latest() (T, error) {
 	}
 }
 
-// Await is Latest, but in a process that has just started it waits for the chain's first answer, as the function Await
-// does: that a relayer begins must fail nobody's call.
+// Await is like Latest, but in a process that has just started it waits for the chain's first answer, as the function
+// Await does, so that no call fails because a relayer starts.
 //
-// Errors: as Latest.
+// Its errors are those of Latest.
 func (c *Cache[T]) Await(ctx context.Context) (T, error) {
 	Await(ctx, c.answered)
 	return c.Latest()

@@ -10,10 +10,10 @@ import (
 // block: a node that was behind has caught up by then, or another has taken its place.
 const doubtful = time.Minute
 
-// Doubts are about reports under a configuration that their contract does not show. Either the contract has got a newer
-// one since, and they are stale, or the RPC node has not seen theirs yet, as one that lags or has just started: then to
-// drop them would lose them. Whoever made such a report has seen its configuration, so that a block which is newer than
-// the doubt shows it, or will never. The zero value is ready.
+// Doubts decide about reports under a configuration that their contract does not show. Either the contract has a newer
+// one by now, and they are stale; or the RPC node has not seen their configuration yet, because it lags or has just
+// started, and dropping them would lose them. The oracles that made such a report have seen its configuration. So a
+// block that is newer than the doubt shows it, or no block ever will. The zero value is ready.
 type Doubts struct {
 	mu    sync.Mutex
 	since map[subject]time.Time
@@ -25,19 +25,19 @@ type subject struct {
 	digest   [32]byte
 }
 
-// Standing is what a contract holds, as far as it decides which reports it still takes.
+// Standing is the part of a contract's state that decides which reports it still accepts.
 type Standing struct {
-	// Config is the digest of its configuration.
+	// Config is the digest of the contract's configuration.
 	Config [32]byte
-	// Digest, Epoch and Round are those of the newest transmission.
+	// Digest, Epoch and Round identify the newest transmission.
 	Digest [32]byte
 	Epoch  uint32
 	Round  uint8
 }
 
-// Verdicts holds all items of a survey against their contracts. An item waits whose contract gave no Standing, which is
-// nil then. block is the time of the block at which the contracts were asked, and behind tells that a newer block was
-// known before.
+// Verdicts checks all items of a survey against their contracts. An item waits if its contract gave no Standing, which
+// is nil then. block is the time of the block at which the contracts were asked, and behind reports that a newer block
+// was known before.
 func (d *Doubts) Verdicts(items []Item, of func(contract string) *Standing, block time.Time, behind bool) []Verdict {
 	verdicts := make([]Verdict, len(items))
 	foreign := make([]bool, len(items))

@@ -6,18 +6,18 @@ import (
 	"sync"
 )
 
-// Followed is the set of contracts or accounts whose news all nodes of a chain push, each as often as it was added. The
-// zero value is ready.
+// Followed is the set of contracts or accounts whose events all nodes of a chain push. Each is counted as often as it
+// was added. The zero value is ready.
 type Followed[K comparable] struct {
 	mu      sync.Mutex
 	counts  map[K]int
 	changed chan struct{}
 }
 
-// Add follows a key once more.
+// Add counts a key once more.
 func (f *Followed[K]) Add(key K) { f.change(key, 1) }
 
-// Remove follows a key once less.
+// Remove counts a key once less.
 func (f *Followed[K]) Remove(key K) { f.change(key, -1) }
 
 func (f *Followed[K]) change(key K, by int) {
@@ -36,7 +36,7 @@ func (f *Followed[K]) change(key K, by int) {
 	}
 }
 
-// All returns what is followed, in no order, and a channel that is closed when that changes.
+// All returns the keys, in no order, and a channel that is closed when they change.
 func (f *Followed[K]) All() ([]K, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

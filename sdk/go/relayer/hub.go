@@ -9,7 +9,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 )
 
-// Hub carries the configurations of all providers of a process to the host's streams. The zero value is ready.
+// Hub passes the configurations of all providers of a process to the host's streams. The zero value is ready.
 type Hub struct {
 	mu      sync.Mutex
 	current map[string]*relayerv1.WatchContractConfigsResponse // by provider
@@ -23,7 +23,7 @@ type watch struct {
 	news map[string]struct{} // guarded by the hub's mu
 }
 
-// Publish tells the streams of a provider's configuration, if it differs from what they know.
+// Publish sends a provider's configuration to the streams that do not have it yet.
 func (h *Hub) Publish(provider string, block uint64, digest [32]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -42,7 +42,7 @@ func (h *Hub) Publish(provider string, block uint64, digest [32]byte) {
 	}
 }
 
-// Remove forgets a provider that was released.
+// Remove forgets a released provider.
 func (h *Hub) Remove(provider string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

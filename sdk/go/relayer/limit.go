@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// Limited bounds what an RPC node may answer: a body that is longer than so many MiB ends in an error that says so, and
-// no more of it is read. Decoders would hold all of it in memory.
+// Limited bounds the answers of an RPC node: a body that is longer than that many MiB ends in an error that says so,
+// and the rest is not read. Decoders would hold all of it in memory.
 func Limited(body io.Reader, mebibytes int64) io.Reader {
 	return &limited{body: body, left: mebibytes << 20, most: mebibytes}
 }

@@ -7,36 +7,35 @@ import (
 	"time"
 )
 
-// PollerSettings is what a Poller is made of. Fetch is required.
+// PollerSettings configure a Poller. Fetch is required.
 type PollerSettings[T any] struct {
 	// Subject names what is read, for errors: "the contract 0x…".
 	Subject string
-	// Fetch reads the chain. It keeps to its context. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is the
-	// chain's answer: waiting would not change it.
+	// Fetch reads the chain. It must obey its context. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is
+	// the chain's answer: waiting would not change it.
 	Fetch func(ctx context.Context) (T, error)
-	// Why, if set, says what a first read still waits for: which RPC node, and why. Pool.Why does.
+	// Why, if set, says what a first read still waits for: which RPC node, and the reason, as Pool.Why does.
 	Why func() string
-	// Interval is how often it is read when nobody triggers, give or take a tenth so that many pollers spread; 0: 15 s, a
+	// Interval is the time between reads without a trigger, varied by a tenth to spread many pollers; 0 means 15 s, a
 	// quarter of the TTL.
 	Interval time.Duration
-	// Retry is the same after a read that failed; 0: 1 s. Before the first answer it is 50 ms, doubled up to Retry.
+	// Retry is the interval after a failed read; 0 means 1 s. Before the first answer it is 50 ms, doubled up to Retry.
 	Retry time.Duration
-	// Gap is the least time between two reads that Nudge asks for, for chains whose blocks come faster than anybody needs;
-	// 0: 250 ms.
+	// Gap is the least time between two reads that Nudge asks for, for chains with very frequent blocks; 0 means 250
+	// ms.
 	Gap time.Duration
-	// TTL is how old an answer may be; 0: 1 min.
+	// TTL is how old an answer may be; 0 means 1 min.
 	TTL time.Duration
-	// Timeout bounds one Fetch; 0: 10 s.
+	// Timeout bounds one Fetch; 0 means 10 s.
 	Timeout time.Duration
-	// Fetched, if set, hears each value that was read. It must not block.
+	// Fetched, if set, is called with each value that was read. It must not block.
 	Fetched func(value T)
 }
 
 // firstRetry is the pause after a first read that failed: whoever waits for it has a round to lose.
 const firstRetry = 50 * time.Millisecond
 
-// Poller reads something of a chain again and again, so that answers come from its cache and never wait, but for the
-// first.
+// Poller reads a value from a chain again and again, so that answers come from its cache and only the first ever waits.
 type Poller[T any] struct {
 	settings PollerSettings[T]
 	now      chan struct{}
@@ -63,21 +62,22 @@ func NewPoller[T any](settings PollerSettings[T]) *Poller[T] {
 	return p
 }
 
-// Close stops reading and waits until a read under way has ended.
+// Close stops reading and waits until a read in progress has ended.
 func (p *Poller[T]) Close() error {
 	p.cancel()
 	<-p.done
 	return nil
 }
 
-// Trigger asks for a read at once: the chain has pushed something about this subject.
+// Trigger asks for a read at once, because the chain has pushed something about this subject.
 func (p *Poller[T]) Trigger() { ask(p.now) }
 
-// Nudge asks for a read, but none within Gap of the last: something on the chain has changed, maybe this.
+// Nudge asks for a read, but not within Gap of the last, because something on the chain has changed, possibly this
+// subject.
 func (p *Poller[T]) Nudge() { ask(p.soon) }
 
-// Relaxed is how often a node is asked that needs less asking, because it pushes its blocks or only takes transactions:
-// a tenth as often as others, and each 30 s at least.
+// Relaxed returns the interval for a node that needs fewer requests, because it pushes its blocks or only accepts
+// transactions: ten times the interval of others, and at least 30 s.
 func Relaxed(interval time.Duration, relaxed bool) time.Duration {
 	if relaxed {
 		return min(10*interval, 30*time.Second)
@@ -101,12 +101,12 @@ func drop(asked chan struct{}) {
 
 // Latest returns the cached value.
 //
-// Errors: as Cache.Latest.
+// Its errors are those of Cache.Latest.
 func (p *Poller[T]) Latest() (T, error) { return p.cache.Latest() }
 
-// Await is Latest, but in a process that has just started it waits for the chain's first answer.
+// Await is like Latest, but in a process that has just started it waits for the chain's first answer.
 //
-// Errors: as Cache.Latest.
+// Its errors are those of Cache.Latest.
 func (p *Poller[T]) Await(ctx context.Context) (T, error) { return p.cache.Await(ctx) }
 
 func (p *Poller[T]) run(ctx context.Context) {

@@ -19,10 +19,11 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// ErrWrongChain is a Driver's answer when a node serves another chain than the configured one. WrongChain says which.
+// ErrWrongChain is returned by a Driver when a node serves another chain than the configured one. WrongChain says
+// which.
 var ErrWrongChain = errors.New("answers for another chain")
 
-// WrongChain is ErrWrongChain of a node that says which chain it serves, in words for people: "chain 5".
+// WrongChain returns ErrWrongChain with the chain that the node serves, in words for people: "chain 5".
 func WrongChain(served string) error { return wrongChain(served) }
 
 type wrongChain string
@@ -31,14 +32,14 @@ func (w wrongChain) Error() string { return "answers for " + string(w) }
 
 func (w wrongChain) Is(target error) bool { return target == ErrWrongChain }
 
-// Driver reaches one RPC node. C is the client by which calls are made.
+// Driver connects to one RPC node. C is the client that makes calls.
 type Driver[C any] interface {
 	// Connect opens a client and checks that the node serves the right chain.
 	Connect(ctx context.Context) (C, error)
-	// Watch reports the newest block whenever it changes, checks that the node goes on answering for the right chain, and
+	// Watch reports the newest block whenever it changes, checks that the node still answers for the right chain, and
 	// returns the reason when it does not.
 	Watch(ctx context.Context, client C, report func(height uint64)) error
-	// Disconnect closes a client that Connect opened. Calls under way on it fail.
+	// Disconnect closes a client that Connect opened. Calls in progress on it fail.
 	Disconnect(client C)
 }
 
@@ -47,52 +48,53 @@ type Node[C any] struct {
 	// Name in the configuration.
 	Name   string
 	Driver Driver[C]
-	// SendOnly nodes take part in Broadcast and serve nothing else. What height their driver reports is of no concern.
+	// SendOnly nodes take part in Broadcast and serve nothing else. The height that their driver reports is ignored.
 	SendOnly bool
 }
 
-// Selection is which of the nodes that serve equally well is asked first.
+// Selection decides which of several equally good nodes is asked first.
 type Selection int
 
 // The selections.
 const (
-	// InOrder asks the first of the configuration.
+	// InOrder asks the nodes in the order of the configuration.
 	InOrder Selection = iota
-	// HighestHead asks the one with the newest block.
+	// HighestHead asks the node with the newest block first.
 	HighestHead
-	// RoundRobin asks each in its turn.
+	// RoundRobin asks the nodes in turn.
 	RoundRobin
 )
 
-// PoolSettings is what a Pool is made of, besides its nodes.
+// PoolSettings configure a Pool, except for its nodes.
 type PoolSettings struct {
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
-	// Selection of nodes; zero: InOrder.
+	// Selection of nodes; zero means InOrder.
 	Selection Selection
-	// MaxLag is how many blocks a node may be behind the newest of all before the others are asked first; 0: 5.
+	// MaxLag is how many blocks a node may be behind the newest of all before others are asked first; 0 means 5.
 	MaxLag uint64
-	// MaxSilence is how long a node may tell of no new block before the others are asked first; 0: for ever, as on
-	// chains that make none while nothing happens.
+	// MaxSilence is how long a node may report no new block before others are asked first; 0 means for ever, for chains
+	// that make no blocks while nothing happens.
 	MaxSilence time.Duration
-	// Timeout bounds one call at one node; 0: 5 s. While another node can be asked, a call waits a quarter of it, and 2 s
-	// at least: a node that hangs must leave time for the next.
+	// Timeout bounds one call to one node; 0 means 5 s. While another node can be asked, a call waits a quarter of it,
+	// and at least 2 s, so that a node that hangs leaves time for the next.
 	Timeout time.Duration
-	// ReconnectMin and ReconnectMax bound the pause before a node that failed is connected again; 0: 500 ms and 1.5 s, so
-	// that feeds resume within 3 s of its return.
+	// ReconnectMin and ReconnectMax bound the pause before a failed node is connected again; 0 means 500 ms and 1.5 s,
+	// so that feeds resume within 3 s of its return.
 	ReconnectMin, ReconnectMax time.Duration
-	// Observe, if set, hears the outcome of each call at each node, "ok" or "fault", and how long it took. A node that
-	// cannot be connected is a fault too, and so is one that stops telling of blocks, which took 0. It must not block.
+	// Observe, if set, is called with the outcome of each call to each node, "ok" or "fault", and its duration. A node
+	// that cannot be connected is also a fault, and so is one that stops reporting blocks, with duration 0. It must not
+	// block.
 	Observe func(node, outcome string, took time.Duration)
-	// Advanced, if set, hears of each new height of each node. It must not block.
+	// Advanced, if set, is called with each new height of each node. It must not block.
 	Advanced func(node string, height uint64)
-	// Serves, if set, hears when a node begins to serve, for the first time or again: what waited for it may go on,
-	// although no block is new. It must not block.
+	// Serves, if set, is called when a node begins to serve, for the first time or again, so that waiting work can go
+	// on although no block is new. It must not block.
 	Serves func(node string)
 }
 
-// Pool keeps clients of several nodes of one chain and makes each call at the best of them: connected, not behind the
-// others, without a recent fault, first by the Selection. A node that fails is left for the next within the call.
+// Pool keeps clients of several nodes of one chain and makes each call to the best of them: connected, not behind the
+// others, without a recent fault, and first by the Selection. If a node fails, the call goes on to the next.
 type Pool[C any] struct {
 	settings PoolSettings
 	nodes    []*member[C]
@@ -204,7 +206,7 @@ func order(a, b bool) int {
 	}
 }
 
-// Height is the newest block of all connected nodes; 0 if there is none.
+// Height returns the newest block of all connected nodes; 0 if there is none.
 func (p *Pool[C]) Height() uint64 {
 	var newest uint64
 	for _, m := range p.nodes {
@@ -217,9 +219,10 @@ func (p *Pool[C]) Height() uint64 {
 	return newest
 }
 
-// Await waits for the first node ever to tell of a block, as Await does. Later outages are no concern of it.
+// Await waits until any node has reported its first block, as the function Await does. It does not wait in later
+// outages.
 //
-// Errors: UNAVAILABLE with each node's reason and no addresses.
+// It returns UNAVAILABLE with each node's reason and no addresses.
 func (p *Pool[C]) Await(ctx context.Context) error {
 	if len(p.nodes) > 0 {
 		Await(ctx, p.reached)
@@ -232,7 +235,7 @@ func (p *Pool[C]) Await(ctx context.Context) error {
 	}
 }
 
-// Best returns the client that a call would be made with now.
+// Best returns the client to which a call would go now.
 func (p *Pool[C]) Best() (client C, err error) {
 	ranked := p.ranked(false)
 	if len(ranked) == 0 {
@@ -244,10 +247,10 @@ func (p *Pool[C]) Best() (client C, err error) {
 	return m.client, nil
 }
 
-// Do makes a call at the best node, and at the next after a fault. Every error of call is a fault of the node but one
-// marked with Answered or Unserved, and one that comes when ctx has ended.
+// Do makes a call to the best node, and to the next after a fault. Every error of call is a fault of the node, except
+// one marked with Answered or Unserved, and one that comes when ctx has ended.
 //
-// Errors: the answered error, or UNAVAILABLE with each node's reason and no addresses.
+// Do returns the answered error, or UNAVAILABLE with each node's reason and no addresses.
 func (p *Pool[C]) Do(ctx context.Context, call func(ctx context.Context, client C) error) error {
 	tried := map[string]string{}
 	members := p.ranked(false)
@@ -294,9 +297,9 @@ func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration,
 	return err
 }
 
-// Broadcast makes a call at all connected nodes at once and returns nil with the first that succeeds; the others
-// go on, each within its own timeout. Answered errors matter more than faults: if no node succeeds the first of them is
-// returned. sure tells that every node which was asked answered.
+// Broadcast makes a call to all connected nodes concurrently and returns nil with the first that succeeds; the others
+// go on, each within its own timeout. If no node succeeds, Broadcast returns the first answered error, or else a fault.
+// sure reports that every node that was asked has answered.
 func (p *Pool[C]) Broadcast(ctx context.Context,
 	call func(ctx context.Context, client C) error) (sure bool, err error) {
 	members := p.ranked(true)
@@ -347,8 +350,8 @@ func (p *Pool[C]) unavailable(tried map[string]string) error {
 	return status.Error(codes.Unavailable, p.why(tried, "is not connected"))
 }
 
-// Why says, for an error that a caller gets who waited in vain, why no node serves: each by its name, without
-// addresses.
+// Why says why no node serves, for the error of a caller that waited in vain: it has each node's name and reason,
+// without addresses.
 func (p *Pool[C]) Why() string { return p.why(nil, silent) }
 
 // why takes a node's reason from what was tried, or from its state, or says of it what is given.
@@ -390,9 +393,9 @@ func (p *Pool[C]) Statuses() []*relayerv1.NodeStatus {
 	return statuses
 }
 
-// Page is a page of Statuses, as ChainService.ListNodeStatuses has it. Its token is the number of nodes before it.
+// Page returns a page of Statuses, as ChainService.ListNodeStatuses does. Its token is the number of nodes before it.
 //
-// Errors: INVALID_ARGUMENT (a token that is none).
+// It returns INVALID_ARGUMENT for an invalid token.
 func (p *Pool[C]) Page(request *relayerv1.ListNodeStatusesRequest) (*relayerv1.ListNodeStatusesResponse, error) {
 	nodes := p.Statuses()
 	start := 0

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// QueueSettings is what a Queue is made of. Account, Store and Sender are required.
+// QueueSettings configure a Queue. Account, Store and Sender are required.
 type QueueSettings struct {
 	// Account as the chain writes it, without a slash.
 	Account string
@@ -26,42 +26,43 @@ type QueueSettings struct {
 	Sender  Sender
 	// Logger defaults to one that discards.
 	Logger *slog.Logger
-	// Window is the most transactions that are sent and not in a block; 0: 16, which is what go-ethereum's pool keeps of
-	// one account when it is full (its AccountSlots).
+	// Window is the largest number of transactions that are sent and not in a block; 0 means 16, which is what
+	// go-ethereum's pool keeps of one account when it is full (its AccountSlots).
 	Window int
-	// Unordered says that transactions of the chain need no sequence numbers and expire by themselves (Solana): a number
-	// then only names a flight, gaps do not matter, there are no fillers, and one that is refused holds no other up.
+	// Unordered says that transactions of the chain need no sequence numbers and expire by themselves (Solana). Then a
+	// number only names a flight, gaps do not matter, there are no fillers, and a refused transaction delays no other.
 	Unordered bool
-	// Interval is how often the chain is asked while anything is unfinished and nobody triggers; 0: 5 s.
+	// Interval is how often the chain is asked while anything is unfinished and there is no trigger; 0 means 5 s.
 	Interval time.Duration
-	// Resend is how long a transaction that the chain took may stay out of blocks before it is sent again; 0: 30 s.
+	// Resend is how long a transaction that the chain accepted may stay out of blocks before it is sent again; 0 means
+	// 30 s.
 	Resend time.Duration
-	// Settled, if set, hears how each item ended: "transmitted", "reverted" or "stale". It must not block.
+	// Settled, if set, is called with how each item ended: "transmitted", "reverted" or "stale". It must not block.
 	Settled func(item Item, ending string)
-	// Landed, if set, hears how long after the queue took it over an item's transaction came into a block, of those that
-	// it sent itself: not a queue before it. It must not block.
+	// Landed, if set, is called with the time between the queue's acceptance of an item and the block with its
+	// transaction, for items that this queue and not an earlier one has sent. It must not block.
 	Landed func(took time.Duration)
-	// Spent, if set, hears what each transaction cost that is in the chain for good, also one that had no effect. It must
-	// not block.
+	// Spent, if set, is called with the cost of each transaction that is final, even if it had no effect. It must not
+	// block.
 	Spent func(fee *big.Int)
-	// Depth, if set, hears how many items wait and how many flights are unfinished. It must not block.
+	// Depth, if set, is called with the number of waiting items and of unfinished flights. It must not block.
 	Depth func(waiting, flying int)
-	// Unfunded, if set, hears when the account begins to lack the funds for its transactions, and when it has them again.
-	// It must not block.
+	// Unfunded, if set, is called when the account begins to lack funds for its transactions, and when it has them
+	// again. It must not block.
 	Unfunded func(unfunded bool)
 }
 
-// Queue turns accepted reports into transactions of one account, in the order of its sequence numbers, whatever dies in
-// between. All feeds of an account share one Queue: two would race for numbers.
+// Queue turns accepted reports into transactions of one account, in the order of its sequence numbers, even if
+// processes end in between. All feeds of an account share one Queue, because two would race for numbers.
 //
-// What it promises:
-//   - an item that Add took is sent, or was stale when it was looked at, though every process ends at any moment;
-//   - a sequence number is stored with its signed transaction before that is sent, numbers leave no gaps, and an item
-//     never holds two numbers of which both can be used;
-//   - what became stale before it took a number is never sent; what became stale after it took one is replaced by a
-//     filler once it lingers, or gives its number back if no node ever took it;
-//   - a report that the chain refuses, or that the node refuses to sign again, holds no other report up. One that is
-//     refused for lack of funds is sent again as it is.
+// It guarantees:
+//   - An item that Add accepted is sent, or was found stale, even if any process ends at any moment.
+//   - A sequence number is stored with its signed transaction before that is sent. Numbers leave no gaps, and an item
+//     never holds two numbers that can both be used.
+//   - An item that became stale before it took a number is never sent. If it became stale later, a filler replaces it
+//     when it stays out of blocks, or it gives its number back if no node ever accepted it.
+//   - A report that the chain refuses, or that the node refuses to sign again, delays no other report. A report that is
+//     refused for lack of funds is sent again unchanged.
 type Queue struct {
 	settings QueueSettings
 	shelf    shelf
@@ -95,7 +96,7 @@ const (
 // says so for seconds, a chain that was reorganised goes on saying it.
 const patience = time.Minute
 
-// NewQueue makes a queue. It does nothing until Start, and calls no one.
+// NewQueue makes a queue. The queue does nothing until Start.
 func NewQueue(settings QueueSettings) *Queue {
 	if settings.Logger == nil {
 		settings.Logger = slog.New(slog.DiscardHandler)
@@ -112,14 +113,14 @@ func NewQueue(settings QueueSettings) *Queue {
 	}
 }
 
-// Start begins to work through what the Store holds and what Add brings, until Close.
+// Start begins to process what the Store holds and what Add brings, until Close.
 func (q *Queue) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	q.cancel, q.done = cancel, make(chan struct{})
 	go q.run(ctx)
 }
 
-// Close ends the work and waits for its end. Nothing is lost: the next Queue of the account goes on from the Store.
+// Close stops the work and waits for its end. Nothing is lost: the next Queue of the account continues from the Store.
 func (q *Queue) Close() error {
 	if q.cancel != nil {
 		q.cancel()
@@ -128,7 +129,7 @@ func (q *Queue) Close() error {
 	return nil
 }
 
-// Trigger asks for a look at the chain now, because it has news.
+// Trigger asks the queue to look at the chain now, because there is news.
 func (q *Queue) Trigger() {
 	select {
 	case q.trigger <- struct{}{}:
@@ -136,11 +137,11 @@ func (q *Queue) Trigger() {
 	}
 }
 
-// Add takes an item over: it is in the Store when Add returns nil. A repeated Add has no effect. It never waits for the
+// Add accepts an item: it is in the Store when Add returns nil. A repeated Add has no effect. It never waits for the
 // chain.
 //
-// Errors are statuses: INVALID_ARGUMENT (an item that the Store cannot hold), UNAVAILABLE (the Store does not answer),
-// DEADLINE_EXCEEDED and CANCELLED (the call ended first: the host ends its part a moment before ctx does).
+// Errors are statuses: INVALID_ARGUMENT (the Store cannot hold the item), UNAVAILABLE (the Store does not answer),
+// DEADLINE_EXCEEDED and CANCELLED (the call ended first; the host ends its part a moment before ctx does).
 func (q *Queue) Add(ctx context.Context, item Item) error {
 	if item.Contract == "" || strings.Contains(item.Contract, "/") || len(item.Payload) == 0 {
 		return status.Errorf(codes.InvalidArgument,
@@ -180,8 +181,8 @@ func (q *Queue) Add(ctx context.Context, item Item) error {
 	return nil
 }
 
-// Submit sends a payload that is not a report, once, and returns the transaction's hash: it is in the Store before it
-// is sent. A payload that the chain refuses is given up and the error wraps ErrRefused.
+// Submit sends a payload that is not a report, once, and returns the transaction's hash. The transaction is in the
+// Store before it is sent. If the chain refuses the payload, Submit gives up, and the error wraps ErrRefused.
 func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err error) {
 	if len(payload) == 0 {
 		return "", errors.New("submit a transaction: the payload is empty")
@@ -253,7 +254,7 @@ func (q *Queue) run(ctx context.Context) {
 	}
 }
 
-// Step does once what there is to do: it asks the chain about everything unfinished, settles what ended, drops what is
+// Step does all work that is due: it asks the chain about everything unfinished, settles what ended, drops what is
 // stale, replaces what is stuck and sends what waits. Start calls it; tests may.
 func (q *Queue) Step(ctx context.Context) error {
 	if err := q.enter(ctx); err != nil {
@@ -369,7 +370,7 @@ func first(failures []error) error {
 	return nil
 }
 
-// Age is for how long the oldest item has been in the queue that no block has; 0: there is none.
+// Age returns for how long the oldest item that is in no block has been in the queue; 0 if there is none.
 func (q *Queue) Age() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -416,7 +417,8 @@ func (q *Queue) sure() bool {
 	return q.loaded
 }
 
-// Trouble says in one sentence why nothing of the account gets on although the chain would take it; empty: so it does.
+// Trouble says in one sentence why the account makes no progress although the chain would accept its transactions;
+// empty if it makes progress.
 func (q *Queue) Trouble() string {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 )
 
 // Reason says for people why a call to an RPC node failed, without its address: the errors of Go's network packages
-// quote URLs, which hold keys, and so must never leave a relayer. What it does not recognise it names by no more than
-// "the connection failed".
+// quote URLs, which contain keys, and so must never leave a relayer. An error that it does not recognise becomes "the
+// connection failed".
 func Reason(err error) string { return withRest(reason(err), err) }
 
 func reason(err error) string {
@@ -108,8 +108,8 @@ func shortcoming(err error) string {
 	return Reason(err)
 }
 
-// Said makes an error whose reason is a text of the caller's own or of the node's: Reason returns it as it stands but
-// for addresses, which it cuts out, and for characters that do not print, which could steer a terminal.
+// Said makes an error with a reason in the words of the caller or of the node. Reason returns that text, but removes
+// addresses, and characters that do not print, which could control a terminal.
 func Said(reason string) error {
 	reason = strings.Map(func(r rune) rune {
 		if unicode.IsGraphic(r) || unicode.IsSpace(r) {

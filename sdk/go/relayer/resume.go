@@ -13,7 +13,7 @@ import (
 )
 
 // Resume calls start for each account that has something unfinished in the Store, whether or not a job still names it.
-// It asks until the Store answers, or ctx ends.
+// It retries until the Store answers, or ctx ends.
 func Resume(ctx context.Context, store hostservicev1.StoreServiceClient, logger *slog.Logger,
 	start func(account string) error) {
 	accounts, err := backoff.Retry(ctx, func() ([]string, error) { return unfinished(ctx, store) },

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// Transport reads RPC nodes' answers for a client of JSON-RPC over HTTP, so that every relayer takes them alike:
+// Transport reads RPC nodes' answers for a client of JSON-RPC over HTTP, so that all relayers treat them the same:
 //
-//   - An answer has at most so many MiB, as Limited holds.
+//   - An answer has at most that many MiB, as Limited checks.
 //   - A JSON-RPC error is an answer, whatever its HTTP status. It reaches the client with status 200, because clients
-//     look at no other answer's body.
-//   - A status by which the server speaks of itself (it wants a key or money, limits the rate of requests or is down)
-//     is an error, StatusCode, that has the words of the body's JSON-RPC error, if there is one.
+//     read no other answer's body.
+//   - A status about the server itself (it wants a key or money, limits the rate of requests or is down) is an error,
+//     StatusCode, with the text of the body's JSON-RPC error, if there is one.
 //   - Any other status is an error, StatusCode: its body may be a page.
 //   - Status 429 and 402, and any with a Retry-After, are marked with Throttled.
 func Transport(inner http.RoundTripper, mebibytes int64) http.RoundTripper {
@@ -29,8 +29,9 @@ func Transport(inner http.RoundTripper, mebibytes int64) http.RoundTripper {
 // mostIdle is how many connections to a node are kept while nobody uses them: as many calls as are often made at once.
 const mostIdle = 32
 
-// Connections are a client's own to an RPC node, so that it can end them: those of the standard library, of which more
-// are kept. It keeps two by itself and would open all others anew for each block.
+// Connections returns a transport for one client of an RPC node, so that the client can end its connections. It is like
+// the default transport, but keeps more idle connections: the default keeps two and would open all others again for
+// each block.
 func Connections() *http.Transport {
 	connections := http.DefaultTransport.(*http.Transport).Clone()
 	connections.MaxIdleConnsPerHost = mostIdle
@@ -86,7 +87,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// CloseIdleConnections is what http.Client's method of that name looks for.
+// CloseIdleConnections implements the interface that http.Client's method of that name looks for.
 func (t transport) CloseIdleConnections() {
 	if inner, ok := t.RoundTripper.(interface{ CloseIdleConnections() }); ok {
 		inner.CloseIdleConnections()
@@ -157,8 +158,8 @@ type throttled struct {
 
 func (t throttled) Unwrap() error { return t.error }
 
-// Throttled marks an error as a node's word that it is asked too often. A Pool leaves the node alone for the time
-// given, a minute at most; 0: the node gives none.
+// Throttled marks an error as a node's answer that it is asked too often. A Pool leaves the node alone for the given
+// time, a minute at most; 0 means that the node gives none.
 func Throttled(err error, after time.Duration) error {
 	return throttled{err, min(max(after, 0), longestRest)}
 }

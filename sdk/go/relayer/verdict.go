@@ -9,11 +9,11 @@ type answered struct{ error }
 
 func (a answered) Unwrap() error { return a.error }
 
-// Answered marks an error as the answer to a call and no fault of the node: Do returns err itself, and tries no other
-// node.
+// Answered marks an error as the answer to a call and not a fault of the node: Do returns err itself, and tries no
+// other node.
 func Answered(err error) error { return answered{err} }
 
-// IsAnswered tells whether an error is marked with Answered.
+// IsAnswered reports whether an error is marked with Answered.
 func IsAnswered(err error) bool {
 	a := answered{}
 	return errors.As(err, &a)
@@ -24,8 +24,8 @@ type unserved struct{ error }
 
 func (u unserved) Unwrap() error { return u.error }
 
-// Unserved marks an error as a node's word that it does not serve such calls: Do asks the next node, and holds it
-// against none.
+// Unserved marks an error as a node's answer that it does not serve such calls: Do asks the next node, and counts no
+// fault.
 func Unserved(err error) error { return unserved{err} }
 
 // blameless tells whether a call that ended so says nothing against its node.

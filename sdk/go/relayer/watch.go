@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Poll is the Watch of a Driver whose node pushes nothing. look asks for the newest block and checks that the node
-// still serves the right chain. It is called once in each interval and bounded by timeout; its first error ends Poll.
+// Poll implements Watch for a Driver whose node pushes nothing. look asks for the newest block and checks that the node
+// still serves the right chain. Poll calls it once in each interval, bounded by timeout, and ends with its first error.
 func Poll(
 	ctx context.Context, interval, timeout time.Duration,
 	look func(context.Context) (height uint64, err error), report func(height uint64),

@@ -1,6 +1,6 @@
-// Package reporting holds what the contract says of OCR3's reporting plugins in words and no rule of a field can: how
-// many observations are a quorum, which limits a message can hold, which schedules can be kept, and what tells reports
-// apart. A host holds plugins to it, and whoever tries them without one.
+// Package reporting holds what the contract says about OCR3's reporting plugins in words and no rule of a field can
+// say: how many observations are a quorum, which limits a message can hold, which schedules are possible, and what
+// identifies a report. Hosts check plugins by it, and so do tests without a host.
 //
 // It must not know libocr, nor any product.
 package reporting
@@ -23,8 +23,7 @@ const (
 	scheduleBytes = 1 << 10
 )
 
-// CheckLimits returns why the calls of an instance in a network of n oracles could have messages that are too large, or
-// nil.
+// CheckLimits returns why messages of an instance in a network of n oracles could be too large, or nil.
 func CheckLimits(l *reportingv1.Ocr3PluginLimits, n uint32) error {
 	query, outcome, observation := uint64(
 		l.GetMaxQueryLength(),
@@ -67,8 +66,8 @@ func CheckLimits(l *reportingv1.Ocr3PluginLimits, n uint32) error {
 	return nil
 }
 
-// QuorumSize returns how many valid observations make an outcome in a network of n oracles of which f may be faulty. ok
-// is false where no number says it: the instance is asked.
+// QuorumSize returns how many valid observations make an outcome in a network of n oracles of which f may be faulty. If
+// no number says it, ok is false, and the instance must be asked.
 func QuorumSize(q reportingv1.ObservationQuorum, n, f int) (size int, ok bool) {
 	switch q {
 	case reportingv1.ObservationQuorum_OBSERVATION_QUORUM_F_PLUS_ONE:
@@ -84,8 +83,8 @@ func QuorumSize(q reportingv1.ObservationQuorum, n, f int) (size int, ok bool) {
 	}
 }
 
-// CheckSchedule returns why nobody could keep a report's schedule in a network of n oracles, or nil. An absent schedule
-// is the configuration's.
+// CheckSchedule returns why nobody could follow a report's schedule in a network of n oracles, or nil. An absent
+// schedule means that of the configuration.
 func CheckSchedule(s *reportingv1.TransmissionSchedule, n int) error {
 	if s == nil {
 		return nil
@@ -109,7 +108,7 @@ func CheckSchedule(s *reportingv1.TransmissionSchedule, n int) error {
 	return nil
 }
 
-// ReportID tells the reports of one outcome apart: two that are equal have one, and need one transmission.
+// ReportID identifies the reports of one outcome: two equal reports have the same id, and need one transmission.
 func ReportID(r *reportingv1.ReportWithInfo) [sha256.Size]byte {
 	h := sha256.New()
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(r.GetReport()))))

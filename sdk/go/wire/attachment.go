@@ -9,16 +9,17 @@ import (
 	"syscall"
 )
 
-// Attachment is what a plugin that is being debugged tells hosts that attach to it: it was not started by them, so that
-// nothing could be agreed upon before.
+// Attachment is what a plugin that is being debugged tells the hosts that attach to it. They did not start it, so
+// nothing could be agreed before.
 type Attachment struct {
 	// Kind and ProtocolVersion are what the plugin is.
 	Kind            string `json:"kind"`
 	ProtocolVersion int    `json:"protocolVersion"`
 	PID             int    `json:"pid"`
-	// Address is where it serves, as a target of gRPC's.
+	// Address is the gRPC target at which the plugin serves.
 	Address string `json:"address"`
-	// CertificatePEM is the plugin's. HostCertificatePEM and HostKeyPEM are those of the one client that it takes.
+	// CertificatePEM is the plugin's certificate. HostCertificatePEM and HostKeyPEM belong to the only client that it
+	// accepts.
 	CertificatePEM     string `json:"certificate"`
 	HostCertificatePEM string `json:"hostCertificate"`
 	HostKeyPEM         string `json:"hostKey"`
@@ -29,7 +30,7 @@ func (a Attachment) String() string {
 	return fmt.Sprintf("[%s, process %d, at %s]", a.Kind, a.PID, a.Address)
 }
 
-// Write writes a file for its owner alone, at once or not at all.
+// Write writes a file that only its owner can read, atomically.
 func (a Attachment) Write(path string) error {
 	content, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
@@ -49,8 +50,8 @@ func (a Attachment) Write(path string) error {
 	return err
 }
 
-// ReadAttachment reads a file that Write has written, and refuses one that is another user's or that others may read:
-// it holds a key, and whoever wrote it becomes a plugin.
+// ReadAttachment reads a file that Write has written. It refuses a file that belongs to another user or that others may
+// read, since the file holds a key and its writer becomes a plugin.
 func ReadAttachment(path string) (Attachment, error) {
 	var a Attachment
 	info, err := os.Stat(path)

@@ -12,7 +12,7 @@ import (
 )
 
 // Bind returns the caller's end of the seam: a connection whose calls go to one object (or, with an empty name, to the
-// plugin itself), keep the contract's deadlines, limits and field rules, and return errors that are gRPC statuses.
+// plugin itself), obey the contract's deadlines, limits and field rules, and return errors that are gRPC statuses.
 func Bind(cc grpc.ClientConnInterface, object string) grpc.ClientConnInterface {
 	return &bound{cc: cc, object: object}
 }

@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// Cache keeps what is made once and asked for by every call: of a method, or of a method and a code. It is read without
-// a lock or an allocation, and grows by a copy: its keys are few. Its zero value is empty.
+// Cache keeps values that are made once and used by every call, by method, or by method and code. Reading takes no lock
+// and no allocation. It grows by copying, since its keys are few. The zero value is empty.
 type Cache[K comparable, V any] struct {
 	known atomic.Pointer[map[K]V]
 	mu    sync.Mutex
 }
 
-// Get is what is kept for a key.
+// Get returns the value of a key.
 func (c *Cache[K, V]) Get(key K) (v V, ok bool) {
 	if known := c.known.Load(); known != nil {
 		v, ok = (*known)[key]
@@ -21,7 +21,7 @@ func (c *Cache[K, V]) Get(key K) (v V, ok bool) {
 	return v, ok
 }
 
-// Put keeps a value. Of two for the same key the last one stays.
+// Put stores a value. If the key has one already, the new value replaces it.
 func (c *Cache[K, V]) Put(key K, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

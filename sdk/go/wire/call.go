@@ -8,18 +8,18 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// Call is what a transport needs to know of a call that leaves through Bind.
+// Call is what a transport needs to know about a call that leaves through Bind.
 type Call struct {
 	// Caller is the caller's own context: its end cancels the call, and it may hold outgoing metadata.
 	Caller context.Context
-	// Object is the object that is called; empty: the plugin itself, or what the metadata says.
+	// Object is the object that is called; empty means the plugin itself, or the object in the metadata.
 	Object string
-	// Deadline is the caller's, else the method's own; zero: there is none.
+	// Deadline is the caller's, else the method's own; zero if there is none.
 	Deadline time.Time
 }
 
-// CallOf takes the context of an Invoke apart. A transport that keeps Deadline itself spares the call a timer, and one
-// that carries Object itself the metadata: Bind makes both only for those who ask the context for them.
+// CallOf splits the context of an Invoke. A transport that keeps Deadline itself saves the call a timer, and one that
+// carries Object itself saves the metadata: Bind makes both only when they are asked for.
 func CallOf(ctx context.Context) Call {
 	c := Call{Caller: ctx}
 	if o, ok := ctx.(*outgoing); ok {
@@ -116,12 +116,12 @@ func (o *outgoing) Err() error {
 	return nil
 }
 
-// Incoming is what a transport that carries the object beside the metadata says of a call that it serves. It is the
-// value of IncomingKey in the context of the call.
+// Incoming is what a transport that carries the object outside the metadata reports about a call that it serves. It is
+// the value of IncomingKey in the context of the call.
 type Incoming interface {
 	// Object is the object that is called.
 	Object() string
-	// Bare is whether the call came without metadata of its caller's.
+	// Bare reports whether the call came without metadata from its caller.
 	Bare() bool
 }
 
@@ -130,7 +130,7 @@ type incomingKey struct{}
 // IncomingKey is the context's key of an Incoming.
 var IncomingKey any = incomingKey{}
 
-// ObjectOf is the object that a call is for which is being served; empty: the plugin itself.
+// ObjectOf returns the object of the call that is being served; empty means the plugin itself.
 func ObjectOf(ctx context.Context) string {
 	if in, ok := ctx.Value(IncomingKey).(Incoming); ok {
 		return in.Object()

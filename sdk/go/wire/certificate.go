@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// KeyPair is a self-signed certificate and its key. It lives as long as the process that it was made for.
+// KeyPair is a self-signed certificate and its key. It is used as long as the process for which it was made lives.
 type KeyPair struct {
 	CertificatePEM []byte
 	KeyPEM         []byte
@@ -33,7 +33,7 @@ var (
 	validUntil = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// NewKeyPair makes a pair for the name localhost on P-256: BoringSSL, and with it grpcio and netty-tcnative, refuses
+// NewKeyPair makes a pair for the name localhost on P-256, because BoringSSL, and so grpcio and netty-tcnative, refuses
 // P-521, which go-plugin's own AutoMTLS uses.
 func NewKeyPair() (*KeyPair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -71,7 +71,7 @@ func NewKeyPair() (*KeyPair, error) {
 	return pair, err
 }
 
-// ServerTLS is the configuration of a server that knows its one client by its certificate.
+// ServerTLS returns the configuration of a server that accepts one client by its certificate.
 func ServerTLS(own tls.Certificate, clientPEM []byte) (*tls.Config, error) {
 	client, err := fromPEM(clientPEM)
 	if err != nil {
@@ -85,7 +85,7 @@ func ServerTLS(own tls.Certificate, clientPEM []byte) (*tls.Config, error) {
 	}, nil
 }
 
-// ClientTLS is the configuration of a client that knows its one server by its certificate.
+// ClientTLS returns the configuration of a client that accepts one server by its certificate.
 func ClientTLS(own tls.Certificate, serverPEM []byte) (*tls.Config, error) {
 	server, err := fromPEM(serverPEM)
 	if err != nil {
@@ -101,9 +101,9 @@ func ClientTLS(own tls.Certificate, serverPEM []byte) (*tls.Config, error) {
 	}, nil
 }
 
-// Exactly is a tls.Config's VerifyConnection that takes the peer of one certificate, given in DER, and no other. That
-// the peer holds its key is TLS's own to see. Authorities, names and dates would add nothing, and the dates fail when a
-// clock steps.
+// Exactly returns a VerifyConnection for a tls.Config that accepts only the peer with one certificate, given in DER.
+// TLS itself checks that the peer holds its key. Authorities, names and dates would add nothing, and the dates fail
+// when a clock changes.
 func Exactly(der []byte) func(tls.ConnectionState) error {
 	return func(s tls.ConnectionState) error {
 		if len(s.PeerCertificates) == 0 || !bytes.Equal(s.PeerCertificates[0].Raw, der) {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// LongMessage is from how many bytes on a message is long: there are few of these, and they are bounded one by one.
+	// LongMessage is the size in bytes from which a message is long. Such messages are few, and are bounded one by one.
 	LongMessage = 32 << 10
 	// maxElements is how many elements of lists and messages within it a message may have: 2000 reports of OCR3 with the
 	// schedules of 31 oracles each have half as many.
@@ -20,8 +20,8 @@ const (
 	elementBytes = 128
 )
 
-// Decode reads a message out of bytes, which it does not keep. An element that takes two bytes in a message may take a
-// hundred when it is decoded, so that lists that are longer than the contract's rules are refused before.
+// Decode reads a message from bytes, which it does not keep. An element that takes two bytes in a message may take a
+// hundred when it is decoded, so lists that are longer than the contract's rules are refused first.
 func Decode(b []byte, m proto.Message, memory *Memory) error {
 	elements := 0
 	if len(b) > checkedMessage {

@@ -29,22 +29,22 @@ type Target struct {
 	Context context.Context
 }
 
-// Resolver finds targets. object is empty for calls on the plugin itself. Its errors are gRPC statuses.
+// Resolver finds targets. object is empty for calls to the plugin itself. Its errors are gRPC statuses.
 type Resolver interface {
 	Resolve(service, object string) (Target, error)
 }
 
-// DispatcherSettings are what a Dispatcher needs.
+// DispatcherSettings configure a Dispatcher.
 type DispatcherSettings struct {
 	Resolver Resolver
 	Logger   *slog.Logger
-	// Observe is told of every call that was served or forwarded; nil: nobody.
+	// Observe, if not nil, is called for every call that was served or forwarded.
 	Observe func(method string, code codes.Code, took time.Duration)
 }
 
 // Dispatcher is the server's end of the seam. Every service of the contract is registered through it: it recovers
-// panics, holds requests to the field rules, finds the target, answers the generation and refuses calls when it is
-// draining.
+// panics, checks requests against the field rules, finds the target, answers the generation and refuses calls while it
+// drains.
 type Dispatcher struct {
 	settings   DispatcherSettings
 	mu         sync.Mutex

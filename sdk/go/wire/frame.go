@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Frame is a message that passes undecoded. The host forwards calls between plugins as frames.
+// Frame is a message that is passed on undecoded. The host forwards calls between plugins as frames.
 type Frame struct{ Data mem.BufferSlice }
 
 // frameCodec passes frames through and leaves messages to the proto codec, long ones to Decode.
@@ -23,7 +23,7 @@ type frameCodec struct {
 // Codec returns the codec of every connection of the contract. Its name on the wire is proto.
 func Codec() encoding.CodecV2 { return CodecWithin(nil) }
 
-// CodecWithin returns the codec of a connection whose long messages take memory.
+// CodecWithin returns the codec of a connection whose long messages are bounded by memory.
 func CodecWithin(memory *Memory) encoding.CodecV2 {
 	return frameCodec{encoding.GetCodecV2("proto"), memory}
 }
@@ -54,8 +54,8 @@ func (c frameCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return Decode(data.Materialize(), m, c.memory)
 }
 
-// Cloner copies messages between the two halves of an in-process call, also where one half forwards frames. It
-// implements inprocgrpc.Cloner.
+// Cloner copies messages between the two halves of an in-process call, even if one half forwards frames. It implements
+// inprocgrpc.Cloner.
 type Cloner struct{}
 
 // Copy implements inprocgrpc.Cloner.

@@ -6,7 +6,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Meter takes the seconds of calls that ended in one way: a histogram's series.
+// Meter records the seconds of calls that ended in one way: a histogram's series.
 type Meter interface{ Observe(seconds float64) }
 
 type ending struct {
@@ -14,15 +14,15 @@ type ending struct {
 	code   codes.Code
 }
 
-// Meters are the meters of calls by method and code. A look-up by labels costs more than many a call.
+// Meters are the meters of calls by method and code. A lookup by labels costs more than many a call.
 type Meters struct {
 	// Make makes the meter of a method and a code, as its name is written in a label.
 	Make  func(method, code string) Meter
 	known Cache[ending, Meter]
 }
 
-// Observe notes a call. A code that gRPC does not have, which the other side chose, counts as Unknown: a series for
-// each number that it can think of would fill the memory.
+// Observe records a call. A code that gRPC does not have, which the other side chose, counts as Unknown: otherwise a
+// peer could fill the memory with a series for each number.
 func (m *Meters) Observe(method string, code codes.Code, took time.Duration) {
 	if code > codes.Unauthenticated {
 		code = codes.Unknown

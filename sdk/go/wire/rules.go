@@ -30,7 +30,7 @@ type Violation struct {
 // Error implements error.
 func (v *Violation) Error() string { return v.Field + ": " + v.Problem }
 
-// Status is the INVALID_ARGUMENT by which a request with this violation is refused.
+// Status returns the INVALID_ARGUMENT that refuses a request with this violation.
 func (v *Violation) Status(message protoreflect.FullName) *status.Status {
 	s := status.Newf(codes.InvalidArgument, "%s.%s: %s", message, v.Field, v.Problem)
 	d, err := s.WithDetails(&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{
@@ -43,7 +43,7 @@ func (v *Violation) Status(message protoreflect.FullName) *status.Status {
 }
 
 // Check reports the first field of m that breaks a rule of the contract, or nil. The comment of the message Rules in
-// options.proto says which one is the first, and how it is named.
+// options.proto says which one is first, and how it is named.
 func Check(m proto.Message) *Violation { return check(m.ProtoReflect()) }
 
 // rule is what is to be checked of one field.

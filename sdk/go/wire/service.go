@@ -12,7 +12,7 @@ import (
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 )
 
-// Kind describes a kind of plugin: what the generator emits for a root service.
+// Kind describes a kind of plugin. The generator emits one for each root service.
 type Kind struct {
 	// Name is the kind, such as "median".
 	Name string
@@ -22,17 +22,17 @@ type Kind struct {
 	Cookie string
 }
 
-// Method is what the contract says of a method.
+// Method is what the contract says about a method.
 type Method struct {
 	// FullName is /package.Service/Method.
 	FullName string
 	// Service is the full name of its service.
 	Service string
-	// Timeout is the deadline of a call whose caller set none; 0: none.
+	// Timeout is the deadline of a call whose caller set none; 0 means none.
 	Timeout time.Duration
-	// Retryable is whether a call may be made again when its outcome is unknown.
+	// Retryable reports whether a call may be repeated when its outcome is unknown.
 	Retryable bool
-	// OnPlugin is whether the method is the plugin's own rather than one of its objects.
+	// OnPlugin reports whether the method belongs to the plugin itself and not to one of its objects.
 	OnPlugin bool
 	// Streams.
 	ClientStreams, ServerStreams bool
@@ -40,8 +40,8 @@ type Method struct {
 
 var methods Cache[string, *Method]
 
-// MethodOf looks a method up in the linked descriptors. The second result is false for a method that no linked contract
-// has.
+// MethodOf looks a method up in the linked descriptors. The second result is false if no linked contract has the
+// method.
 func MethodOf(fullName string) (*Method, bool) {
 	if m, ok := methods.Get(fullName); ok {
 		return m, true
@@ -85,7 +85,7 @@ func describe(md protoreflect.MethodDescriptor) *Method {
 	return m
 }
 
-// ObjectServices returns the descriptors of every linked service that objects serve, the plugins' and the host's alike.
+// ObjectServices returns the descriptors of every linked service of objects, of plugins and of the host.
 func ObjectServices() []protoreflect.ServiceDescriptor {
 	var all []protoreflect.ServiceDescriptor
 	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {

@@ -6,7 +6,7 @@ import (
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 )
 
-// BigInt is the contract's form of i. Nil stays nil.
+// BigInt returns the contract's form of i. Nil stays nil.
 func BigInt(i *big.Int) *pluginv1.BigInt {
 	if i == nil {
 		return nil

@@ -6,17 +6,17 @@
 package wire
 
 const (
-	// ObjectKey is the metadata key that carries the name of the object a call is for.
+	// ObjectKey is the metadata key for the name of the called object.
 	ObjectKey = "loop-object"
-	// GenerationKey is the trailer by which a server says which generation of its plugin answered. An UNAVAILABLE without
-	// it comes from the transport, one with it from the application.
+	// GenerationKey is the trailer in which a server says which generation of its plugin answered. An UNAVAILABLE
+	// without it comes from the transport, one with it from the application.
 	GenerationKey = "loop-generation"
-	// DrainingKey is the trailer of calls that a draining server refused: they were not begun, and may be made again in
-	// the next generation whatever they do.
+	// DrainingKey is the trailer of calls that a draining server refused. They were not begun, so any of them may be
+	// repeated in the next generation.
 	DrainingKey = "loop-draining"
 	// CookieKey is the environment variable that carries a plugin kind's magic cookie.
 	CookieKey = "LOOP_PLUGIN"
-	// LogLevelKey is the environment variable by which the host tells a plugin which log lines it wants.
+	// LogLevelKey is the environment variable in which the host tells a plugin which log lines it wants.
 	LogLevelKey = "LOOP_LOG_LEVEL"
 	// HealthService is the name under which go-plugin's processes answer grpc.health.v1.
 	HealthService = "plugin"

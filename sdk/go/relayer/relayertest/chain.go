@@ -20,14 +20,14 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 )
 
-// Devchain is a chain of the devnet's in a process of its own. It ends with the test.
+// Devchain is a chain of the devnet in a process of its own. It ends with the test.
 type Devchain struct {
 	Stdin  io.Writer
 	Stdout *json.Decoder // it says on stdout what there is on it, as JSON
 }
 
-// StartDevchain starts a chain's program and reads what it says first. The test is skipped if it is to be short or the
-// program was not built.
+// StartDevchain starts a chain's program and reads the line that it prints first. It skips the test in short mode, or
+// if the program was not built.
 func StartDevchain(t *testing.T, said any, program string, args ...string) Devchain {
 	t.Helper()
 	if testing.Short() {
@@ -67,7 +67,7 @@ func StartDevchain(t *testing.T, said any, program string, args ...string) Devch
 	return d
 }
 
-// IsAway holds that a chain without nodes says so, and nothing of where its nodes are.
+// IsAway checks that a chain without nodes says so, without the nodes' addresses.
 func IsAway(t *testing.T, chain relayerv1loop.Chain) {
 	t.Helper()
 	_, err := chain.LatestHead(t.Context(), &relayerv1.LatestHeadRequest{})
@@ -76,7 +76,7 @@ func IsAway(t *testing.T, chain relayerv1loop.Chain) {
 	}
 }
 
-// TransmitAtOnce has each of some providers transmit a report, all at once.
+// TransmitAtOnce makes each of the providers transmit a report, concurrently.
 func TransmitAtOnce(t *testing.T, providers []relayerv1loop.Provider, report func(i int) *relayerv1.TransmitRequest) {
 	t.Helper()
 	var transmitting sync.WaitGroup
@@ -91,8 +91,8 @@ func TransmitAtOnce(t *testing.T, providers []relayerv1loop.Provider, report fun
 	transmitting.Wait()
 }
 
-// FuzzAnswers holds that no answer of a node makes a panic, nor an error without a reason. A node answers what body
-// holds, every makes each of the client's calls, and told tells whether an error has a reason.
+// FuzzAnswers checks that no answer of a node causes a panic, nor an error without a reason. A node answers with body,
+// every makes each of the client's calls, and told reports whether an error has a reason.
 func FuzzAnswers(
 	f *testing.F, seeds []string, body *string, every func(ctx context.Context) map[string]error, told func(error) bool,
 ) {

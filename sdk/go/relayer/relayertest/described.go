@@ -12,7 +12,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 )
 
-// Normal is one spelling of each text, or what is wrong with it.
+// Normal is the canonical spelling of a text, or what is wrong with the text.
 func Normal(t *testing.T, r relayerv1loop.RelayerService, texts ...string) []string {
 	t.Helper()
 	request := &relayerv1.NormalizeIdsRequest{}
@@ -30,7 +30,7 @@ func Normal(t *testing.T, r relayerv1loop.RelayerService, texts ...string) []str
 	return normal
 }
 
-// Names has a relayer name the account of a public key in hexadecimal, and refuse one that lacks a byte.
+// Names checks that a relayer names the account of a public key in hexadecimal, and refuses a key that lacks a byte.
 func Names(t *testing.T, r relayerv1loop.RelayerService, publicKey, want string) {
 	t.Helper()
 	key := Unhex(t, publicKey)
@@ -44,19 +44,19 @@ func Names(t *testing.T, r relayerv1loop.RelayerService, publicKey, want string)
 	}
 }
 
-// JobCase is a job and what its relayer says of it.
+// JobCase is a job and the relayer's answer about it.
 type JobCase struct {
 	// Job is checked with the ProviderType median unless it has one.
 	Job *relayerv1.ValidateJobRequest
 	// Want is each problem and, after "warning: ", each warning.
 	Want []string
-	// RelayConfig is what CreateProvider is to be given, if Want has no problem.
+	// RelayConfig is the expected argument of CreateProvider, if Want has no problem.
 	RelayConfig string
-	// Names are the contract, the transmitter and whose transactions the job's are.
+	// Names are the contract, the transmitter and the account that sends the job's transactions.
 	Names [3]string
 }
 
-// Jobs has a relayer check jobs.
+// Jobs makes a relayer check jobs.
 func Jobs(t *testing.T, r relayerv1loop.RelayerService, cases map[string]JobCase) {
 	t.Helper()
 	for name, c := range cases {
@@ -91,7 +91,8 @@ func Jobs(t *testing.T, r relayerv1loop.RelayerService, cases map[string]JobCase
 	}
 }
 
-// Digests has a provider say what is signed of each report at a time, in hexadecimal, or why nothing can be.
+// Digests checks what a provider returns to be signed for each report at a time, in hexadecimal, or why it returns
+// nothing.
 func Digests(t *testing.T, p relayerv1loop.Provider, at *reportingv1.ReportContext, reports ...[]byte) []string {
 	t.Helper()
 	request := &relayerv1.DigestReportsRequest{}
@@ -112,7 +113,7 @@ func Digests(t *testing.T, p relayerv1loop.Provider, at *reportingv1.ReportConte
 	return digests
 }
 
-// Unhex reads hexadecimal digits, with or without blanks between.
+// Unhex reads hexadecimal digits, with or without blanks between them.
 func Unhex(t testing.TB, digits string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
@@ -122,7 +123,7 @@ func Unhex(t testing.TB, digits string) []byte {
 	return b
 }
 
-// Counted are n bytes, each one more than the one before.
+// Counted returns n bytes, each one larger than the one before.
 func Counted(from byte, n int) []byte {
 	b := make([]byte, n)
 	for i := range b {

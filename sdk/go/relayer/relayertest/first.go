@@ -19,8 +19,8 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 )
 
-// FirstCallsWait holds that a relayer which has just started fails nobody's call while its node, which hangs, still
-// answers for the first time, and that whoever cannot wait hears which node it is, with want in the error. Calls in
+// FirstCallsWait checks that a relayer that has just started fails no call while its node, which hangs, has not
+// answered yet, and that a caller that cannot wait gets an error that names the node and contains want. Calls in
 // unasked need no answer of a node.
 func FirstCallsWait(t *testing.T, node *Server, p relayerv1loop.Provider, want string, unasked ...string) {
 	t.Helper()
@@ -68,8 +68,8 @@ func FirstCallsWait(t *testing.T, node *Server, p relayerv1loop.Provider, want s
 	calling.Wait()
 }
 
-// Rests holds that how long a node wants to be left alone reaches whoever chooses among nodes. connect connects to a
-// node that answers nothing else, and returns relayer.Reason of what comes of it.
+// Rests checks that the time for which a node asks to be left alone reaches the code that chooses among nodes. connect
+// connects to a node that answers nothing else, and returns the relayer.Reason of the result.
 func Rests(t *testing.T, connect func(ctx context.Context, url string) (reason string)) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

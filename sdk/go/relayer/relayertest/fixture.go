@@ -22,7 +22,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// Keystore is a fake of the host's: for each account that it lends, what signs.
+// Keystore is a fake of the host's keystore. For each account that it lends, it has the signing function.
 type Keystore map[string]func(data []byte) (signature []byte, err error)
 
 // ListAccounts implements KeystoreServiceClient.
@@ -45,8 +45,8 @@ func (k Keystore) Sign(_ context.Context, in *hostservicev1.SignRequest,
 	return &hostservicev1.SignResponse{Signature: signature}, nil
 }
 
-// Fixture is a relayer with what a host would lend it. All that the relayer has signed for chains and providers of
-// the fixture's making must pass the relayer's own check.
+// Fixture is a relayer with what a host would lend to it. Everything that the relayer signs for the fixture's chains
+// and providers must pass the relayer's own check.
 type Fixture struct {
 	Relayer relayerv1loop.RelayerService
 	Loans   relayerv1loop.CreateChainLoans
@@ -58,7 +58,7 @@ type Fixture struct {
 	judge *judge
 }
 
-// NewFixture makes one of a relayer that make makes, and whose check newCheck makes.
+// NewFixture makes a Fixture of the relayer that make makes, with the check that newCheck makes.
 func NewFixture(t testing.TB, keys Keystore, newCheck signing.New,
 	make func(*slog.Logger, prometheus.Registerer) relayerv1loop.RelayerService) *Fixture {
 	f := &Fixture{t: t, Metrics: prometheus.NewPedanticRegistry(), Log: &Log{t: t}, store: &Store{}}
@@ -68,10 +68,10 @@ func NewFixture(t testing.TB, keys Keystore, newCheck signing.New,
 	return f
 }
 
-// Asked has the operator ask for transfers, which the relayer may have signed from now on.
+// Asked records transfers as asked for by the operator, so that the relayer may sign them from now on.
 func (f *Fixture) Asked(transfers ...signing.Transfer) { f.judge.asked(transfers...) }
 
-// Chain makes a chain; the test's end closes it, unless stop did.
+// Chain makes a chain. The end of the test closes it, unless stop did.
 func (f *Fixture) Chain(id, config string) (chain relayerv1loop.Chain, stop func()) {
 	f.t.Helper()
 	f.judge.serves([]byte(config))
@@ -81,7 +81,7 @@ func (f *Fixture) Chain(id, config string) (chain relayerv1loop.Chain, stop func
 	return chain, f.closes(chain)
 }
 
-// Provider makes a median provider; the test's end closes it before the chain, unless stop did.
+// Provider makes a median provider. The end of the test closes it before the chain, unless stop did.
 func (f *Fixture) Provider(chain relayerv1loop.Chain,
 	request *relayerv1.CreateProviderRequest) (provider relayerv1loop.Provider, stop func()) {
 	f.t.Helper()
@@ -97,10 +97,10 @@ func (f *Fixture) closes(object any) (stop func()) {
 	return stop
 }
 
-// Keys are those that the store holds.
+// Keys returns the keys in the store.
 func (f *Fixture) Keys() []string { return f.store.Keys() }
 
-// Gathered is what a metric counts, by one of its labels; by "" if it has no such label.
+// Gathered returns the values of a metric by one of its labels, or by "" if it has no such label.
 func (f *Fixture) Gathered(metric, by string) map[string]float64 {
 	f.t.Helper()
 	families, err := f.Metrics.Gather()
@@ -123,7 +123,7 @@ func (f *Fixture) Gathered(metric, by string) map[string]float64 {
 	return values
 }
 
-// Watch begins to watch the configurations of all contracts, as a host does, until stop.
+// Watch watches the configurations of all contracts, as a host does, until stop.
 func (f *Fixture) Watch() (configs <-chan *relayerv1.WatchContractConfigsResponse, stop func()) {
 	ctx, cancel := context.WithCancel(f.t.Context())
 	messages, ended := make(chan *relayerv1.WatchContractConfigsResponse), make(chan error, 1)
@@ -159,7 +159,7 @@ func (s stream) Send(m *relayerv1.WatchContractConfigsResponse) error {
 	}
 }
 
-// Log keeps a relayer's log, and shows it with a failed test.
+// Log keeps a relayer's log, and shows it if the test fails.
 type Log struct {
 	t    testing.TB
 	mu   sync.Mutex
@@ -176,14 +176,14 @@ func (l *Log) Write(line []byte) (int, error) {
 	return l.text.Write(line)
 }
 
-// String is all of it.
+// String returns the whole log.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// Count is how often it holds a text.
+// Count returns how often the log contains a text.
 func (l *Log) Count(text string) int { return strings.Count(l.String(), text) }
 
 // Must ends the test if there is an error.
@@ -194,7 +194,7 @@ func Must(t testing.TB, err error) {
 	}
 }
 
-// Eventually waits a minute for a condition to hold.
+// Eventually waits up to a minute for a condition to hold.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !holds(); {

@@ -23,8 +23,8 @@ var measured = []string{
 	"loop_relayer_transmissions_total",
 }
 
-// Measured checks what the relayer's metrics tell of a chain on which a job has transmitted to a contract, whose newest
-// answer is given.
+// Measured checks the relayer's metrics of a chain on which a job has transmitted to a contract with the given newest
+// answer.
 func (f *Fixture) Measured(contract string, answer float64) {
 	f.t.Helper()
 	var names []string

@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 )
 
-// FirstFaults are what the first of two nodes is tried with, and how long at most a call has to find out: of a node
-// that hangs, a quarter of the time that one call may take.
+// FirstFaults are faults for the first of two nodes, with the longest time that a call may take to notice: if a node
+// hangs, a quarter of the time that one call may take.
 var FirstFaults = map[string]struct {
 	Faults map[string]Fault
 	Wait   time.Duration
@@ -33,23 +33,23 @@ func NodeStates(t testing.TB, chain relayerv1loop.Chain) func(node int) *relayer
 	}
 }
 
-// TakeOver is a feed whose first of two nodes gets a fault of its own.
+// TakeOver is a feed whose first node of two gets a fault.
 type TakeOver struct {
 	// Spoil gives the node its fault, and Fix takes it away.
 	Spoil, Fix func()
-	// State and Reason are what the chain says of the node meanwhile; # stands for a number, and any reason will do if it
-	// is empty.
+	// State and Reason are what the chain reports about the node meanwhile; # stands for a number, and an empty Reason
+	// accepts any.
 	State  relayerv1.NodeState
 	Reason string
-	// Report makes what libocr hands to Transmit.
+	// Report makes the report for Transmit.
 	Report func(epoch uint32, round uint8, answer int64) *relayerv1.TransmitRequest
-	// Answer is the contract's newest, and Until makes blocks until a condition holds.
+	// Answer returns the contract's newest answer, and Until makes blocks until a condition holds.
 	Answer func() int64
 	Until  func(what string, holds func() bool)
 }
 
-// TakesOver holds that a report lands while the first node has its fault, that the chain says what is wrong with it and
-// shows no address, and that it serves again when it is fixed.
+// TakesOver checks that a report lands while the first node has its fault, that the chain says what is wrong with the
+// node and shows no address, and that the node serves again when it is fixed.
 func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.Provider, s TakeOver) {
 	f.t.Helper()
 	ctx, state := f.t.Context(), NodeStates(f.t, chain)
@@ -81,7 +81,7 @@ func (f *Fixture) TakesOver(chain relayerv1loop.Chain, p relayerv1loop.Provider,
 	s.Until("all is settled", func() bool { return s.Answer() == 43 && len(f.Keys()) == 0 })
 }
 
-// Receives holds that the next that a watch tells of are these configurations, by provider.
+// Receives checks that a watch next reports these configurations, by provider.
 func Receives(t testing.TB, configs <-chan *relayerv1.WatchContractConfigsResponse,
 	want map[string]*relayerv1.WatchContractConfigsResponse) {
 	t.Helper()
@@ -95,9 +95,9 @@ func Receives(t testing.TB, configs <-chan *relayerv1.WatchContractConfigsRespon
 	}
 }
 
-// Refuses holds that parse says of each document what is wanted, or takes it if that is empty, and never repeats
-// "geheim", which stands in the documents where secrets would. What is wrong with a document that is not TOML goes by
-// the decoder's words.
+// Refuses checks that parse reports the wanted problem for each document, or accepts the document if that is empty, and
+// never repeats "geheim", which stands where secrets would be. For a document that is not TOML the problem is the
+// decoder's text.
 func Refuses(t *testing.T, cases map[string][2]string, parse func(document []byte) error) {
 	t.Helper()
 	for name, c := range cases {

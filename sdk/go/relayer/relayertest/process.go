@@ -62,7 +62,7 @@ type Process struct {
 }
 
 // Launch builds the plugin of the package under test, ./cmd/loop-<name>, starts it as a host would and makes a chain
-// with what the fixture lends.
+// with the loans of the fixture.
 func (f *Fixture) Launch(name, chain, config string) *Process {
 	t := f.t
 	t.Helper()
@@ -103,7 +103,7 @@ func (p *Process) Provider(request *relayerv1.CreateProviderRequest) *relayerv1l
 	return provider
 }
 
-// Exposes holds that the process has a metric.
+// Exposes checks that the process has a metric.
 func (p *Process) Exposes(metric string) {
 	p.t.Helper()
 	metrics, err := p.Plugin.CollectMetrics(p.t.Context(), "text/plain")

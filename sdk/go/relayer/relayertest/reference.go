@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
-// Reference holds that the section which a relayer describes has every key of its configuration below a comment, or
-// names it in one, and that the relayer itself finds nothing wrong with it.
+// Reference checks that the section that a relayer describes has every key of its configuration below a comment, or
+// names it in one, and that the relayer itself accepts the section.
 func Reference(t *testing.T, relayer relayerv1loop.RelayerService, config any) {
 	t.Helper()
 	described, err := relayer.DescribeRelayer(t.Context(), &relayerv1.DescribeRelayerRequest{})

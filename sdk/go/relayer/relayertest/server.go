@@ -21,23 +21,23 @@ type Fault int
 // The faults of a Server. Setting any but None, Hang and Mute breaks the connections that are open, as a real failure
 // does. HTML, Limit, Garbage, Flood and Lag break WebSockets alone.
 const (
-	// None: serves.
+	// None means that the server serves.
 	None Fault = iota
-	// Down: connections are closed at once.
+	// Down closes connections at once.
 	Down
-	// Hang: connections are accepted and no byte comes back.
+	// Hang accepts connections and sends no byte.
 	Hang
-	// Lag: each request is answered as it was last answered before the fault. WebSockets are refused.
+	// Lag answers each request as it was last answered before the fault, and refuses WebSockets.
 	Lag
-	// HTML: every answer is a page with status 200, as from a captive proxy.
+	// HTML answers everything with a page of status 200, like a captive portal.
 	HTML
-	// Limit: every answer has status 429.
+	// Limit answers everything with status 429.
 	Limit
-	// Garbage: every answer breaks off in the middle of a JSON text.
+	// Garbage cuts every answer off in the middle of a JSON text.
 	Garbage
-	// Flood: every answer is a JSON text of a GiB.
+	// Flood answers everything with a JSON text of a GiB.
 	Flood
-	// Mute: WebSockets stay open and nothing comes over them any more; HTTP serves.
+	// Mute keeps WebSockets open but sends nothing over them; HTTP serves.
 	Mute
 )
 
@@ -60,7 +60,7 @@ type Server struct {
 	flooded  int
 }
 
-// NewServer starts a server in front of a node's HTTP address (which must take WebSockets too), or of none if it is
+// NewServer starts a server in front of a node's HTTP address (which must accept WebSockets too), or of none if it is
 // empty.
 func NewServer(t testing.TB, node string) *Server {
 	t.Helper()
@@ -112,8 +112,8 @@ func (s *Server) SetFault(f Fault) {
 	}
 }
 
-// Answer scripts the result of a method, instead of the node's; nil ends it. An error becomes a JSON-RPC error, of the
-// code that its method ErrorCode() int returns, if it has one.
+// Answer scripts the result of a method, instead of the node's; nil ends that. An error becomes a JSON-RPC error, with
+// the code that its method ErrorCode() int returns, if it has one.
 func (s *Server) Answer(method string, script func(params json.RawMessage) (any, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +131,7 @@ func (s *Server) Requests(method string) int {
 	return s.requests[method]
 }
 
-// Flooded is how many MiB the server got rid of under the fault Flood.
+// Flooded returns how many MiB the server has sent under the fault Flood.
 func (s *Server) Flooded() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,12 +15,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Store is a fake of the host's StoreService: it lives in memory and forgets all when the test ends. It keeps to
-// store.proto in versions, order and paging, so that code which is right with it is right with the host's.
+// Store is a fake of the host's StoreService in memory. It follows store.proto in versions, order and paging, so that
+// code that works with it works with the host's.
 type Store struct {
-	// Before, if set, is called with the method's name before each call has its effect; an error is the call's answer.
+	// Before, if set, is called with the method's name before each call takes effect. An error becomes the call's
+	// answer.
 	Before func(method string) error
-	// After, if set, is called after the effect: an error is the answer of a call whose effect happened.
+	// After, if set, is called after the effect. An error becomes the answer of a call that took effect.
 	After func(method string) error
 
 	mu      sync.Mutex
@@ -36,7 +37,7 @@ func (s *Store) Keys() []string {
 	return slices.Sorted(maps.Keys(s.entries))
 }
 
-// Corrupt puts a value under a key past all checks and hooks.
+// Corrupt stores a value under a key without any checks and hooks.
 func (s *Store) Corrupt(key string, value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,7 +128,7 @@ func (s *Store) Delete(ctx context.Context, in *hostservicev1.DeleteRequest,
 	return &hostservicev1.DeleteResponse{}, nil
 }
 
-// List implements StoreServiceClient. Its pages are small, so that paging is tried.
+// List implements StoreServiceClient. Its pages are small, so that tests cover paging.
 func (s *Store) List(ctx context.Context, in *hostservicev1.ListRequest,
 	_ ...grpc.CallOption) (*hostservicev1.ListResponse, error) {
 	out := &hostservicev1.ListResponse{}

@@ -2,15 +2,15 @@ package relayertest
 
 import relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 
-// Trouble is a way in which an RPC node fails, and what its relayer says of the node then.
+// Trouble is a way in which an RPC node fails, and what its relayer then reports about the node.
 type Trouble struct {
 	Spoil func(*Server)
 	State relayerv1.NodeState
-	// Reason is without the numbers in it; empty: any.
+	// Reason has # in place of numbers; empty accepts any.
 	Reason string
 }
 
-// Troubles are those of the nodes of any chain, by name. A relayer's test adds those that its chain alone knows.
+// Troubles are common to the nodes of all chains, by name. A relayer's test adds those of its own chain.
 func Troubles() map[string]Trouble {
 	fault := func(f Fault) func(*Server) { return func(s *Server) { s.SetFault(f) } }
 	const unreachable, alive = relayerv1.NodeState_NODE_STATE_UNREACHABLE, relayerv1.NodeState_NODE_STATE_ALIVE

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Within waits until a condition holds, and fails the test if that takes longer than limit. A machine that is busy with
-// other things is not what the limit is about: the time for which threads of this process were ready and not run is
-// added to it, and by how much this test itself is woken too late.
+// Within waits until a condition holds, and fails the test if that takes longer than limit. The limit does not include
+// the load of the machine: Within adds the time for which threads of this process were ready but did not run, and the
+// delay with which this test itself is woken.
 func Within(t testing.TB, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
 	const pause, usual = 10 * time.Millisecond, 20 * time.Millisecond

@@ -1,5 +1,5 @@
-// Package section is what the sections of all chains in the node's configuration have in common: how a chain and its
-// nodes are named, and how the nodes are chosen from. Package document reads them. It must know no chain.
+// Package section is the common part of all chains' sections in the node's configuration: how a chain and its nodes are
+// named, and how nodes are selected. Package document reads the sections. This package must not know any chain.
 package section
 
 import (
@@ -11,20 +11,20 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Chain is a section while it is checked.
+// Chain is a section that is being checked.
 type Chain struct {
 	*document.Problems
 	name  string          // of the chain, in problems
 	names map[string]bool // of nodes
 }
 
-// Node is what all nodes have.
+// Node is the common part of all nodes.
 type Node struct {
 	Name     string
 	SendOnly bool
 }
 
-// Read reads a section into a configuration that holds the defaults, and has what is read whole checked.
+// Read reads a section into a configuration that holds the defaults, and checks it if it could be read whole.
 func Read[C any](text []byte, into *C, idle []document.Idle, check func(p *document.Problems)) *document.Problems {
 	problems, whole := document.Read(text, into, document.Settings{Idle: idle})
 	if whole {
@@ -33,8 +33,8 @@ func Read[C any](text []byte, into *C, idle []document.Idle, check func(p *docum
 	return problems
 }
 
-// Check finds what is wrong with what all sections have: the chain's id, and nodes enough to read it. The kind is what
-// operators write in the header of a section, such as EVM.
+// Check checks the common part of all sections: the chain's id, and that there are enough nodes to read it. kind is
+// what operators write in the header of a section, such as EVM.
 func Check(p *document.Problems, kind, id string, enabled bool, nodes []Node) *Chain {
 	c := &Chain{Problems: p, name: fmt.Sprintf("%s chain %q", kind, id), names: map[string]bool{}}
 	if id == "" {
@@ -59,10 +59,10 @@ func Check(p *document.Problems, kind, id string, enabled bool, nodes []Node) *C
 	return c
 }
 
-// Node is how problems call a node.
+// Node returns the name of a node in problems.
 func (c *Chain) Node(name string) string { return fmt.Sprintf("node %q of %s", name, c.name) }
 
-// Address refuses a node's address with another scheme.
+// Address refuses a node's address that has another scheme.
 func (c *Chain) Address(path, node string, address document.Secret, schemes ...string) {
 	document.URL(c.Problems, path, c.Node(node), address, schemes...)
 }
@@ -77,7 +77,7 @@ var selections = []struct {
 	{"RoundRobin", relayer.RoundRobin},
 }
 
-// Selection is the mode of a name, and InOrder for a name that Selects refuses.
+// Selection returns the mode of a name, and InOrder for a name that Selects refuses.
 func Selection(name string) relayer.Selection {
 	for _, known := range selections {
 		if known.name == name {
@@ -87,7 +87,7 @@ func Selection(name string) relayer.Selection {
 	return relayer.InOrder
 }
 
-// Selects refuses a name of no mode.
+// Selects refuses an unknown name of a mode.
 func (c *Chain) Selects(path, name string) {
 	var names []string
 	for _, known := range selections {
@@ -99,7 +99,7 @@ func (c *Chain) Selects(path, name string) {
 // lastOrder is the order of nodes that have none, the established node's default.
 const lastOrder = 100
 
-// InOrder sorts nodes by their order, and leaves those of the same order as they stand.
+// InOrder sorts nodes by their order, and keeps the sequence of those with the same order.
 func InOrder[N any](nodes []N, order func(N) *uint8) []N {
 	of := func(n N) uint8 {
 		if given := order(n); given != nil {

@@ -20,57 +20,58 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Account is what a relayer gives for an account that transmits. One that is an io.Closer is closed after its queue.
+// Account is a transmitting account of a relayer. If it is an io.Closer, it is closed after its queue.
 type Account interface {
 	relayer.Sender
 	// Trouble says, for operators, why the account's transactions have no effect; empty if they have.
 	Trouble() string
 }
 
-// Followed is a contract that a chain has its providers share. What is followed twice is one.
+// Followed is a contract that the providers of a chain share. A contract that is followed twice is one Followed.
 type Followed interface {
 	Contract
-	// Nudge has it read, because a block is new or a node serves. The chain calls it with its lock held: it must not
-	// block.
+	// Nudge asks to read the contract, because a block is new or a node serves. The chain calls it with its lock held,
+	// so it must not block.
 	Nudge()
-	// Close ends all reading, when the last provider is released or the chain is.
+	// Close ends all reading, when the last provider or the chain is released.
 	Close() error
 }
 
-// ChainSettings is what a Chain is made of: C is the client of an endpoint, K names a contract, A is an account and F a
+// ChainSettings configure a Chain: C is the client of an endpoint, K names a contract, A is an account and F a
 // contract.
 type ChainSettings[C any, K comparable, A Account, F Followed] struct {
 	Env
 	Config Config
-	// Nodes of the section, in the order in which they are asked. They are not connected where the section says so.
+	// Nodes are the nodes of the section, in the order in which they are asked. They are not connected if the section
+	// says so.
 	Nodes []relayer.Node[C]
-	// Pool says how the nodes are chosen from. The chain sets what calls back: Logger, Observe, Advanced and Serves.
+	// Pool says how nodes are selected. The chain sets the callbacks: Logger, Observe, Advanced and Serves.
 	Pool relayer.PoolSettings
-	// Pause is how long after a block all others wake nobody, on chains whose blocks come faster than anybody needs; 0:
-	// each block wakes contracts and queues, once for each node that tells of it.
+	// Pause is for how long after a block other blocks wake nothing, on chains with very frequent blocks; 0 means that
+	// each block wakes contracts and queues, once for each node that reports it.
 	Pause time.Duration
-	// Served, if set, hears when a node begins to serve, maybe before NewChain has returned. It must not block.
+	// Served, if set, is called when a node begins to serve, possibly before NewChain has returned. It must not block.
 	Served func()
-	// Open makes an account by its name as the chain writes it, and says how its queue works, when the first job transmits
-	// from it or the Store has something unfinished of it. The chain sets Account, Store, Sender, Logger and what calls
-	// back.
+	// Open makes an account by its name in the chain's spelling, and configures its queue, when the first job transmits
+	// from it or the Store has something unfinished of it. The chain sets Account, Store, Sender, Logger and the
+	// callbacks.
 	Open func(name string) (A, relayer.QueueSettings, error)
-	// Balance is what an account holds of the coin that it pays with, in its smallest unit, of which Coin make one. nil:
-	// the relayer does not tell.
+	// Balance returns how much an account holds of the coin that it pays with, in its smallest unit. Coin is the number
+	// of these units in one coin. If Balance is nil, the relayer does not report balances.
 	Balance func(ctx context.Context, account A) (*big.Int, error)
 	Coin    float64
-	// BalancePeriod is how often balances are read; 0: 30 s.
+	// BalancePeriod is how often balances are read; 0 means 30 s.
 	BalancePeriod time.Duration
 	// Follow begins to read a contract, when the first provider asks for it.
 	Follow func(key K) F
-	// Head is the newest block that a node has told of. nil: LatestHead is the relayer's to give.
+	// Head returns the newest block that a node has reported. If it is nil, the relayer implements LatestHead.
 	Head func(client C) Head
-	// Replay reads again what the relayer has of the chain from a block on, which is not above the newest. nil: the
-	// relayer's Features have no FEATURE_REPLAY.
+	// Replay reads the relayer's data of the chain again from a block on, which is not above the newest. If it is nil,
+	// the relayer's Features have no FEATURE_REPLAY.
 	Replay func(ctx context.Context, from uint64) error
 }
 
-// Head is a block as far as the host looks at it.
+// Head is a block as far as the host needs it.
 type Head struct {
 	Number uint64
 	Hash   []byte
@@ -78,7 +79,7 @@ type Head struct {
 }
 
 // Chain is one chain: its nodes, the contracts that are followed on it and a queue for each transmitting account. A
-// relayer embeds it and adds CreateProvider, and what its Features have of Transact and ReadContract.
+// relayer embeds it and adds CreateProvider, and Transact and ReadContract if its Features have them.
 type Chain[C any, K comparable, A Account, F Followed] struct {
 	settings ChainSettings[C, K, A, F]
 	id       string
@@ -109,7 +110,7 @@ type shared[F Followed] struct {
 	users    int
 }
 
-// Queue is one account's.
+// Queue is the queue of one account.
 type Queue[A Account] struct {
 	*relayer.Queue
 	Account A
@@ -130,7 +131,7 @@ func (q *Queue[A]) Close() error {
 	return err
 }
 
-// NewChain begins to connect to the nodes and returns at once. Resume follows when the relayer has made what Open and
+// NewChain begins to connect to the nodes and returns at once. The relayer calls Resume when it has made what Open and
 // Follow need.
 func NewChain[C any, K comparable, A Account, F Followed](settings ChainSettings[C, K, A, F]) *Chain[C, K, A, F] {
 	c := &Chain[C, K, A, F]{
@@ -154,7 +155,7 @@ func NewChain[C any, K comparable, A Account, F Followed](settings ChainSettings
 	return c
 }
 
-// Resume begins to go on with what the Store holds, whether or not a job still names its accounts.
+// Resume continues with what the Store holds, whether or not a job still names its accounts.
 func (c *Chain[C, K, A, F]) Resume() {
 	c.resumed.Go(func() {
 		relayer.Resume(c.ctx, c.settings.Loans.Store, c.settings.Logger, func(account string) error {
@@ -184,18 +185,18 @@ func (c *Chain[C, K, A, F]) Close() error {
 	return errors.Join(failures...)
 }
 
-// Pool is the chain's nodes.
+// Pool returns the chain's nodes.
 func (c *Chain[C, K, A, F]) Pool() *relayer.Pool[C] { return c.pool }
 
-// Logger names the chain.
+// Logger returns a logger that names the chain.
 func (c *Chain[C, K, A, F]) Logger() *slog.Logger { return c.settings.Logger }
 
-// Keystore is the host's, with the accounts that are lent to the chain.
+// Keystore returns the host's keystore, with the accounts that are lent to the chain.
 func (c *Chain[C, K, A, F]) Keystore() hostservicev1.KeystoreServiceClient {
 	return c.settings.Loans.Keystore
 }
 
-// Hub takes the configurations of the chain's contracts.
+// Hub returns the hub for the configurations of the chain's contracts.
 func (c *Chain[C, K, A, F]) Hub() *relayer.Hub { return c.settings.Hub }
 
 // advanced hears of the newest block of each node, whether or not it is new. A block counts once for each node that
@@ -271,7 +272,7 @@ func (c *Chain[C, K, A, F]) Release(key K) error {
 	return nil
 }
 
-// Contract is what is followed under a key, if anything is.
+// Contract returns the contract that is followed under a key, if there is one.
 func (c *Chain[C, K, A, F]) Contract(key K) (contract F, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -281,7 +282,7 @@ func (c *Chain[C, K, A, F]) Contract(key K) (contract F, ok bool) {
 	return contract, false
 }
 
-// Contracts are all that is followed, in no order.
+// Contracts returns all contracts that are followed, in no order.
 func (c *Chain[C, K, A, F]) Contracts() []F {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -292,8 +293,8 @@ func (c *Chain[C, K, A, F]) Contracts() []F {
 	return all
 }
 
-// Queue returns the queue of an account by its name as the chain writes it, and starts it if there is none. It
-// generations as long as the chain: jobs come and go, what was accepted stays.
+// Queue returns the queue of an account by its name in the chain's spelling, and starts it if there is none. The queue
+// lives as long as the chain: jobs come and go, but accepted reports stay.
 func (c *Chain[C, K, A, F]) Queue(name string) (*Queue[A], error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -319,7 +320,7 @@ func (c *Chain[C, K, A, F]) Queue(name string) (*Queue[A], error) {
 	return q, nil
 }
 
-// Started is the account's queue, if it was started.
+// Started returns the account's queue, if it was started.
 func (c *Chain[C, K, A, F]) Started(name string) (q *Queue[A], ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

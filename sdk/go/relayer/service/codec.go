@@ -14,28 +14,28 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Codec is how a contract writes reports and on-chain configurations. What it decodes is untrusted. Its errors are the
-// plugin's answer, INVALID_ARGUMENT; those of BuildReport, MaxReportLength and EncodeOnchainConfig begin with the field
-// that they are about: "observations", "n", "config".
+// Codec is the encoding of reports and on-chain configurations for a contract. Its input to decode is untrusted. Its
+// errors become the plugin's answer, INVALID_ARGUMENT; those of BuildReport, MaxReportLength and EncodeOnchainConfig
+// begin with the field that they are about: "observations", "n", "config".
 type Codec interface {
 	BuildReport(ctx context.Context, observations []Observation) ([]byte, error)
-	// Median is the answer that a report holds.
+	// Median returns the answer in a report.
 	Median(ctx context.Context, report []byte) (*big.Int, error)
-	// MaxReportLength of n oracles, in bytes.
+	// MaxReportLength returns the length for n oracles, in bytes.
 	MaxReportLength(ctx context.Context, n uint32) (uint32, error)
-	// EncodeOnchainConfig writes the bounds of answers, which may be nil where the caller gave none.
+	// EncodeOnchainConfig writes the bounds of answers. A bound is nil if the caller gave none.
 	EncodeOnchainConfig(ctx context.Context, lowest, highest *big.Int) ([]byte, error)
 	DecodeOnchainConfig(ctx context.Context, encoded []byte) (lowest, highest *big.Int, err error)
 }
 
-// Observation is one oracle's part of a report. Its numbers are nil where the caller gave none.
+// Observation is one oracle's part of a report. Its numbers are nil if the caller gave none.
 type Observation struct {
 	Seconds                                  uint32
 	Value, JuelsPerFeeCoin, GasPriceSubunits *big.Int
 	Observer                                 uint8
 }
 
-// Fits tells whether an integer is given and can be a signed one of so many bits.
+// Fits reports whether an integer is given and fits a signed integer of that many bits.
 func Fits(i *big.Int, bits int) bool {
 	if i == nil {
 		return false
@@ -46,8 +46,8 @@ func Fits(i *big.Int, bits int) bool {
 	return i.BitLen() < bits
 }
 
-// CheckBounds refuses bounds of answers that are not given, need more bits than the contract holds, or are turned
-// around.
+// CheckBounds refuses bounds of answers that are missing, need more bits than the contract holds, or are in the wrong
+// order.
 func CheckBounds(lowest, highest *big.Int, bits int) error {
 	switch {
 	case !Fits(lowest, bits):

@@ -21,7 +21,7 @@ import (
 // gone back.
 const backstep = 5
 
-// Round is a time of OCR2.
+// Round is a logical time of OCR2.
 type Round struct {
 	Digest [32]byte
 	Epoch  uint32
@@ -33,42 +33,42 @@ type Transmission struct {
 	Round
 	Answer *big.Int
 	Time   time.Time
-	// Transmitter is the account that sent it; empty: the contract does not tell, as in most views.
+	// Transmitter is the account that sent it; empty if the contract does not tell, as in most views.
 	Transmitter string
 }
 
-// State is a contract's configuration and how far it has come under it.
+// State is a contract's configuration and its progress under it.
 type State struct {
-	// ConfigBlock is where the configuration was set, and ConfigDigest its digest.
+	// ConfigBlock is the block in which the configuration was set, and ConfigDigest its digest.
 	ConfigBlock  uint64
 	ConfigDigest [32]byte
-	// Epoch is that of the newest report, under the configuration of EpochDigest.
+	// Epoch is the epoch of the newest report, under the configuration of EpochDigest.
 	Epoch       uint32
 	EpochDigest [32]byte
 }
 
-// Contract is what providers ask of their contract. The methods with a context answer from a cache, and in a relayer
-// that has just started they wait for the first answer of the chain, as relayer.Await does. Their errors are statuses.
+// Contract is what providers need from their contract. The methods with a context answer from a cache. In a relayer
+// that has just started they wait for the chain's first answer, as relayer.Await does. Their errors are statuses.
 type Contract interface {
-	// State and Latest are read for each round of each job.
+	// State and Latest are called for each round of each job.
 	State(ctx context.Context) (State, error)
 	Latest(ctx context.Context) (Transmission, error)
-	// Requested is the newest round that somebody asked for on the chain within lookback; zero if there is none.
+	// Requested returns the newest round that somebody asked for on the chain within lookback; zero if there is none.
 	Requested(ctx context.Context, lookback time.Duration) (Round, error)
-	// Height is the newest block, by which the host counts confirmations of a configuration.
+	// Height returns the newest block. The host counts confirmations of a configuration by it.
 	Height(ctx context.Context) (uint64, error)
-	// Config is the configuration that was set in a block; NOT_FOUND if none was.
+	// Config returns the configuration that was set in a block; NOT_FOUND if none was.
 	Config(ctx context.Context, block uint64) (*relayerv1.ContractConfig, error)
 	// Digest computes a configuration's digest as the contract does. Its errors name the field.
 	Digest(config *relayerv1.ContractConfig) ([32]byte, error)
-	// DigestPrefix is the first two bytes of digests.
+	// DigestPrefix returns the first two bytes of digests.
 	DigestPrefix() uint32
-	// Attach has the hub told of the configuration in a provider's name, until Detach.
+	// Attach tells the hub about the configuration under a provider's name, until Detach.
 	Attach(provider string)
 	Detach(provider string)
 }
 
-// Publisher tells a hub of a contract's configuration in the names of all providers that share the contract.
+// Publisher tells a hub about a contract's configuration under the names of all providers that share the contract.
 type Publisher struct {
 	hub *relayer.Hub
 
@@ -79,7 +79,7 @@ type Publisher struct {
 	digest    [32]byte
 }
 
-// NewPublisher makes one that knows of no configuration.
+// NewPublisher makes a Publisher that has no configuration yet.
 func NewPublisher(hub *relayer.Hub) *Publisher {
 	return &Publisher{hub: hub, providers: map[string]struct{}{}}
 }
@@ -102,7 +102,7 @@ func (p *Publisher) Detach(provider string) {
 	p.hub.Remove(provider)
 }
 
-// Publish tells of the newest configuration.
+// Publish tells the hub about the newest configuration.
 func (p *Publisher) Publish(block uint64, digest [32]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,7 +112,7 @@ func (p *Publisher) Publish(block uint64, digest [32]byte) {
 	}
 }
 
-// View is what a contract answered at one block.
+// View is a contract's state at one block.
 type View struct {
 	State
 	Transmission Transmission
@@ -123,36 +123,36 @@ type View struct {
 	read time.Time
 }
 
-// Standing is what the view says of the reports that the contract still takes.
+// Standing returns the part of the view that decides which reports the contract still accepts.
 func (v View) Standing() *relayer.Standing {
 	t := v.Transmission
 	return &relayer.Standing{Config: v.ConfigDigest, Digest: t.Digest, Epoch: t.Epoch, Round: t.Round.Round}
 }
 
-// PolledSettings is what a Polled contract is made of: C is the client of an endpoint.
+// PolledSettings configure a Polled contract: C is the client of an endpoint.
 type PolledSettings[C any] struct {
 	// Address as the chain writes it.
 	Address string
-	// Pool is that of the Reader, if there is one.
+	// Pool is the pool of the Reader, if there is one.
 	Pool *relayer.Pool[C]
 	Hub  *relayer.Hub
-	// Poller says how often the contract is read, where no Reader does. Polled sets Subject, Fetch, Fetched and Why.
+	// Poller says how often the contract is read, if no Reader reads it. Polled sets Subject, Fetch, Fetched and Why.
 	Poller relayer.PollerSettings[View]
-	// Steady is how long answers from blocks that are a little older are passed over.
+	// Steady is for how long answers from slightly older blocks are ignored.
 	Steady time.Duration
-	// Read reads all of a View at one node, where no Reader does. relayer.Answered marks what no other node would answer
-	// otherwise.
+	// Read reads a whole View from one node, if no Reader does. It marks an error with relayer.Answered if other nodes
+	// would give the same answer.
 	Read func(ctx context.Context, client C) (View, error)
-	// Config reads at one node the configuration that was set in a block; nil if none was.
+	// Config reads from one node the configuration that was set in a block; nil if none was.
 	Config func(ctx context.Context, client C, block uint64) (*relayerv1.ContractConfig, error)
-	// Digest is Contract's.
+	// Digest implements Contract.Digest.
 	Digest func(config *relayerv1.ContractConfig) ([32]byte, error)
-	// DigestPrefix is Contract's.
+	// DigestPrefix implements Contract.DigestPrefix.
 	DigestPrefix uint32
 }
 
-// Polled is a contract that is read as a whole again and again. A relayer embeds it, and overrides what its contracts
-// do otherwise: Requested, if somebody can ask for rounds, and Height, if blocks are newer than the view.
+// Polled is a contract that is read as a whole again and again. A relayer embeds it, and overrides what differs in its
+// contracts: Requested, if somebody can ask for rounds, and Height, if blocks are newer than the view.
 type Polled[C any] struct {
 	*Publisher
 	settings       PolledSettings[C]
@@ -197,7 +197,7 @@ func newPolled[C any](settings PolledSettings[C], pool *relayer.Pool[C], ttl tim
 // Nudge implements Followed.
 func (p *Polled[C]) Nudge() { p.nudge() }
 
-// Trigger has the contract read at once, because it has news.
+// Trigger reads the contract at once, because it has news.
 func (p *Polled[C]) Trigger() { p.trigger() }
 
 // Close implements Followed.
@@ -207,18 +207,18 @@ func (p *Polled[C]) Close() error {
 	return err
 }
 
-// View is what the contract last answered.
+// View returns the latest state of the contract.
 func (p *Polled[C]) View(ctx context.Context) (View, error) { return p.cache.Await(ctx) }
 
-// Viewed is when the last reading of the contract began, if that succeeded; zero: there was none, or it failed.
+// Viewed returns when the latest read of the contract began, if it succeeded; zero if there was none, or it failed.
 func (p *Polled[C]) Viewed() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.viewed
 }
 
-// Amend changes the view by what is known of the contract without reading it, and so confirms it as of now, unless the
-// view is in doubt, or change says that it is. It does nothing before a first reading.
+// Amend changes the view by facts that are known without reading the contract, and so confirms it as of now, unless the
+// view is in doubt, or change says that it is. It does nothing before the first read.
 func (p *Polled[C]) Amend(change func(v *View) (sure bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -236,15 +236,15 @@ func (p *Polled[C]) Amend(change func(v *View) (sure bool)) {
 	}
 }
 
-// Doubt says that the contract may have changed in a way that the view does not show: until it is read again, nothing
-// confirms the view, which callers get no longer than its time lasts.
+// Doubt says that the contract may have changed in a way that the view does not show. Until it is read again, nothing
+// confirms the view, and callers get it only within its TTL.
 func (p *Polled[C]) Doubt() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doubted = time.Now()
 }
 
-// Doubted is when the view came to be in doubt; zero: it is not.
+// Doubted returns since when the view is in doubt; zero if it is not.
 func (p *Polled[C]) Doubted() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -304,7 +304,7 @@ func (p *Polled[C]) Latest(ctx context.Context) (Transmission, error) {
 	return v.Transmission, err
 }
 
-// Requested implements Contract, where nobody can ask for rounds.
+// Requested implements Contract for contracts without requests for rounds.
 func (p *Polled[C]) Requested(context.Context, time.Duration) (Round, error) { return Round{}, nil }
 
 // Height implements Contract.
@@ -321,8 +321,8 @@ func (p *Polled[C]) Digest(config *relayerv1.ContractConfig) ([32]byte, error) {
 	return p.settings.Digest(config)
 }
 
-// Forget makes the next question for a configuration read the chain again, if the one that is kept is of that block or
-// a later one.
+// Forget makes the next request for a configuration read the chain again, if the cached one is of that block or a later
+// one.
 func (p *Polled[C]) Forget(from uint64) {
 	p.mu.Lock()
 	if p.configAt >= from {
@@ -332,7 +332,7 @@ func (p *Polled[C]) Forget(from uint64) {
 	p.Trigger()
 }
 
-// Config implements Contract. A configuration never changes, so the last one is kept.
+// Config implements Contract. A configuration never changes, so the last one is cached.
 func (p *Polled[C]) Config(ctx context.Context, block uint64) (*relayerv1.ContractConfig, error) {
 	p.mu.Lock()
 	config, at := p.config, p.configAt
@@ -364,7 +364,7 @@ func (p *Polled[C]) Config(ctx context.Context, block uint64) (*relayerv1.Contra
 	return proto.CloneOf(config), nil
 }
 
-// NarrowF reads a configuration's f, of which contracts hold 8 bits.
+// NarrowF reads a configuration's f, which has 8 bits in contracts.
 func NarrowF(config *relayerv1.ContractConfig) (uint8, error) {
 	if f := config.GetF(); f > 255 {
 		return 0, fmt.Errorf("config.f: the contract holds 8 bits, got %d", f)

@@ -20,28 +20,28 @@ import (
 // providerTypes are the types of providers that a Chain makes.
 var providerTypes = []string{relayer.ProviderMedian, relayer.ProviderConfig}
 
-// Job is what a job says of its contract. Its relayer reads it when the job is checked and again when its provider is
-// made, and says by the keys of the job what is wrong with it.
+// Job is what a job says about its contract. Its relayer reads it when the job is checked and again when its provider
+// is made, and reports problems by the keys of the job.
 type Job struct {
-	// ProviderType is what the job is for.
+	// ProviderType is the type of provider that the job needs.
 	ProviderType string
-	// ChainID is the chain's, as the job names it; empty: it names none.
+	// ChainID is the id of the chain that the job names; empty if it names none.
 	ChainID string
-	// Contract and Transmitter are the job's contractID and transmitterID in their one spelling. They are empty where
-	// the job has none, or one that cannot be.
+	// Contract and Transmitter are the job's contractID and transmitterID in canonical spelling. They are empty if the
+	// job has none, or an invalid one.
 	Contract, Transmitter string
-	// From is whose transactions the job's are, as the contract's configuration writes it: Transmitter unless the
-	// relayer says otherwise.
+	// From is the account that sends the job's transactions, in the spelling of the contract's configuration:
+	// Transmitter unless the relayer sets another.
 	From string
-	// RelayConfig is the job's.
+	// RelayConfig is the job's relayConfig.
 	RelayConfig *Table
 
 	spell              func(kind relayerv1.IdKind, text string) (string, error)
 	problems, warnings []*pluginv1.Problem
 }
 
-// Problem says what keeps the job from running. What is said of keys of a table that has a problem follows from that,
-// and is left out.
+// Problem reports what keeps the job from running. If a table has a problem, problems with its keys follow from that
+// and are left out.
 func (j *Job) Problem(path, format string, arguments ...any) {
 	if slices.ContainsFunc(j.problems, func(p *pluginv1.Problem) bool {
 		return strings.HasPrefix(path, p.GetPath()+".")
@@ -51,12 +51,13 @@ func (j *Job) Problem(path, format string, arguments ...any) {
 	j.problems = append(j.problems, problem(path, fmt.Sprintf(format, arguments...)))
 }
 
-// Warning says what an operator should know all the same.
+// Warning reports what an operator should know although the job runs.
 func (j *Job) Warning(path, format string, arguments ...any) {
 	j.warnings = append(j.warnings, problem(path, fmt.Sprintf(format, arguments...)))
 }
 
-// ID is a text that names an account or a contract in its one spelling; empty, with a problem, if it cannot.
+// ID returns the canonical spelling of a text that names an account or a contract. It returns "" and reports a problem
+// if there is none.
 func (j *Job) ID(kind relayerv1.IdKind, path, text string) string {
 	if text == "" {
 		j.Problem(path, "the key is missing or empty")

@@ -18,13 +18,13 @@ const (
 	labelContract = "contract"
 )
 
-// Vector is a metric with labels, of which one is chain_id.
+// Vector is a metric with labels, among them chain_id.
 type Vector interface {
 	prometheus.Collector
 	DeletePartialMatch(prometheus.Labels) int
 }
 
-// Metrics are those that all relayers have. All are labelled with the relay and the chain's id.
+// Metrics are the metrics that all relayers have. All have the labels relay and chain_id.
 type Metrics struct {
 	calls         *prometheus.CounterVec
 	durations     *prometheus.HistogramVec

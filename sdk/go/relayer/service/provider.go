@@ -18,7 +18,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// ConfigProvider follows one contract's configuration for one job. All else that providers are asked is UNIMPLEMENTED.
+// ConfigProvider follows one contract's configuration for one job. It answers UNIMPLEMENTED to all other calls of
+// providers.
 type ConfigProvider struct {
 	relayerv1.UnimplementedContractTransmitterServiceServer
 	relayerv1.UnimplementedReportDigestServiceServer
@@ -31,14 +32,14 @@ type ConfigProvider struct {
 	release  func() error
 }
 
-// NewConfigProvider makes the object of a job by its name. release is called once, when the job lets go of the
+// NewConfigProvider makes the object of a job by its name. It calls release once, when the job no longer needs the
 // contract.
 func NewConfigProvider(name string, contract Contract, release func() error) *ConfigProvider {
 	contract.Attach(name)
 	return &ConfigProvider{name: name, contract: contract, release: release}
 }
 
-// Report is what a job transmits.
+// Report is the report that a job transmits.
 type Report struct {
 	Round
 	ExtraHash  [32]byte
@@ -55,23 +56,23 @@ func (r Report) Context() [3][32]byte {
 	return words
 }
 
-// Payload makes of a report what its account can send. Its errors are the plugin's answer, INVALID_ARGUMENT, and begin
-// with the field of the TransmitRequest.
+// Payload turns a report into what its account can send. Its errors become the plugin's answer, INVALID_ARGUMENT, and
+// begin with the field of the TransmitRequest.
 type Payload func(ctx context.Context, report Report) ([]byte, error)
 
-// Digest is what an oracle's on-chain key signs of a report, in the form of the relayer's ReportAlgorithm. Its error is
-// told as why the report can have no signature. The report has no Signatures, and may be anything: another oracle may
-// have made it.
+// Digest returns what an oracle's on-chain key signs for a report, in the form of the relayer's ReportAlgorithm. Its
+// error says why the report cannot be signed. The report has no Signatures, and may hold anything, since another oracle
+// may have made it.
 type Digest func(report Report) ([]byte, error)
 
-// Served is what the provider of a job is made of, besides its contract.
+// Served configures the provider of a job, except for its contract.
 type Served struct {
 	Codec   Codec
 	Payload Payload
 	Digest  Digest
 }
 
-// MedianProvider is all that a median job asks of its contract.
+// MedianProvider is everything that a median job needs from its contract.
 type MedianProvider struct {
 	CodecServer
 	*ConfigProvider
@@ -88,13 +89,13 @@ var (
 	_ relayerv1loop.Provider = (*MedianProvider)(nil)
 )
 
-// Job reads the job that a provider is asked for. Its error is the plugin's answer.
+// Job reads the job of a request for a provider. Its error becomes the plugin's answer.
 func (c *Chain[C, K, A, F]) Job(request *relayerv1.CreateProviderRequest) (*Job, error) {
 	return c.settings.job(request)
 }
 
-// Provider makes the provider of a job, of the type that the job asks for, and follows the job's contract: one that
-// sends has the queue of the job's account. Its result is CreateProvider's.
+// Provider makes the provider of a job, of the type that the job asks for, and follows the job's contract. A provider
+// that sends has the queue of the job's account. The result is that of CreateProvider.
 func (c *Chain[C, K, A, F]) Provider(name string, job *Job, key K,
 	served Served) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	contract, err := c.Acquire(key)
@@ -120,7 +121,7 @@ func (c *Chain[C, K, A, F]) Provider(name string, job *Job, key K,
 	}, &relayerv1.CreateProviderResponse{}, nil
 }
 
-// Close stops following the contract. Reports that were accepted are sent all the same.
+// Close stops following the contract. Accepted reports are sent nevertheless.
 func (p *ConfigProvider) Close() error {
 	p.contract.Detach(p.name)
 	return p.release()

@@ -12,30 +12,31 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// ReaderSettings is what a Reader is made of: C is the client of an endpoint, K names a contract.
+// ReaderSettings configure a Reader: C is the client of an endpoint, K names a contract.
 type ReaderSettings[C any, K comparable] struct {
 	Pool *relayer.Pool[C]
 	// Poller says how often contracts are read. The Reader sets Subject, Fetch and Why.
 	Poller relayer.PollerSettings[struct{}]
-	// Read reads all of these contracts at one node, in as few requests as it takes. relayer.Answered marks, in a reading,
-	// what no other node would answer otherwise. An error of its own is a fault of the node in all of them.
+	// Read reads all of these contracts from one node, in as few requests as possible. It marks a Reading's error with
+	// relayer.Answered if other nodes would give the same answer. An error of Read itself is a fault of the node for
+	// all of them.
 	Read func(ctx context.Context, client C, contracts []K) ([]Reading, error)
-	// Due, if set, says which contracts have to be read now: those that have changed as far as the chain's events tell,
-	// and those that were not read for long. It is asked in each turn, before anything is read and once more behind that,
-	// with first unset. nil: all are, in each turn.
+	// Due, if set, says which contracts must be read now: those that have changed according to the chain's events, and
+	// those that were not read for long. It is called in each turn, with first set before anything is read, and again
+	// after that read with first unset. If it is nil, all contracts are read in each turn.
 	Due func(ctx context.Context, first bool) []K
-	// Then, if set, ends each turn that Due began: it is for what can wait.
+	// Then, if set, ends each turn that Due began, for work that can wait.
 	Then func(ctx context.Context)
 }
 
-// Reading is what a contract answered, or why it did not.
+// Reading is a contract's answer, or why there was none.
 type Reading struct {
 	View View
 	Err  error
 }
 
-// Reader reads the contracts of a chain together: however many there are, a node is asked once for all of them. What
-// goes wrong with one is asked for again by itself, and keeps no other from being read.
+// Reader reads the contracts of a chain together: one request to a node reads any number of them. If one contract
+// fails, it is asked again separately, and does not keep others from being read.
 type Reader[C any, K comparable] struct {
 	settings ReaderSettings[C, K]
 
@@ -45,7 +46,7 @@ type Reader[C any, K comparable] struct {
 	contracts map[K]*Polled[C]
 }
 
-// NewReader makes a reader. It calls nobody.
+// NewReader makes a reader. It makes no call yet.
 func NewReader[C any, K comparable](settings ReaderSettings[C, K]) *Reader[C, K] {
 	settings.Poller.Subject = "the contracts of a chain"
 	return &Reader[C, K]{settings: settings, contracts: map[K]*Polled[C]{}}
@@ -76,10 +77,10 @@ func (r *Reader[C, K]) Follow(key K, settings PolledSettings[C]) *Polled[C] {
 	return p
 }
 
-// Nudge has contracts read because something on the chain has changed.
+// Nudge asks to read contracts because something on the chain has changed.
 func (r *Reader[C, K]) Nudge() { r.ask((*relayer.Poller[struct{}]).Nudge) }
 
-// Trigger has contracts read at once.
+// Trigger reads contracts at once.
 func (r *Reader[C, K]) Trigger() { r.ask((*relayer.Poller[struct{}]).Trigger) }
 
 func (r *Reader[C, K]) ask(how func(*relayer.Poller[struct{}])) {
@@ -102,7 +103,7 @@ func (r *Reader[C, K]) Close() error {
 	return poller.Close()
 }
 
-// Contracts are those that are followed.
+// Contracts returns the contracts that are followed.
 func (r *Reader[C, K]) Contracts() map[K]*Polled[C] {
 	r.mu.Lock()
 	defer r.mu.Unlock()

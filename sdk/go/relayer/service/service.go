@@ -1,11 +1,11 @@
-// Package service is a relayer above its chain: the objects that serve LOOP's contract, over the pools, queues and
-// pollers of package relayer.
+// Package service is the part of a relayer above its chain: the objects that serve LOOP's contract, on the pools,
+// queues and pollers of package relayer.
 //
-// A relayer gives New a Kind: how its section of the configuration and its jobs are read, how accounts are named, and
-// how a chain is opened. Opening a chain is to call NewChain with the nodes of its endpoint and ways to open an account
-// and to follow a contract, and to embed what comes back. A contract is Polled by a function that reads it at a node,
-// if the chain has no better way. Provider makes a chain's providers, of a Codec of its reports and of what is signed
-// of them. The package must know no chain.
+// A relayer gives New a Kind: how to read its section of the configuration and its jobs, how to name accounts, and how
+// to open a chain. To open a chain, it calls NewChain with the nodes of its endpoint and with functions that open an
+// account and follow a contract, and embeds the result. If the chain has no better way, a contract is a Polled with a
+// function that reads it from a node. Provider makes a chain's providers from a Codec for reports and a function that
+// returns what is signed. The package must not know any chain.
 package service
 
 import (
@@ -24,57 +24,57 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Settings is what a Relayer is made of. Logger and Registerer are required; a plugin's *loop.Host has them.
+// Settings configure a Relayer. Logger and Registerer are required; a plugin's *loop.Host has them.
 type Settings struct {
 	Logger *slog.Logger
 	// Registerer takes the relayer's metrics. One Relayer per Registerer.
 	Registerer prometheus.Registerer
-	// Relay is the name under which the relayer serves jobs, in place of its Kind's: acme, whose sections are [[Acme]].
+	// Relay is the name under which the relayer serves jobs, instead of its Kind's: acme, with sections [[Acme]].
 	Relay string
 }
 
 // Config is a chain's section of the configuration, read and checked.
 type Config interface {
-	// ID is the chain's, as the node names it.
+	// ID returns the chain's id as the node names it.
 	ID() string
-	// Serves is false of a section that is kept but connects to nothing.
+	// Serves returns false for a section that is kept but connects to nothing.
 	Serves() bool
-	// Redacted is the configuration as TOML without secrets, for operators.
+	// Redacted returns the configuration as TOML without secrets, for operators.
 	Redacted() (string, error)
 }
 
-// Kind is what a relayer knows of all its chains.
+// Kind describes what all chains of a relayer have in common.
 type Kind[C Config] struct {
 	// Name of the kind of chain in messages, and of its sections: "EVM" for [[EVM]]. In small letters it is the relay
 	// that jobs name, and that metrics are labelled with.
 	Name string
-	// Own are metrics beside those that all relayers have. Each has the label chain_id, and loses what it has of a chain
+	// Own are metrics beside those that all relayers have. Each has the label chain_id, and loses its series of a chain
 	// that is released.
 	Own []Vector
-	// Parse reads a section, of the name that operators write in its header, and finds what is wrong with it. If nothing
-	// is, the configuration can be opened.
+	// Parse reads a section with the name that operators write in its header, and reports problems. If there are none,
+	// the configuration can be opened.
 	Parse func(name string, text []byte) (C, *document.Problems)
-	// Reference is a section with every key and its default, for operators. Parse finds nothing wrong with it.
+	// Reference is a section with every key and its default, for operators. Parse reports no problem with it.
 	Reference C
-	// AccountAlgorithm is how the accounts sign that pay for transactions. AccountName names one by its public key, as
-	// operators and jobs do; its error says what a key is.
+	// AccountAlgorithm is the signature algorithm of the accounts that pay for transactions. AccountName returns the
+	// name of an account by its public key, as operators and jobs write it; its error says what a key is.
 	AccountAlgorithm relayerv1.AccountAlgorithm
 	AccountName      func(publicKey []byte) (string, error)
-	// ReportAlgorithm is how oracles sign what Served.Digest makes of reports.
+	// ReportAlgorithm is how oracles sign the result of Served.Digest.
 	ReportAlgorithm relayerv1.ReportAlgorithm
-	// Features are what the relayer's chains serve besides.
+	// Features are the optional features of the relayer's chains.
 	Features []relayerv1.Feature
-	// Spell gives a text that names an account or a contract its one spelling. Its error is a clause that follows the
-	// text: "is not an address, which is ...".
+	// Spell returns the canonical spelling of a text that names an account or a contract. Its error is a clause that
+	// follows the text: "is not an address, which is ...".
 	Spell func(kind relayerv1.IdKind, text string) (string, error)
-	// Job, if set, reads a job's relayConfig: it asks for every key that has a meaning, sets what is to be filled in, and
-	// says what is wrong.
+	// Job, if set, reads a job's relayConfig: it asks for every key that has a meaning, sets defaults, and reports
+	// problems.
 	Job func(job *Job)
-	// Open makes a chain, when the section is known to be that of the chain asked for. It waits for no node.
+	// Open makes a chain, after the section was checked to be for the requested chain. It does not wait for a node.
 	Open func(config C, env Env) (relayerv1loop.Chain, error)
 }
 
-// Env is what surrounds a chain.
+// Env is the environment of a chain.
 type Env struct {
 	Loans   relayerv1loop.CreateChainLoans
 	Logger  *slog.Logger // names the chain
@@ -132,7 +132,7 @@ func (r *Relayer[C]) WatchContractConfigs(_ *relayerv1.WatchContractConfigsReque
 	return status.FromContextError(stream.Context().Err()).Err()
 }
 
-// AsUnavailable makes a status of what the chain answered, if it is none.
+// AsUnavailable turns an error of the chain into a status, if it is not one.
 func AsUnavailable(err error) error {
 	if code := status.Code(err); code != codes.Unknown {
 		return err

@@ -13,9 +13,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
-// Table is a job's relayConfig, whose keys are asked for one by one. A key binds whatever the case of its letters, as
-// on established nodes. A value of a wrong type is a problem and reads as the key's absence; a key that nobody asks for
-// is one that its author should know of.
+// Table is a job's relayConfig, whose keys are asked for one by one. A key matches regardless of letter case, as on
+// established nodes. A value of a wrong type is a problem and reads as if the key were absent. A key that nobody asks
+// for gives a warning.
 type Table struct {
 	job    *Job
 	path   string
@@ -42,22 +42,22 @@ func newTable(job *Job, path string, text []byte) *Table {
 	return t
 }
 
-// Text is a string.
+// Text returns a string.
 func (t *Table) Text(key string) string {
 	text, _ := valueOf[string](t, key, "a string in quotes")
 	return text
 }
 
-// Flag is a boolean.
+// Flag returns a boolean.
 func (t *Table) Flag(key string) bool {
 	flag, _ := valueOf[bool](t, key, "true or false")
 	return flag
 }
 
-// Table is a table, of which it only matters that it is one.
+// Table checks that a value is a table.
 func (t *Table) Table(key string) { _, _ = valueOf[map[string]any](t, key, "a table") }
 
-// Whole is an integer from 0 to a maximum.
+// Whole returns an integer from 0 to a maximum.
 func (t *Table) Whole(key string, maximum int64) int64 {
 	want := fmt.Sprintf("a whole number from 0 to %d", maximum)
 	number, ok := valueOf[json.Number](t, key, want)
@@ -76,7 +76,7 @@ func (t *Table) Whole(key string, maximum int64) int64 {
 	return 0
 }
 
-// Texts is a list of strings.
+// Texts returns a list of strings.
 func (t *Table) Texts(key string) []string {
 	list, _ := valueOf[[]any](t, key, "a list of strings")
 	texts := make([]string, len(list))
@@ -91,7 +91,7 @@ func (t *Table) Texts(key string) []string {
 	return texts
 }
 
-// ID is what names an account or a contract, in its one spelling. It must be there.
+// ID returns the canonical spelling of the name of an account or a contract. The key is required.
 func (t *Table) ID(kind relayerv1.IdKind, key string) string {
 	if text, ok := valueOf[string](t, key, "a string in quotes"); ok || !t.has(key) {
 		return t.job.ID(kind, t.pathOf(key), text)
@@ -99,7 +99,7 @@ func (t *Table) ID(kind relayerv1.IdKind, key string) string {
 	return ""
 }
 
-// Ignored is a key that real jobs carry and nobody reads.
+// Ignored accepts a key that real jobs have and nothing reads.
 func (t *Table) Ignored(key string) {
 	if spelled, ok := keys.Spelled(t.values, key); ok {
 		t.read[spelled] = true
@@ -107,13 +107,14 @@ func (t *Table) Ignored(key string) {
 	}
 }
 
-// Set gives a key a value, and removes its other spellings, which a reader that ignores letter case could take for it.
+// Set gives a key a value, and removes its other spellings, which a reader that ignores letter case could mistake for
+// it.
 func (t *Table) Set(key string, value any) {
 	maps.DeleteFunc(t.values, func(other string, _ any) bool { return strings.EqualFold(other, key) })
 	t.values[key] = value
 }
 
-// Problem says of a key what is wrong.
+// Problem reports what is wrong with a key.
 func (t *Table) Problem(key, format string, arguments ...any) {
 	t.job.Problem(t.pathOf(key), format, arguments...)
 }

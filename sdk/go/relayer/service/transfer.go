@@ -14,14 +14,14 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Transfer is what Transact is asked for. T is how the relayer has an account.
+// Transfer is a request to Transact. T is an account as the relayer knows it.
 type Transfer[T any] struct {
 	From, To T
 	Amount   *big.Int
 }
 
-// ReadTransfer reads what Transact is asked for: two accounts, and an amount of a unit that fits so many bits. Its
-// error is the plugin's answer.
+// ReadTransfer reads a request to Transact: two accounts, and an amount that fits that many bits. Its error becomes the
+// plugin's answer.
 func ReadTransfer[T any](
 	request *relayerv1.TransactRequest, parse func(text string) (T, error), unit string, bits int,
 ) (t Transfer[T], err error) {
@@ -38,7 +38,7 @@ func ReadTransfer[T any](
 	return t, nil
 }
 
-// Lends tells whether one of the accounts that the host lends to the chain is meant.
+// Lends reports whether the account is one that the host lends to the chain.
 func (c *Chain[C, K, A, F]) Lends(ctx context.Context, meant func(account string) bool) (bool, error) {
 	lent, err := c.Keystore().ListAccounts(ctx, &hostservicev1.ListAccountsRequest{})
 	if err != nil {

@@ -21,14 +21,14 @@ import (
 // dialTimeout bounds the making of a connection; callers keep their own deadlines.
 const dialTimeout = 10 * time.Second
 
-// Rest is a connection of gRPC.
+// Rest is a gRPC connection.
 type Rest interface {
 	grpc.ClientConnInterface
 	io.Closer
 }
 
-// Over returns a channel beside a connection of gRPC to the same address, which it takes over: a target of gRPC's.
-// Where that is not a unix socket, all calls stay with gRPC.
+// Over returns a channel beside a gRPC connection to the same address, a gRPC target, and takes the connection over. If
+// the address is not a unix socket, all calls stay with gRPC.
 func Over(rest Rest, target string, config *tls.Config) *Channel {
 	path, ok := strings.CutPrefix(target, "unix:")
 	return NewChannel(rest, func(ctx context.Context) (net.Conn, error) {
@@ -39,9 +39,9 @@ func Over(rest Rest, target string, config *tls.Config) *Channel {
 	})
 }
 
-// Channel is a connection to a peer that has gRPC, and frames perhaps. Unary calls go as frames where the peer has
-// them; streams, and calls with options that frames have no place for, go over gRPC. A connection that broke is made
-// again by the next call.
+// Channel is a connection to a peer that has gRPC, and possibly frames. Unary calls go by frames if the peer has them;
+// streams, and calls with options that frames do not support, go over gRPC. A broken connection is made again by the
+// next call.
 type Channel struct {
 	rest   Rest
 	memory *wire.Memory
@@ -62,7 +62,7 @@ type attempt struct {
 	err  error
 }
 
-// NewChannel returns a channel that connects at the first call, and closes rest with itself. dial's ErrNone says that
+// NewChannel returns a channel that connects at the first call, and closes rest with itself. If dial returns ErrNone,
 // the peer has no frames.
 func NewChannel(rest Rest, dial func(context.Context) (net.Conn, error)) *Channel {
 	ch := &Channel{rest: rest, dial: dial}
@@ -70,11 +70,10 @@ func NewChannel(rest Rest, dial func(context.Context) (net.Conn, error)) *Channe
 	return ch
 }
 
-// Within bounds the answers of a peer who is not trusted: long ones take of that memory. It comes before the first
-// call.
+// Within bounds the answers of an untrusted peer: long answers take of that memory. Call it before the first call.
 func (ch *Channel) Within(memory *wire.Memory) { ch.memory = memory }
 
-// Connect makes the connection if there is none, and says by ErrNone that the peer has no frames.
+// Connect makes the connection if there is none, and returns ErrNone if the peer has no frames.
 func (ch *Channel) Connect(ctx context.Context) error {
 	if ch.none.Load() {
 		return ErrNone
@@ -83,7 +82,7 @@ func (ch *Channel) Connect(ctx context.Context) error {
 	return err
 }
 
-// Framed is whether unary calls go as frames, as far as is known.
+// Framed reports whether unary calls go by frames, as far as is known.
 func (ch *Channel) Framed() bool { return !ch.none.Load() }
 
 // Invoke implements grpc.ClientConnInterface.

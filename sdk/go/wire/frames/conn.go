@@ -28,7 +28,7 @@ type unsentError struct{ cause error }
 
 func (e *unsentError) Error() string { return e.cause.Error() }
 
-// GRPCStatus is what the caller is told where there is no other connection.
+// GRPCStatus returns the caller's error if there is no other connection.
 func (e *unsentError) GRPCStatus() *status.Status { return lost(e.cause) }
 
 func lost(cause error) *status.Status {
@@ -78,7 +78,7 @@ type call struct {
 	counted int // of these in long
 }
 
-// NewConn makes calls over nc, on which the protocol was agreed upon. Close ends it.
+// NewConn makes calls over nc, on which both sides have agreed to the protocol. Close ends it.
 func NewConn(nc net.Conn) *Conn { return newConn(nc, nil) }
 
 // newConn bounds the answers of who is not trusted if it is given the memory that long ones take.
@@ -112,7 +112,7 @@ func (c *Conn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Call
 	return nil, status.Errorf(codes.Unimplemented, "%s has no streams: they go over gRPC", Protocol)
 }
 
-// Invoke implements grpc.ClientConnInterface. Of the options grpc.Trailer alone has an effect.
+// Invoke implements grpc.ClientConnInterface. Of the options only grpc.Trailer has an effect.
 func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
 	var trailer *metadata.MD
 	for _, o := range options {

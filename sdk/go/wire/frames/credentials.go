@@ -11,7 +11,7 @@ import (
 )
 
 // Credentials are those of a gRPC server that serves frames on the same socket, with the same certificate: connections
-// whose callers ask for frames go to s, all others stay gRPC's.
+// whose callers ask for frames go to s, and all others stay with gRPC.
 func Credentials(config *tls.Config, s *Server) credentials.TransportCredentials {
 	config = agreed(config)
 	return &dispatching{TransportCredentials: credentials.NewTLS(config), config: config, server: s}
@@ -56,10 +56,10 @@ func (d *dispatching) Clone() credentials.TransportCredentials {
 	return Credentials(d.config, d.server)
 }
 
-// ErrNone is that the other side does not serve frames.
+// ErrNone means that the other side does not serve frames.
 var ErrNone = errors.New("the other side does not serve " + Protocol)
 
-// Dial connects to a server of frames. It is ErrNone where there is one of gRPC alone.
+// Dial connects to a server of frames. It returns ErrNone if the server has only gRPC.
 func Dial(ctx context.Context, network, address string, config *tls.Config) (net.Conn, error) {
 	var d net.Dialer
 	raw, err := d.DialContext(ctx, network, address)

@@ -1,6 +1,6 @@
-// Package frames is the second transport beneath the seam: unary calls as length-prefixed frames, many at once on one
+// Package frames is the second transport below the seam: unary calls as length-prefixed frames, many at once on one
 // connection, on the same socket and certificate as gRPC and chosen by ALPN. docs/wire.md is its specification. Streams
-// and whatever else a frame has no place for stay on gRPC, which every peer has.
+// and everything else that frames do not support stay on gRPC, which every peer has.
 //
 // It knows bytes, connections and metadata. It must not know objects, loans or generations: Bind and Dispatcher are the
 // same above both transports.

@@ -39,16 +39,16 @@ type method struct {
 	quick   atomic.Int32 // runs in a row that were short
 }
 
-// NewServer returns a server that has no connection.
+// NewServer returns a server without connections.
 func NewServer(logger *slog.Logger) *Server {
 	return &Server{logger: logger, methods: map[string]*method{}, conns: map[*serverConn]struct{}{}}
 }
 
-// Within bounds what callers who are not trusted have the server hold: long requests take of that memory, and answers
-// that are not read are dropped. It comes before the first connection.
+// Within bounds what untrusted callers make the server hold: long requests take of that memory, and answers that are
+// not read are dropped. Call it before the first connection.
 func (s *Server) Within(memory *wire.Memory) { s.memory = memory }
 
-// RegisterService implements grpc.ServiceRegistrar. It comes before the first connection.
+// RegisterService implements grpc.ServiceRegistrar. Call it before the first connection.
 func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
 	for _, m := range d.Methods {
 		name := "/" + d.ServiceName + "/" + m.MethodName
@@ -56,7 +56,7 @@ func (s *Server) RegisterService(d *grpc.ServiceDesc, impl any) {
 	}
 }
 
-// Serve takes over a connection on which the protocol was agreed upon, and returns at once.
+// Serve takes over a connection on which both sides have agreed to the protocol, and returns at once.
 func (s *Server) Serve(nc net.Conn) {
 	c := &serverConn{
 		writer: newWriter(nc, always), server: s, in: newReader(nc), open: map[uint32]*incoming{}, names: map[string]string{},
@@ -79,7 +79,7 @@ func (s *Server) Serve(nc net.Conn) {
 	s.running.Go(c.serve)
 }
 
-// Stop ends every connection, and returns when the last handler has.
+// Stop ends every connection, and returns when the last handler has ended.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	s.stopped = true
@@ -90,7 +90,8 @@ func (s *Server) Stop() {
 	s.running.Wait()
 }
 
-// Finish waits until every call is answered and every answer written, or ctx has ended. Calls are taken meanwhile.
+// Finish waits until every call is answered and every answer written, or ctx has ended. New calls are accepted
+// meanwhile.
 func (s *Server) Finish(ctx context.Context) {
 	s.mu.Lock()
 	conns := slices.Collect(maps.Keys(s.conns))
@@ -379,7 +380,7 @@ func (c *serverConn) closeLocked(q *incoming) {
 // they are.
 func always() bool { return true }
 
-// Beside registers with the server and with another one, which serves the streams.
+// Beside registers services with the server and with another one, which serves the streams.
 func (s *Server) Beside(other grpc.ServiceRegistrar) grpc.ServiceRegistrar {
 	return registrars{s, other}
 }
