@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
 
@@ -72,8 +71,7 @@ func nothingIsLeft(t *testing.T, m mode) {
 	cycle := func(n int) {
 		for range n {
 			c := newChain(r, p, "")
-			provider := c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
-				Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+			provider := providerOf(c)
 			if _, err := provider.Created(t.Context()); err != nil {
 				t.Fatal(err)
 			}

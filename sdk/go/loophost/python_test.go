@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -88,31 +87,14 @@ func newBorrower(t testing.TB, r *loophost.Runtime, settings loophost.PluginSett
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider := newChain(r, relayer,
-		"").
-		CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
-			Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
-	export := func(n int64) *loophost.Export { return hostservicev1loophost.ExportDataSource(r, source{n}) }
-	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{},
-		medianv1loophost.CreateMedianFactoryLoans{
-			Provider: provider, ValueSource: export(42), JuelsPerFeeCoinSource: export(1), GasPriceSubunitsSource: export(1),
-			ErrorLog: hostservicev1loophost.ExportErrorLog(r, errorLog{}),
-		})
-	b := borrower{median,
-		factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1})}
-	if _, err := b.instance.Created(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return borrower{median, instance(t, r, median, providerOf(newChain(r, relayer, "")))}
 }
-
-var round = &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}
 
 // observe makes a call that calls back, and returns how long it took.
 func (b borrower) observe(t testing.TB) time.Duration {
 	t.Helper()
 	begin := time.Now()
-	o, err := b.instance.Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: round})
+	o, err := b.instance.Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: firstRound})
 	if err != nil || !bytes.Contains(o.GetObservation(), append(make([]byte, 23), 42)) {
 		t.Fatalf("an observation: %x, %v", o.GetObservation(), err)
 	}
@@ -310,7 +292,7 @@ func newPair(t testing.TB) pair {
 		t.Fatalf("the median in Python is called over %q; want %s", got, frames.Protocol)
 	}
 	p := pair{plain(t).call, func(ctx context.Context) error {
-		_, err := python.instance.Query(ctx, &reportingv1.QueryRequest{Timestamp: round})
+		_, err := python.instance.Query(ctx, &reportingv1.QueryRequest{Timestamp: firstRound})
 		return err
 	}}
 	p.time(t, 200) // gRPC finds the size of its windows, and Python has been everywhere once

@@ -15,10 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
-	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
-	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
@@ -99,24 +96,7 @@ func TestUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider := newChain(r, relayer,
-		"").
-		CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
-			Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
-	factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{},
-		medianv1loophost.CreateMedianFactoryLoans{
-			Provider:               provider,
-			ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),
-			JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(r, source{1}),
-			GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
-			ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
-		})
-	plugin := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4,
-		F: 1})
-	if _, err := plugin.Created(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	round := &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}
+	plugin := instance(t, r, median, providerOf(newChain(r, relayer, "")))
 	ctx, cancel := context.WithCancel(t.Context())
 	var load sync.WaitGroup
 	var calls, failed atomic.Int64
@@ -125,11 +105,11 @@ func TestUpgrade(t *testing.T) {
 			for ctx.Err() == nil {
 				// Not bound to ctx: the end of the load must not cut a call.
 				if _, err := plugin.ShouldAcceptFinalizedReport(t.Context(),
-					&reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: round}); err != nil {
+					&reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: firstRound}); err != nil {
 					failed.Add(1)
 					t.Errorf("a call that may not be repeated: %v", err)
 				}
-				if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: round}); err != nil {
+				if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: firstRound}); err != nil {
 					failed.Add(1)
 					t.Errorf("a call that is forwarded: %v", err)
 				}

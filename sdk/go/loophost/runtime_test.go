@@ -16,7 +16,6 @@ import (
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/hostservice/v1/hostservicev1loophost"
-	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -183,8 +182,7 @@ func TestReleaseEndsWholeTrees(t *testing.T) {
 		tree, other := newChain(r, p, ""), newChain(r, p, "")
 		var providers []*relayerv1loophost.Provider
 		for _, parent := range []*relayerv1loophost.Chain{tree, tree, tree, other} {
-			provider := parent.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
-				Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+			provider := providerOf(parent)
 			if _, err := provider.Created(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -269,8 +267,7 @@ func TestPanicsAndBrokenAnswers(t *testing.T) {
 		if _, err := c.Replay(t.Context(), &relayerv1.ReplayRequest{}); status.Code(err) != codes.Internal {
 			t.Errorf("a panic: %v", err)
 		}
-		provider := c.CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
-			Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
+		provider := providerOf(c)
 		_, err := provider.LatestConfigDetails(t.Context(), &relayerv1.LatestConfigDetailsRequest{})
 		if status.Code(err) != codes.Internal ||
 			!strings.Contains(err.Error(), "config_digest: has 31 bytes; it must have 32") {
@@ -358,32 +355,18 @@ func TestForward(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		provider := newChain(r, relayer,
-			"").
-			CreateProvider(&relayerv1.CreateProviderRequest{ProviderType: "median", TransmitterId: "t",
-				Config: &relayerv1.ProviderConfig{ExternalJobId: "j", ContractId: "c"}})
-		factory := median.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{},
-			medianv1loophost.CreateMedianFactoryLoans{
-				Provider:               provider,
-				ValueSource:            hostservicev1loophost.ExportDataSource(r, source{42}),
-				JuelsPerFeeCoinSource:  hostservicev1loophost.ExportDataSource(r, source{1}),
-				GasPriceSubunitsSource: hostservicev1loophost.ExportDataSource(r, source{1}),
-				ErrorLog:               hostservicev1loophost.ExportErrorLog(r, errorLog{}),
-			})
-		plugin := factory.CreateReportingPlugin(&reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32),
-			N: 4, F: 1})
+		plugin := reportingOf(r, median, providerOf(newChain(r, relayer, "")))
 		made, err := plugin.Created(t.Context())
 		if err != nil || made.GetLimits().GetMaxReportLength() != 128 {
 			t.Fatalf("%v, %v", made, err)
 		}
-		round := &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}
 		check := func() {
 			t.Helper()
-			o, err := plugin.Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: round})
+			o, err := plugin.Observation(t.Context(), &reportingv1.ObservationRequest{Timestamp: firstRound})
 			if err != nil || len(o.GetObservation()) != 1 || o.GetObservation()[0] != 42 {
 				t.Fatalf("%v, %v", o, err)
 			}
-			if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: round}); err != nil {
+			if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: firstRound}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -406,7 +389,7 @@ func TestForward(t *testing.T) {
 		defer cancel()
 		// without a deadline it takes five
 		if _, err := plugin.ShouldTransmitAcceptedReport(ctx,
-			&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: round}); status.Code(
+			&reportingv1.ShouldTransmitAcceptedReportRequest{Timestamp: firstRound}); status.Code(
 			err) != codes.DeadlineExceeded || time.Since(begin) > 4*time.Second {
 			t.Fatalf("a hanging call: %v after %s", err, time.Since(begin))
 		}

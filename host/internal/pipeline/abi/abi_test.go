@@ -309,20 +309,27 @@ func TestDecode(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := s.Decode(data)
-			if want, ok := test.want.(string); ok {
-				if err == nil || !strings.Contains(err.Error(), want) {
-					t.Errorf("got %.200v, %v; want %s", got, err, want)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, any(got),
-				cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
-				t.Error(diff)
-			}
+			decoded(t, got, err, test.want)
 		})
+	}
+}
+
+// decoded holds what a decoder returned against the arguments that are wanted or, where that is a string, an error that
+// says so.
+func decoded(t *testing.T, got map[string]any, err error, want any) {
+	t.Helper()
+	if text, ok := want.(string); ok {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %.200v, %v; want %s", got, err, text)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, any(got),
+		cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -371,19 +378,7 @@ func TestDecodeLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := s.DecodeLog(topics, data)
-			if want, ok := test.want.(string); ok {
-				if err == nil || !strings.Contains(err.Error(), want) {
-					t.Errorf("got %.200v, %v; want %s", got, err, want)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, any(got),
-				cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
-				t.Error(diff)
-			}
+			decoded(t, got, err, test.want)
 		})
 	}
 }

@@ -40,21 +40,25 @@ func puts(writes []string) int {
 	return n
 }
 
+// reported starts a plugin, and returns an object of it that transmits and a report for it.
+func (b *bench) reported(ctx context.Context) (l *generation, child string, report []byte, err error) {
+	if l, err = b.fresh(ctx, b.newWorld()); err != nil {
+		return nil, "", nil, err
+	}
+	if _, child, err = l.pair(ctx); err != nil {
+		return nil, "", nil, err
+	}
+	report, err = l.report(ctx, child, 42)
+	return l, child, report, err
+}
+
 func relayerTransmit(ctx context.Context, b *bench) error {
 	if err := b.seesChain(); err != nil {
 		return err
 	}
 	b.chain.Hang(true) // nothing is sent, nothing becomes stale: the Store holds what was accepted
 	defer b.chain.Hang(false)
-	l, err := b.fresh(ctx, b.newWorld())
-	if err != nil {
-		return err
-	}
-	_, child, err := l.pair(ctx)
-	if err != nil {
-		return err
-	}
-	report, err := l.report(ctx, child, 42)
+	l, child, report, err := b.reported(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,15 +101,7 @@ func relayerTransmitRefused(ctx context.Context, b *bench) error {
 }
 
 func relayerTransmitStore(ctx context.Context, b *bench) error {
-	l, err := b.fresh(ctx, b.newWorld())
-	if err != nil {
-		return err
-	}
-	_, child, err := l.pair(ctx)
-	if err != nil {
-		return err
-	}
-	report, err := l.report(ctx, child, 42)
+	l, child, report, err := b.reported(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,16 +122,7 @@ func relayerSignsWhatItShows(ctx context.Context, b *bench) error {
 	if err := b.seesChain(); err != nil {
 		return err
 	}
-	w := b.newWorld()
-	l, err := b.fresh(ctx, w)
-	if err != nil {
-		return err
-	}
-	_, child, err := l.pair(ctx)
-	if err != nil {
-		return err
-	}
-	report, err := l.report(ctx, child, 42)
+	l, child, report, err := b.reported(ctx)
 	if err != nil {
 		return err
 	}
@@ -154,7 +141,7 @@ func relayerSignsWhatItShows(ctx context.Context, b *bench) error {
 		return wrap("ContractTransmitterService.Transmit", err)
 	}
 	select {
-	case asked := <-w.keystore.Asked:
+	case asked := <-l.world.keystore.Asked:
 		if len(asked.GetTransaction()) == 0 {
 			return errors.New("KeystoreService.Sign is asked for a signature without the transaction that is signed")
 		}

@@ -1,22 +1,15 @@
 package journal_test
 
 import (
-	"bufio"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/loop-plugins/loop/sdk/go/loophost/internal/script"
 	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
 )
-
-var update = flag.Bool("update", false, "write what the machines do into testdata")
 
 // TestScripts replays testdata. Each line is a plugin and what happens to it, and after => stands what must come of it:
 //
@@ -29,50 +22,17 @@ var update = flag.Bool("update", false, "write what the machines do into testdat
 //	look                                         where every object stands
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("there are no scripts", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+	script.Replay(t, func(t *testing.T) func(string) string {
+		w := newWorld(t.Fatalf, "relayer", "median")
+		calls := map[string]*journal.Call{}
+		return func(event string) string {
+			words := strings.Fields(event)
+			if len(words) < 2 || w.sides[words[0]] == nil {
+				t.Fatalf("%q is not a line of a script", event)
 			}
-			got := replay(t, string(b))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(string(b), got); d != "" {
-				t.Error(d)
-			}
-		})
-	}
-}
-
-func replay(t *testing.T, script string) string {
-	var out strings.Builder
-	w := newWorld(t.Fatalf, "relayer", "median")
-	calls := map[string]*journal.Call{}
-	for s := bufio.NewScanner(strings.NewReader(script)); s.Scan(); {
-		line := s.Text()
-		if line == "" || line[0] == '#' {
-			fmt.Fprintln(&out, line)
-			continue
+			return fmt.Sprintf("%-46s => %s", event, happen(t, w.sides[words[0]], calls, words[1], words[2:]))
 		}
-		head, _, _ := strings.Cut(line, "=>")
-		head = strings.TrimSpace(head)
-		words := strings.Fields(head)
-		if len(words) < 2 || w.sides[words[0]] == nil {
-			t.Fatalf("%q is not a line of a script", line)
-		}
-		fmt.Fprintf(&out, "%-46s => %s\n", head, happen(t, w.sides[words[0]], calls, words[1], words[2:]))
-	}
-	return out.String()
+	})
 }
 
 // happen has one line of a script happen, and says what comes of it.

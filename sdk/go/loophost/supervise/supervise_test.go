@@ -1,22 +1,16 @@
 package supervise_test
 
 import (
-	"bufio"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/loop-plugins/loop/sdk/go/loophost/internal/script"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
-
-var update = flag.Bool("update", false, "write what the machine does into testdata")
 
 var events = map[string]supervise.Event{
 	"begin": supervise.Begin, "ready": supervise.BecameReady, "died": supervise.Died,
@@ -27,66 +21,34 @@ var events = map[string]supervise.Event{
 // it.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("there are no scripts", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			t.Parallel()
-			b, err := os.ReadFile(file)
+	script.Replay(t, func(t *testing.T) func(string) string {
+		var m supervise.Machine
+		start := time.Unix(0, 0)
+		return func(line string) string {
+			fields := strings.Fields(line)
+			if len(fields) != 2 {
+				t.Fatalf("%q is not a line of a script", line)
+			}
+			at, err := time.ParseDuration(fields[0])
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := replay(t, string(b))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
+			event, ok := events[fields[1]]
+			if !ok {
+				t.Fatalf("there is no event %q", fields[1])
 			}
-			if d := cmp.Diff(string(b), got); d != "" {
-				t.Error(d)
+			effect := "nothing"
+			switch e := m.Step(start.Add(at), event); {
+			case e.Launch:
+				effect = fmt.Sprintf("launch generation %d", m.Generation())
+			case e.Kill:
+				effect = "kill"
+			case e.Pause > 0:
+				effect = "pause " + e.Pause.String()
 			}
-		})
-	}
-}
-
-func replay(t *testing.T, script string) string {
-	var m supervise.Machine
-	var out strings.Builder
-	start := time.Unix(0, 0)
-	for s := bufio.NewScanner(strings.NewReader(script)); s.Scan(); {
-		line := s.Text()
-		if line == "" || line[0] == '#' {
-			fmt.Fprintln(&out, line)
-			continue
+			return fmt.Sprintf("%-6s %-8s=> %s, %s", fields[0], fields[1], m.State(), effect)
 		}
-		head, _, _ := strings.Cut(line, "=>")
-		fields := strings.Fields(head)
-		if len(fields) != 2 {
-			t.Fatalf("%q is not a line of a script", line)
-		}
-		at, err := time.ParseDuration(fields[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		event, ok := events[fields[1]]
-		if !ok {
-			t.Fatalf("there is no event %q", fields[1])
-		}
-		effect := "nothing"
-		switch e := m.Step(start.Add(at), event); {
-		case e.Launch:
-			effect = fmt.Sprintf("launch generation %d", m.Generation())
-		case e.Kill:
-			effect = "kill"
-		case e.Pause > 0:
-			effect = "pause " + e.Pause.String()
-		}
-		fmt.Fprintf(&out, "%-6s %-8s=> %s, %s\n", fields[0], fields[1], m.State(), effect)
-	}
-	return out.String()
+	})
 }
 
 // TestProperties drives machines with random events and holds what must be true of every one of them.

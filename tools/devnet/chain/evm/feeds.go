@@ -2,7 +2,6 @@ package evm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum"
@@ -98,30 +97,17 @@ func (c *Chain) WatchFeeds(ctx context.Context, feeds []*Feed, take func(feed in
 	if err != nil {
 		return fmt.Errorf("watch the feeds: subscribe to NewTransmission: %w", err)
 	}
-	defer subscription.Unsubscribe()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-subscription.Err():
-			if err == nil {
-				err = errors.New("the chain ended the subscription")
-			}
-			return fmt.Errorf("watch the feeds: %w", err)
-		case log := <-logs:
-			place, known := places[log.Address]
-			if !known || log.Removed {
-				continue
-			}
-			event, err := filterer.ParseNewTransmission(log)
-			if err != nil {
-				return fmt.Errorf("watch the feeds: %w", err)
-			}
-			if err := take(place, transmission(event, 0)); err != nil {
-				return err
-			}
+	return follow(ctx, "watch the feeds", subscription, logs, func(log types.Log) error {
+		place, known := places[log.Address]
+		if !known || log.Removed {
+			return nil
 		}
-	}
+		event, err := filterer.ParseNewTransmission(log)
+		if err != nil {
+			return fmt.Errorf("watch the feeds: %w", err)
+		}
+		return take(place, transmission(event, 0))
+	})
 }
 
 // Head is the number of the newest block.

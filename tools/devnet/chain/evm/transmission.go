@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/ethereum/go-ethereum"
 	"github.com/ethereum/go-ethereum/accounts/abi/bind"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/ethclient"
@@ -67,6 +68,12 @@ func (f *Feed) Watch(ctx context.Context, take func(Transmission) error) error {
 	if err != nil {
 		return fmt.Errorf("watch the feed: subscribe to NewTransmission: %w", err)
 	}
+	return follow(ctx, "watch the feed", subscription, events, show)
+}
+
+// follow gives take what a subscription brings until ctx ends, take fails or the subscription ends, and unsubscribes.
+func follow[E any](ctx context.Context, what string, subscription ethereum.Subscription, events <-chan E,
+	take func(E) error) error {
 	defer subscription.Unsubscribe()
 	for {
 		select {
@@ -76,9 +83,9 @@ func (f *Feed) Watch(ctx context.Context, take func(Transmission) error) error {
 			if err == nil {
 				err = errors.New("the chain ended the subscription")
 			}
-			return fmt.Errorf("watch the feed: %w", err)
+			return fmt.Errorf("%s: %w", what, err)
 		case event := <-events:
-			if err := show(event); err != nil {
+			if err := take(event); err != nil {
 				return err
 			}
 		}
