@@ -26,17 +26,23 @@ import (
 	"github.com/loop-plugins/loop/host/internal/fallback"
 )
 
-// The exit codes of loop.
+// The exit codes of loop; exitCodes says what each means.
 const (
-	// ExitFailed is any failure without a code of its own: the node refused what it was asked.
-	ExitFailed = 1
-	// ExitUsage is a command line or a configuration that is wrong.
-	ExitUsage = 2
-	// ExitPlugin is a plugin that does not start.
-	ExitPlugin = 3
-	// ExitUnreachable is a node or an RPC node that does not answer.
-	ExitUnreachable = 4
+	// ExitFailed is any failure without a code of its own.
+	ExitFailed = iota + 1
+	ExitUsage
+	ExitPlugin
+	ExitUnreachable
 )
+
+// exitCodes are the meanings of the exit codes, from 0.
+var exitCodes = [...]string{
+	"done",
+	ExitFailed:      "the node refused or failed, a spec is not valid, or a trial or the doctor found a fault",
+	ExitUsage:       "the command line or the configuration is wrong",
+	ExitPlugin:      "a plugin does not start: its command, its program, its kind or its version is wrong",
+	ExitUnreachable: "no node answers or, when a node is checked, no RPC node of a chain",
+}
 
 // Error is an error with an exit code.
 type Error struct {
@@ -107,6 +113,10 @@ func rootCommand(s Streams) *cobra.Command {
 	root := group("loop", "An oracle node whose chains and products run as plugins",
 		c.node(), c.jobs(), c.rounds(), c.chains(), c.keys(), c.bridges(), c.plugins(), c.tokens(), c.doctor(),
 		c.logLevel(), c.create(), c.version(), c.manual())
+	root.Long = root.Short + ".\n\nExit codes:"
+	for code, meaning := range exitCodes {
+		root.Long += fmt.Sprintf("\n  %d  %s", code, meaning)
+	}
 	root.Version, root.SilenceErrors, root.SilenceUsage = build.Version(), true, true
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

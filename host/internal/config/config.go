@@ -203,7 +203,7 @@ func minutes(n int) document.Duration { return seconds(60 * n) }
 type Described struct{ Section, TOML string }
 
 // Reference returns a configuration file with every key, its meaning and its default: the node's own, a table for each
-// plugin, and an example of a chain of each relayer.
+// plugin, and an example of a chain of each relayer. The environment variables stand below, in comments.
 func Reference(plugins []string, relayers []Described) (string, error) {
 	var text strings.Builder
 	text.WriteString("# Every key of the node's configuration file with its default.\n# Chains have no defaults: those " +
@@ -232,6 +232,7 @@ func Reference(plugins []string, relayers []Described) (string, error) {
 		}
 		text.WriteString("\n# One table for each chain of this relayer.\n" + example)
 	}
-	text.WriteString(environmentReference)
+	text.WriteString("\n# Environment variables of the node:\n" + referenceOf(NodeVariables) +
+		"# Environment variables of the commands that speak to it:\n" + referenceOf(CommandVariables))
 	return text.String(), nil
 }

@@ -42,24 +42,6 @@ type Variable struct {
 // defaultMinQuery is the established nodes' value of CL_MIN_OCR2_MAX_DURATION_QUERY.
 const defaultMinQuery = 100 * time.Millisecond
 
-const environmentReference = `
-# Environment variables:
-#   CL_CONFIG                         this file, when the command line names none
-#   CL_PASSWORD_KEYSTORE              password of the node's keys, in place of Keystore.PasswordFile
-#   CL_<NAME>_CMD                     command of the plugin <name>, such as CL_MEDIAN_CMD, split into words as a shell does
-#                                     (quotes, no expansion); unset or empty runs a plugin that is built in inside the node
-#   CL_<NAME>_SHA256                  checksums of the command's files, in place of Plugins.<Name>.SHA256
-#   CL_<NAME>_ENV                     file with the plugin's environment, a line KEY=VALUE for each variable;
-#                                     plugins inherit nothing from the node, except that relayers inherit:
-#   SSL_CERT_FILE, SSL_CERT_DIR       file and folders of the authorities that TLS trusts, in place of the machine's
-#   HTTPS_PROXY, HTTP_PROXY, NO_PROXY proxies, and the hosts that need none; in small letters too
-#   LOOP_REATTACH                     NAME=FILE,… attaches to plugins that were started with --debug, in place of their commands
-#   CL_MIN_OCR2_MAX_DURATION_QUERY    least time that libocr gives queries, for every relay; default 100ms
-#   CL_PROMETHEUS_DISCOVERY_HOSTNAME  host name in /discovery; default: that by which it is asked
-#   LOOP_NODE_SOCKET, LOOP_NODE_URL,  how the command line reaches a node, in place of the socket of this file
-#   LOOP_NODE_TOKEN, LOOP_NODE_TOKEN_FILE
-`
-
 // variables are an environment by name; of two of a name the first counts, as for os.Getenv.
 func variables(environ []string) map[string]string {
 	all := map[string]string{}

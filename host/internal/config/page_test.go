@@ -2,11 +2,18 @@ package config_test
 
 import (
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/loop-plugins/loop/host/internal/config"
 )
@@ -47,6 +54,83 @@ func TestConfigurationPage(t *testing.T) {
 	golden(t, "../../../docs/configuration.md", pageIntroduction+tables(t, reference))
 }
 
+// What docs/environment.md says above its tables, with ” for backquotes.
+const (
+	environmentIntroduction = `# Environment
+
+This page is generated from the code: the variables that ”loop” reads. What a plugin's process gets is stated in the
+[contract](contract.md#environment).
+
+## The node
+
+`
+	environmentOfNode = `
+The plugins median, evm, solana and starknet are built in.
+
+More is said of checksums in [pinning](processes.md#pinning-plugins), of authorities and proxies in
+[trust and proxies](configure.md#trust-and-proxies), and of ”LOOP_REATTACH” in [plugins in a debugger](plugins.md#go).
+
+Some contracts' configurations give queries no time. Their feeds would stop without an error, because the leader's
+deadline has passed before it asks. That is why the least query time is never zero unless you set it to zero.
+
+## The command line
+
+Every command that speaks to a running node reads these.
+
+`
+)
+
+// TestEnvironmentPage holds that docs/environment.md is what the code says of each variable; -update writes it.
+func TestEnvironmentPage(t *testing.T) {
+	t.Parallel()
+	golden(t, "../../../docs/environment.md", strings.ReplaceAll(environmentIntroduction, "”", "`")+
+		variables(config.NodeVariables)+strings.ReplaceAll(environmentOfNode, "”", "`")+variables(config.CommandVariables))
+}
+
+func variables(all []config.DescribedVariable) string {
+	var table strings.Builder
+	table.WriteString("| variable | meaning | where it is not set |\n| --- | --- | --- |\n")
+	for _, v := range all {
+		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", strings.Join(v.Names, "`, `"), v.Meaning, v.Unset)
+	}
+	return table.String()
+}
+
+// TestEveryVariableIsDescribed holds that the host's code reads each variable that is described, and no other of the
+// same prefixes.
+func TestEveryVariableIsDescribed(t *testing.T) {
+	t.Parallel()
+	described := map[string]bool{}
+	for _, v := range slices.Concat(config.NodeVariables, config.CommandVariables) {
+		for _, name := range v.Names {
+			if ours.MatchString(`"` + name + `"`) {
+				described[name] = true
+			}
+		}
+	}
+	read := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") ||
+			filepath.Base(path) == "variables.go" { // which describes them
+			return err
+		}
+		code, err := os.ReadFile(path)
+		for _, variable := range ours.FindAllStringSubmatch(string(code), -1) {
+			read[variable[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(read, described); d != "" {
+		t.Errorf("the variables that are read and those that are described differ (-read +described):\n%s", d)
+	}
+}
+
+// ours matches the name of a variable of LOOP's own as code has it.
+var ours = regexp.MustCompile(`"((?:CL|LOOP)_[A-Z0-9_]*[A-Z0-9])=?"`)
+
 // tables makes a table of each table of a reference. Each key has its comment above it.
 func tables(t *testing.T, reference string) string {
 	t.Helper()
@@ -56,7 +140,7 @@ func tables(t *testing.T, reference string) string {
 	var page strings.Builder
 	var comment []string
 	table, head := "", false
-	reference, _, _ = strings.Cut(reference, "\n# Environment variables:")
+	reference, _, _ = strings.Cut(reference, "\n# Environment variables of the node:")
 	for line := range strings.Lines(reference) {
 		line = strings.TrimSuffix(line, "\n")
 		text, isComment := strings.CutPrefix(line, "# ")
