@@ -444,8 +444,8 @@ bench: .bin/bench .venv/ready ## Measure what the boundary costs and write docs/
 	.bin/bench $(if $(findstring -only,$(ARGS)),,-page docs/performance.md) $(ARGS) | tee .bin/bench.txt
 
 .PHONY: bench-gate
-bench-gate: .bin/bench ## Hold what the boundary costs against the commit that this branch left the main branch at.
-	.bin/bench -gate $(ARGS)
+bench-gate: .bin/bench ## Hold what the boundary costs against the commit that this branch left main at, or BASE=commit.
+	.bin/bench -gate $(if $(BASE),-base $(BASE)) $(ARGS)
 
 BENCHMARKS ?= .
 

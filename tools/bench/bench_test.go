@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +84,16 @@ func TestWorsened(t *testing.T) {
 				t.Errorf("worsened: %t; want %t", got, c.bad)
 			}
 		})
+	}
+}
+
+// A figure whose benchmark has another name now is found; one that the base alone lacks is not missed.
+func TestUnmeasured(t *testing.T) {
+	t.Parallel()
+	kept, renamed := figure{what: "kept", benchmark: "A", metric: "p50"}, figure{what: "renamed", benchmark: "B", metric: "p50"}
+	all := []round{{{}, {"A": {"p50": 1}}}, {{"B": {"p50": 1}}, {"A": {"p50": 1}}}}
+	if got := named(unmeasured([]figure{kept, renamed}, all)); !slices.Equal(got, []string{"renamed"}) {
+		t.Errorf("got %q", got)
 	}
 }
 

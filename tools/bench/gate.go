@@ -57,6 +57,10 @@ func holdGate(ctx context.Context, stdout, stderr io.Writer, base string, budget
 	if err != nil {
 		return err
 	}
+	if none := unmeasured(gated, rounds); len(none) > 0 {
+		return fmt.Errorf("the benchmarks of %s give nothing for: %s; name them in tools/bench/figures.go as they are",
+			benchmarked, strings.Join(named(none), "; "))
+	}
 	suspects := worsened(gated, rounds)
 	if len(suspects) > 0 { // a busy machine is not a fault of a change
 		fmt.Fprintln(stderr, "What seems worse is measured once more.")
@@ -71,12 +75,8 @@ func holdGate(ctx context.Context, stdout, stderr io.Writer, base string, budget
 	if len(suspects) == 0 {
 		return nil
 	}
-	var names []string
-	for _, f := range suspects {
-		names = append(names, f.what)
-	}
 	return fmt.Errorf("worse than at %s by more than %.0f %%: %s; see docs/performance.md for what a call is made of",
-		commit, (worse-1)*100, strings.Join(names, "; "))
+		commit, (worse-1)*100, strings.Join(named(suspects), "; "))
 }
 
 // unpack writes the files of a commit into a folder. It leaves no trace in the repository, as a worktree would.
@@ -150,6 +150,23 @@ func changes(f figure, rounds []round) (all []float64) {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// unmeasured are the figures that the change's own benchmarks do not give: a gate without them would let all pass.
+func unmeasured(of []figure, rounds []round) []figure {
+	return slices.DeleteFunc(slices.Clone(of), func(f figure) bool {
+		return slices.ContainsFunc(rounds, func(r round) bool {
+			_, ok := r[1].get(f)
+			return ok
+		})
+	})
+}
+
+func named(all []figure) (names []string) {
+	for _, f := range all {
+		names = append(names, f.what)
+	}
+	return names
 }
 
 // worsened are the figures that are worse in the median of the rounds, and at all in most of them.
