@@ -13,7 +13,6 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -249,10 +248,9 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 		Pipelines:     n.runner,
 		History:       past,
 		Handovers:     n.handovers,
-		Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"job_id": strconv.FormatInt(r.stored.ID, 10)},
-			n.registry),
-		Logger: n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),
-		Failed: r.fail,
+		Metrics:       n.metrics,
+		Logger:        n.logger.With("job", r.stored.ID, "contract", r.spec.ContractID),
+		Failed:        r.fail,
 	}
 	if of := reports.product; of != nil {
 		settings.Product, settings.ProductBounds = of.plugin, of.Bounds()

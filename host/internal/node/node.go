@@ -81,6 +81,7 @@ type Node struct {
 	jobs      *jobs
 	states    *states
 	sources   *sources
+	metrics   *oracle.Metrics
 	web       *web.Server
 
 	stretching turns // of keys' passwords
@@ -123,7 +124,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	}()
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		buildInfo(s.Version))
-	n.sources = newSources(n.registry)
+	n.sources, n.metrics = newSources(n.registry), oracle.NewMetrics(n.registry)
 	for _, stage := range []func(context.Context) error{n.check, n.open, n.launch, n.startJobs} {
 		if err = stage(ctx); err != nil {
 			return nil, err

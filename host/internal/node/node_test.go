@@ -102,7 +102,7 @@ type files struct {
 }
 
 // newFiles is a node with plugins in processes of their own, on free ports, with one chain whose RPC node nobody runs.
-func newFiles(t *testing.T) *files {
+func newFiles(t testing.TB) *files {
 	t.Helper()
 	f := &files{dir: t.TempDir(), address: ports.Address(t), section: "EVM", builtin: fallback.Plugins(),
 		environment: map[string]string{
@@ -153,7 +153,7 @@ func (f *files) plugin(t *testing.T, name, environment string) {
 }
 
 // load reads the node's configuration.
-func (f *files) load(t *testing.T) *config.Config {
+func (f *files) load(t testing.TB) *config.Config {
 	t.Helper()
 	file := filepath.Join(f.dir, "node.toml")
 	if err := os.WriteFile(file, []byte(f.config), 0o600); err != nil {
@@ -171,7 +171,7 @@ func (f *files) load(t *testing.T) *config.Config {
 	return c
 }
 
-func (f *files) settings(t *testing.T) Settings {
+func (f *files) settings(t testing.TB) Settings {
 	t.Helper()
 	return Settings{Config: f.load(t), Logger: discard(), Version: "v1", Builtin: f.builtin}
 }
@@ -207,7 +207,7 @@ type answer struct {
 }
 
 // ask asks an HTTP server. header is a name and a value, or nothing.
-func ask(t *testing.T, url string, header ...string) answer {
+func ask(t testing.TB, url string, header ...string) answer {
 	t.Helper()
 	a, err := try(t, url, header...)
 	if err != nil {
@@ -216,7 +216,7 @@ func ask(t *testing.T, url string, header ...string) answer {
 	return a
 }
 
-func try(t *testing.T, url string, header ...string) (answer, error) {
+func try(t testing.TB, url string, header ...string) (answer, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -239,7 +239,7 @@ func try(t *testing.T, url string, header ...string) (answer, error) {
 }
 
 // eventually polls what has no event to await: processes and the runtime's view of them.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {

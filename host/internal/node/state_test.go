@@ -86,7 +86,7 @@ func (c *tellingChain) CreateProvider(_ context.Context,
 }
 
 // tellingNode starts a node whose only relayer is telling, with its log.
-func tellingNode(t *testing.T) (n *Node, chain *tellingChain, log *bytes.Buffer) {
+func tellingNode(t testing.TB) (n *Node, chain *tellingChain, log *bytes.Buffer) {
 	t.Helper()
 	chain, log = &tellingChain{}, &bytes.Buffer{}
 	f := newFiles(t)

@@ -7,14 +7,10 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/smartcontractkit/libocr/commontypes"
 )
 
-var (
-	_ commontypes.Logger             = (*logger)(nil)
-	_ commontypes.MonitoringEndpoint = (*monitoring)(nil)
-)
+var _ commontypes.Logger = (*logger)(nil)
 
 // logger gives libocr's lines to slog. libocr says in its lines alone what goes wrong inside it, so that errors are
 // recorded for the job too.
@@ -101,10 +97,3 @@ func (l *logger) log(level slog.Level, msg string, fields commontypes.LogFields)
 	}
 	l.slog.LogAttrs(ctx, level, msg, attributes...)
 }
-
-// monitoring takes libocr's telemetry. libocr calls it on the goroutine that serves all telemetry of the oracle, so
-// that it must not wait. Nothing collects OCR2's telemetry in this node: its messages are counted.
-type monitoring struct{ messages prometheus.Counter }
-
-// SendLog implements commontypes.MonitoringEndpoint.
-func (m *monitoring) SendLog([]byte) { m.messages.Inc() }

@@ -35,7 +35,6 @@ func (o *Oracle) ocr3Args(of ocr.OCR2OracleArgs, keys *keyring, rounds *rounds) 
 		LocalConfig:                  of.LocalConfig,
 		Logger:                       of.Logger,
 		MetricsRegisterer:            of.MetricsRegisterer,
-		MonitoringEndpoint:           of.MonitoringEndpoint,
 		OffchainConfigDigester:       of.OffchainConfigDigester,
 		OffchainKeyring:              of.OffchainKeyring,
 		OnchainKeyring:               &attester{keys, rounds},

@@ -72,8 +72,8 @@ type Settings struct {
 	Pipelines *pipeline.Runner
 	// History is the job's. Default: one that ends with the oracle.
 	History *history.Job
-	// Registerer takes the metrics of this job alone: it adds a label that tells jobs apart. Default: none.
-	Registerer prometheus.Registerer
+	// Metrics are those of all jobs. Default: some that nobody reads.
+	Metrics *Metrics
 	// Logger has the job's fields.
 	Logger *slog.Logger
 	// Failed is told why the job does not do what it should, and again with an empty reason when it does. It must not call
@@ -142,7 +142,6 @@ type Oracle struct {
 	observing *hostservice.Rounds    // those of sources
 	pipelines *hostservice.Pipelines // of a product's
 	feed      *feed.Recorder
-	metrics   []prometheus.Collector
 	running   interface{ Close() error } // libocr's part
 
 	mu     sync.Mutex
@@ -157,8 +156,8 @@ func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	if s.Registerer == nil {
-		s.Registerer = prometheus.NewRegistry()
+	if s.Metrics == nil {
+		s.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
 	if s.Failed == nil {
 		s.Failed = func(string) {}
@@ -215,23 +214,12 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 	if err := o.verdict(ctx, relayerObject(provider), object{o.reporter.name, o.reporter.created}); err != nil {
 		return err
 	}
-	sent := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "loop_ocr2_telemetry_messages_total",
-		Help: "Messages of telemetry that libocr made for the job and nobody collects.",
-	})
-	metrics := []prometheus.Collector{sent}
 	keys := &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger}
-	ocr2 := o.ocr2Args(provider, keys, &monitoring{messages: sent})
+	ocr2 := o.ocr2Args(provider, keys)
 	args := ocr.OracleArgs(ocr2)
 	if o.reporter.ocr3 != nil {
-		rounds := newRounds(o.feed, o.logger, func() bool { return o.ctx.Err() != nil })
-		args, metrics = o.ocr3Args(ocr2, keys, rounds), append(metrics, rounds.metrics()...)
-	}
-	for _, metric := range metrics {
-		if err := s.Registerer.Register(metric); err != nil {
-			return fmt.Errorf("registering the job's metrics: %w", err)
-		}
-		o.metrics = append(o.metrics, metric)
+		rounds := newRounds(s.Metrics, s.JobID, o.feed, o.logger, func() bool { return o.ctx.Err() != nil })
+		args = o.ocr3Args(ocr2, keys, rounds)
 	}
 	oracle, err := ocr.NewOracle(args)
 	if err != nil {
@@ -244,8 +232,8 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 	return nil
 }
 
-func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring,
-	monitoring *monitoring) ocr.OCR2OracleArgs {
+// ocr2Args has no MonitoringEndpoint: nobody collects libocr's telemetry.
+func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring) ocr.OCR2OracleArgs {
 	s := o.settings
 	local := localConfigTo(s.Config, s.Spec)
 	limit := min(local.BlockchainTimeout, local.ContractConfigLoadTimeout)
@@ -262,8 +250,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring,
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,
 		Logger:                 o.logger,
-		MonitoringEndpoint:     monitoring,
-		MetricsRegisterer:      s.Registerer,
+		MetricsRegisterer:      jobRegisterer{s.Metrics.libocr, s.JobID},
 		OffchainConfigDigester: &digester{provider: provider, limit: limit, logger: o.logger},
 		OffchainKeyring:        s.Bundle.Offchain(),
 		OnchainKeyring:         keys,
@@ -494,7 +481,5 @@ func (o *Oracle) Close() {
 	if err != nil {
 		o.settings.Logger.Warn("releasing the job's objects failed; they end with their plugins", "error", err)
 	}
-	for _, metric := range o.metrics {
-		o.settings.Registerer.Unregister(metric)
-	}
+	o.settings.Metrics.forget(o.settings.JobID)
 }

@@ -89,7 +89,7 @@ func newProductNetwork(t *testing.T, version int, modes ...string) *productNetwo
 	}
 	for _, node := range n.nodes {
 		s, registry := node.productJob(version, locators...), prometheus.NewRegistry()
-		s.Registerer = registry
+		s.Metrics = NewMetrics(registry)
 		n.settings, n.registries = append(n.settings, s), append(n.registries, registry)
 	}
 	return n
@@ -362,9 +362,9 @@ func TestOutcomesBeyondContracts(t *testing.T) {
 	if d := testutil.CollectAndCompare(r.lost, strings.NewReader(`
 # HELP loop_ocr3_lost_total Calls of libocr that came to nothing at the job's oracle, each of which costs it a vote, a round or a report.
 # TYPE loop_ocr3_lost_total counter
-loop_ocr3_lost_total{call="Sign"} 1
-loop_ocr3_lost_total{call="Transmit"} 1
-loop_ocr3_lost_total{call="Verify"} 1
+loop_ocr3_lost_total{call="Sign",job_id="7"} 1
+loop_ocr3_lost_total{call="Transmit",job_id="7"} 1
+loop_ocr3_lost_total{call="Verify",job_id="7"} 1
 `)); d != nil {
 		t.Error(d)
 	}
@@ -374,7 +374,7 @@ loop_ocr3_lost_total{call="Verify"} 1
 func testRounds(t *testing.T) *rounds {
 	t.Helper()
 	slog, _ := newLogger(t)
-	return newRounds(feed.New(false), &logger{slog: slog}, func() bool { return false })
+	return newRounds(NewMetrics(prometheus.NewRegistry()), 7, feed.New(false), &logger{slog: slog}, func() bool { return false })
 }
 
 func TestLosses(t *testing.T) {

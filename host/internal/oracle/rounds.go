@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,28 +30,14 @@ type rounds struct {
 	epoch uint64 // the latest; 0 before the first
 }
 
-func newRounds(feed *feed.Recorder, logger *logger, ended func() bool) *rounds {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	}
+func newRounds(metrics *Metrics, jobID int64, feed *feed.Recorder, logger *logger, ended func() bool) *rounds {
+	job := strconv.FormatInt(jobID, 10)
 	return &rounds{
 		feed: feed, logger: logger, ended: ended,
-		outcomes: counter("loop_ocr3_outcomes_total",
-			"Outcomes that the job's oracle has computed, each of which is a vote."),
-		reports: counter("loop_ocr3_reports_total", "Reports that the job's oracle has made of outcomes agreed on."),
-		epochs: counter("loop_ocr3_epochs_total",
-			"Epochs that have begun since the job's oracle took part in its first round."),
-		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "loop_ocr3_lost_total",
-			Help: "Calls of libocr that came to nothing at the job's oracle, each of which costs it a vote, a round " +
-				"or a report.",
-		}, []string{"call"}),
+		outcomes: metrics.outcomes.WithLabelValues(job), reports: metrics.reports.WithLabelValues(job),
+		epochs: metrics.epochs.WithLabelValues(job),
+		lost:   metrics.lost.MustCurryWith(prometheus.Labels{labelJobID: job}),
 	}
-}
-
-// metrics are those of the rounds.
-func (r *rounds) metrics() []prometheus.Collector {
-	return []prometheus.Collector{r.outcomes, r.reports, r.epochs, r.lost}
 }
 
 // Asked implements ocr3.Rounds. An oracle hears of no round of an epoch whose leader makes none; the next epoch tells.

@@ -108,7 +108,7 @@ func TestFeed(t *testing.T) {
 	for i, n := range nodes {
 		s := n.job(n.spec(locators...)) // every oracle is a bootstrapper: none needs another process
 		if i == 0 {
-			s.Registerer = prometheus.WrapRegistererWith(prometheus.Labels{"job": "1"}, registry)
+			s.Metrics = NewMetrics(registry)
 		}
 		settings = append(settings, s)
 		oracles = append(oracles, n.start(s))
@@ -136,10 +136,7 @@ func TestFeed(t *testing.T) {
 	}
 	toldRounds(t, oracles, contract)
 	loggedAnswer(t, nodes)
-	families, err := registry.Gather()
-	if err != nil || len(families) < 3 {
-		t.Errorf("the job's registry has %d families of metrics, error %v", len(families), err)
-	}
+	countedByLibocr(t, registry, settings[0].JobID)
 
 	// Trap 3: the instance that libocr holds works again by itself, in every oracle at once.
 	for _, n := range nodes {
@@ -204,8 +201,12 @@ func TestFeed(t *testing.T) {
 			t.Errorf("the median has %d instances; want that of the new configuration alone", instances)
 		}
 	}
+	countedByLibocr(t, registry, settings[0].JobID)
 	for _, o := range oracles {
 		o.Close()
+	}
+	if families, err := registry.Gather(); err != nil || len(families) > 0 {
+		t.Errorf("after the end of the job its series are %v, %v", families, err)
 	}
 	for _, n := range nodes {
 		if objects := n.median.Status().Objects; len(objects) > 0 {
