@@ -136,7 +136,7 @@ func (f *fixture) ended(how string) float64 {
 // settings is a chain's section with nodes named n0, n1, ….
 func settings(extra string, urls ...string) string {
 	text := "ChainID = '" + fakeChainID +
-		"'\nOCR2CachePollPeriod = '50ms'\nRequestTimeout = '1s'\nConfirmationPoll = '100ms'\nFeeToken = '0x70c3'\n" + extra
+		"'\nOCR2CachePollPeriod = '50ms'\nRequestTimeout = '30s'\nConfirmationPoll = '100ms'\nFeeToken = '0x70c3'\n" + extra
 	for i, u := range urls {
 		text += fmt.Sprintf("\n[[Nodes]]\nName = 'n%d'\nURL = '%s'\n", i, u)
 	}
