@@ -45,7 +45,7 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # The first make what the others use. Those are two lanes, which run beside one another: one compiles and computes, the other
 # waits for processes, blocks and rounds. More lanes take as long on two processors, and starve what they run.
-STEPS := 'prepare generated' 'lint standalone unit fuzz-blind race binaries test-release' \
+STEPS := 'prepare generated' 'lint standalone unraced fuzz-blind race binaries test-release' \
 	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-python test-tutorials'
 
 .PHONY: test
@@ -71,12 +71,18 @@ generated: generate # What proto/ generates is committed.
 
 .PHONY: unit
 unit: ## Run the tests of every module.
-	@command -v prometheus > /dev/null || echo 'The program prometheus is not installed: the tests in which one scrapes a node are left out.'
+	@$(PROMETHEUS)
 	go test $(UNVETTED) -skip 'Tutorial$$' work
-	cd $(CHECK) && GOWORK=off go test ./...
-	cd $(BENCH) && GOWORK=off go test ./...
-	cd $(IMAGES) && GOWORK=off go test ./...
-	cd tools/release && GOWORK=off go test ./...
+	@$(MAKE) unit-tools
+
+.PHONY: unit-tools
+unit-tools:
+	@for module in $(CHECK) $(BENCH) $(IMAGES) tools/release; do \
+		echo "go test in $$module"; (cd "$$module" && GOWORK=off go test $(UNVETTED) ./...); \
+	done
+
+PROMETHEUS = command -v prometheus > /dev/null || \
+	echo 'The program prometheus is not installed: the tests in which one scrapes a node are left out.'
 
 # What the tests of Python and those of Go that run its plugins have in common: the environment, or a sentence that says why
 # there is none.
@@ -123,14 +129,24 @@ binaries: build .bin/check # What the binaries link, what it costs at start, and
 	.bin/check licences $(BINARIES) bin/devnet
 
 # The race detector compiles all that it sees anew, so packages are left out whose tests link one of these; and those whose tests
-# run programs that were built without it.
+# run programs that were built without it. TESTS lists the tests of the workspace with all that they link.
 HEAVY := github.com/ethereum/go-ethereum/core/|github.com/smartcontractkit/libocr/|modernc.org/sqlite|^[^ ]*/(scaffold|tools/conformance)[.]test
+TESTS := go list -test -f '{{.ImportPath}} {{.Deps}}' work | grep '^[^ ]*[.]test '
+NAMES := sed 's/[.]test .*//'
 
 .PHONY: race
 race: ## Run the tests of the runtime under the race detector.
 	@command -v cc gcc > /dev/null || { echo 'The race detector needs a C compiler, and neither cc nor gcc is installed: install gcc, then run make race.' >&2; exit 1; }
-	@packages=$$(go list -test -f '{{.ImportPath}} {{.Deps}}' work | grep '^[^ ]*[.]test ' | grep -vE '$(HEAVY)' | sed 's/[.]test .*//'); \
+	@packages=$$($(TESTS) | grep -vE '$(HEAVY)' | $(NAMES)); \
 	CGO_ENABLED=1 go test $(UNVETTED) -race $$packages
+
+# That package makes its system calls in another way under the race detector.
+.PHONY: unraced
+unraced: # The tests that race leaves out. With it they are those of unit, each of which runs once.
+	@$(PROMETHEUS)
+	@packages=$$($(TESTS) | grep -E '$(HEAVY)|^[^ ]*/wire/frames[.]test ' | $(NAMES)); \
+	go test $(UNVETTED) -skip 'Tutorial$$' $$packages
+	@$(MAKE) unit-tools
 
 # A price that loses its last digit wherever it is printed from a float64, and whose answer is past 64 bits.
 EXACT := 1565616210741547008

@@ -374,7 +374,8 @@ loop_ocr3_lost_total{call="Verify",job_id="7"} 1
 func testRounds(t *testing.T) *rounds {
 	t.Helper()
 	slog, _ := newLogger(t)
-	return newRounds(NewMetrics(prometheus.NewRegistry()), 7, feed.New(false), &logger{slog: slog}, func() bool { return false })
+	return newRounds(NewMetrics(prometheus.NewRegistry()), 7, feed.New(false), &logger{slog: slog},
+		func() bool { return false })
 }
 
 func TestLosses(t *testing.T) {
