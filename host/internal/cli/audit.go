@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"io"
 	"strconv"
 	"time"
@@ -26,8 +25,7 @@ func (c *command) auditKeys() *cobra.Command {
 			if len(args) > 0 {
 				request.Account = args[0]
 			}
-			type method = func(context.Context, *nodev1.ListSignaturesRequest) (*nodev1.ListSignaturesResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.ListSignatures }, &request)
+			r, err := call(cmd.Context(), c, api.ListSignatures, &request)
 			if err != nil {
 				return err
 			}

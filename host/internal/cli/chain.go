@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"math/big"
@@ -26,8 +25,7 @@ func (c *command) chains() *cobra.Command {
 			"is that of the newest answered call.",
 		Example: "  loop chains list\n  loop chains list 1\n  loop chains list --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			type method = func(context.Context, *nodev1.ListChainsRequest) (*nodev1.ListChainsResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.ListChains }, &nodev1.ListChainsRequest{})
+			r, err := call(cmd.Context(), c, api.ListChains, &nodev1.ListChainsRequest{})
 			if err != nil {
 				return err
 			}

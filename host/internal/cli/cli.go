@@ -134,12 +134,12 @@ func rootCommand(s Streams) *cobra.Command {
 
 // call asks the node and makes one sentence of what went wrong.
 func call[Q, R any](
-	ctx context.Context, c *command, method func(api) func(context.Context, *Q) (*R, error), request *Q,
+	ctx context.Context, c *command, method func(api, context.Context, *Q) (*R, error), request *Q,
 ) (*R, error) {
 	client, err := c.target.client(ctx)
 	if err == nil {
 		var reply *R
-		if reply, err = method(client)(ctx, request); err == nil {
+		if reply, err = method(client, ctx, request); err == nil {
 			return reply, nil
 		}
 	}

@@ -48,8 +48,7 @@ func (c *command) doctor() *cobra.Command {
 
 // diagnose asks the node, or where none answers looks itself.
 func (c *command) diagnose(ctx context.Context, file string) ([]*nodev1.Finding, error) {
-	type method = func(context.Context, *nodev1.DiagnoseRequest) (*nodev1.DiagnoseResponse, error)
-	r, err := call(ctx, c, func(a api) method { return a.Diagnose }, &nodev1.DiagnoseRequest{})
+	r, err := call(ctx, c, api.Diagnose, &nodev1.DiagnoseRequest{})
 	if err == nil {
 		return r.GetFindings(), nil
 	}

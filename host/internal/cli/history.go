@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -45,8 +44,7 @@ func (c *command) showJob() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			type method = func(context.Context, *nodev1.ShowJobRequest) (*nodev1.ShowJobResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.ShowJob }, &nodev1.ShowJobRequest{Id: id})
+			r, err := call(cmd.Context(), c, api.ShowJob, &nodev1.ShowJobRequest{Id: id})
 			if err != nil {
 				return err
 			}
@@ -174,10 +172,7 @@ func (c *command) jobErrors() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			type method = func(context.Context, *nodev1.ListJobErrorsRequest) (*nodev1.ListJobErrorsResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method {
-				return a.ListJobErrors
-			}, &nodev1.ListJobErrorsRequest{JobId: id})
+			r, err := call(cmd.Context(), c, api.ListJobErrors, &nodev1.ListJobErrorsRequest{JobId: id})
 			if err != nil {
 				return err
 			}

@@ -144,10 +144,7 @@ func importKey(t *testing.T, environment ...string) error {
 	for pair := range slices.Chunk(environment, 2) {
 		c.target.environ = append(c.target.environ, pair[0]+"="+pair[1])
 	}
-	type method = func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error)
-	_, err := call(t.Context(), c, func(a api) method {
-		return a.ImportKey
-	}, &nodev1.ImportKeyRequest{Password: "hunter2"})
+	_, err := call(t.Context(), c, api.ImportKey, &nodev1.ImportKeyRequest{Password: "hunter2"})
 	return err
 }
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -30,16 +29,13 @@ func (c *command) logLevel() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				type method = func(context.Context, *nodev1.GetLogLevelRequest) (*nodev1.GetLogLevelResponse, error)
-				r, err := call(cmd.Context(), c, func(a api) method { return a.GetLogLevel }, &nodev1.GetLogLevelRequest{})
+				r, err := call(cmd.Context(), c, api.GetLogLevel, &nodev1.GetLogLevelRequest{})
 				if err != nil {
 					return err
 				}
 				return c.show(r, func(w io.Writer) { row(w, r.GetLevel()) })
 			}
-			type method = func(context.Context, *nodev1.SetLogLevelRequest) (*nodev1.SetLogLevelResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.SetLogLevel },
-				&nodev1.SetLogLevelRequest{Level: args[0]})
+			r, err := call(cmd.Context(), c, api.SetLogLevel, &nodev1.SetLogLevelRequest{Level: args[0]})
 			if err != nil {
 				return err
 			}
@@ -62,8 +58,7 @@ func (c *command) reload() *cobra.Command {
 			"SIGHUP does the same; the node's log has the result.",
 		Example: "  loop node reload",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			type method = func(context.Context, *nodev1.ReloadRequest) (*nodev1.ReloadResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.Reload }, &nodev1.ReloadRequest{})
+			r, err := call(cmd.Context(), c, api.Reload, &nodev1.ReloadRequest{})
 			if err != nil {
 				return err
 			}

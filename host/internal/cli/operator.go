@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/url"
@@ -30,10 +29,7 @@ func (c *command) jobs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
-					return a.AddJob
-				}, &nodev1.AddJobRequest{SpecToml: spec})
+			r, err := call(cmd.Context(), c, api.AddJob, &nodev1.AddJobRequest{SpecToml: spec})
 			if refused := refusedFor(err); refused != nil {
 				printFindings(c.streams.Err, args[0], refused)
 				return exit(ExitFailed, fmt.Errorf("the node refused %s, which has %s", args[0], count(refused.Problems)))
@@ -49,10 +45,7 @@ func (c *command) jobs() *cobra.Command {
 		Use: "list", Short: "List the jobs", Args: none,
 		Example: "  loop jobs list\n  loop jobs list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.ListJobsRequest) (*nodev1.ListJobsResponse, error) {
-					return a.ListJobs
-				}, &nodev1.ListJobsRequest{})
+			r, err := call(cmd.Context(), c, api.ListJobs, &nodev1.ListJobsRequest{})
 			if err != nil {
 				return err
 			}
@@ -68,10 +61,7 @@ func (c *command) jobs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.RemoveJobRequest) (*nodev1.RemoveJobResponse, error) {
-					return a.RemoveJob
-				}, &nodev1.RemoveJobRequest{Id: id})
+			r, err := call(cmd.Context(), c, api.RemoveJob, &nodev1.RemoveJobRequest{Id: id})
 			if err != nil {
 				return err
 			}
@@ -103,10 +93,7 @@ func (c *command) keys() *cobra.Command {
 		Use: "list", Short: "List the public sides of the node's keys", Args: none,
 		Example: "  loop keys list\n  loop keys list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
-					return a.ListKeys
-				}, &nodev1.ListKeysRequest{})
+			r, err := call(cmd.Context(), c, api.ListKeys, &nodev1.ListKeysRequest{})
 			if err != nil {
 				return err
 			}
@@ -133,10 +120,7 @@ func (c *command) keys() *cobra.Command {
 			if relay != "" && request.Kind != nodev1.KeyKind_KEY_KIND_OCR2 {
 				return exit(ExitUsage, fmt.Errorf("--relay is for keys of the kind ocr2; without it: loop keys create %s", args[0]))
 			}
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.CreateKeyRequest) (*nodev1.CreateKeyResponse, error) {
-					return a.CreateKey
-				}, request)
+			r, err := call(cmd.Context(), c, api.CreateKey, request)
 			if err != nil {
 				return err
 			}
@@ -179,10 +163,8 @@ func (c *command) bridges() *cobra.Command {
 		Example: "  loop bridges add prices http://127.0.0.1:8080",
 		Args:    bridgeAndURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.AddBridgeRequest) (*nodev1.AddBridgeResponse, error) {
-					return a.AddBridge
-				}, &nodev1.AddBridgeRequest{Bridge: &nodev1.Bridge{Name: args[0], Url: args[1]}})
+			r, err := call(cmd.Context(), c, api.AddBridge,
+				&nodev1.AddBridgeRequest{Bridge: &nodev1.Bridge{Name: args[0], Url: args[1]}})
 			if err != nil {
 				return err
 			}
@@ -193,10 +175,7 @@ func (c *command) bridges() *cobra.Command {
 		Use: "list", Short: "List the bridges with their state", Args: none,
 		Example: "  loop bridges list\n  loop bridges list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.ListBridgesRequest) (*nodev1.ListBridgesResponse, error) {
-					return a.ListBridges
-				}, &nodev1.ListBridgesRequest{})
+			r, err := call(cmd.Context(), c, api.ListBridges, &nodev1.ListBridgesRequest{})
 			if err != nil {
 				return err
 			}
@@ -209,8 +188,7 @@ func (c *command) bridges() *cobra.Command {
 		ValidArgsFunction: c.complete(bridgeNames),
 		Args:              bridgeAndURL,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			type method = func(context.Context, *nodev1.UpdateBridgeRequest) (*nodev1.UpdateBridgeResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.UpdateBridge },
+			r, err := call(cmd.Context(), c, api.UpdateBridge,
 				&nodev1.UpdateBridgeRequest{Bridge: &nodev1.Bridge{Name: args[0], Url: args[1]}})
 			if err != nil {
 				return err
@@ -223,10 +201,7 @@ func (c *command) bridges() *cobra.Command {
 		Example:           "  loop bridges rm prices",
 		ValidArgsFunction: c.complete(bridgeNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.RemoveBridgeRequest) (*nodev1.RemoveBridgeResponse, error) {
-					return a.RemoveBridge
-				}, &nodev1.RemoveBridgeRequest{Name: args[0]})
+			r, err := call(cmd.Context(), c, api.RemoveBridge, &nodev1.RemoveBridgeRequest{Name: args[0]})
 			if err != nil {
 				return err
 			}
@@ -264,10 +239,7 @@ func (c *command) plugins() *cobra.Command {
 		Use: "list", Short: "List the plugins with their state", Args: none,
 		Example: "  loop plugins list\n  loop plugins list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
-					return a.ListPlugins
-				}, &nodev1.ListPluginsRequest{})
+			r, err := call(cmd.Context(), c, api.ListPlugins, &nodev1.ListPluginsRequest{})
 			if err != nil {
 				return err
 			}

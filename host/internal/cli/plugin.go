@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -20,10 +19,7 @@ func (c *command) inspect() *cobra.Command {
 		Example:           "  loop plugins inspect median",
 		ValidArgsFunction: c.complete(pluginNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.ListPluginsRequest) (*nodev1.ListPluginsResponse, error) {
-					return a.ListPlugins
-				}, &nodev1.ListPluginsRequest{})
+			r, err := call(cmd.Context(), c, api.ListPlugins, &nodev1.ListPluginsRequest{})
 			if err != nil {
 				return err
 			}
@@ -108,10 +104,7 @@ func (c *command) restart() *cobra.Command {
 			"Calls wait in between and feeds go on. If the new process does not start, the old one stays, and\n" +
 			"the command says why. A restart ends a quarantine.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
-					return a.RestartPlugin
-				}, &nodev1.RestartPluginRequest{Name: args[0]})
+			r, err := call(cmd.Context(), c, api.RestartPlugin, &nodev1.RestartPluginRequest{Name: args[0]})
 			if err != nil {
 				return err
 			}

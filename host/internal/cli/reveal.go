@@ -21,8 +21,7 @@ func (c *command) revealJob() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			type method = func(context.Context, *nodev1.RevealJobRequest) (*nodev1.RevealJobResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.RevealJob }, &nodev1.RevealJobRequest{Id: id})
+			r, err := call(cmd.Context(), c, api.RevealJob, &nodev1.RevealJobRequest{Id: id})
 			if err != nil {
 				return err
 			}
@@ -54,6 +53,5 @@ func (c *command) revealBridge() *cobra.Command {
 
 // bridge asks for a bridge with its secrets.
 func (c *command) bridge(ctx context.Context, name string) (*nodev1.RevealBridgeResponse, error) {
-	type method = func(context.Context, *nodev1.RevealBridgeRequest) (*nodev1.RevealBridgeResponse, error)
-	return call(ctx, c, func(a api) method { return a.RevealBridge }, &nodev1.RevealBridgeRequest{Name: name})
+	return call(ctx, c, api.RevealBridge, &nodev1.RevealBridgeRequest{Name: name})
 }

@@ -47,9 +47,7 @@ func (c *command) jobRuns() *cobra.Command {
 			case follow:
 				return c.followRuns(cmd.Context(), id, failed)
 			}
-			type method = func(context.Context, *nodev1.ListRunsRequest) (*nodev1.ListRunsResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.ListRuns },
-				&nodev1.ListRunsRequest{JobId: id, Failed: failed, PageSize: limit})
+			r, err := call(cmd.Context(), c, api.ListRuns, &nodev1.ListRunsRequest{JobId: id, Failed: failed, PageSize: limit})
 			if err != nil {
 				return err
 			}
@@ -103,8 +101,7 @@ func (c *command) showRun(ctx context.Context, job int64, text string) error {
 	if err != nil {
 		return exit(ExitUsage, fmt.Errorf("%q is not a run's number; see: loop jobs runs %d", text, job))
 	}
-	type method = func(context.Context, *nodev1.GetRunRequest) (*nodev1.GetRunResponse, error)
-	r, err := call(ctx, c, func(a api) method { return a.GetRun }, &nodev1.GetRunRequest{JobId: job, Id: id})
+	r, err := call(ctx, c, api.GetRun, &nodev1.GetRunRequest{JobId: job, Id: id})
 	if err != nil {
 		return err
 	}

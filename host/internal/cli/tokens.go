@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 
@@ -26,9 +25,8 @@ func (c *command) tokens() *cobra.Command {
 			if !ok {
 				return exit(ExitUsage, fmt.Errorf("--role is view, operate or admin, and not %q", role))
 			}
-			type method = func(context.Context, *nodev1.CreateTokenRequest) (*nodev1.CreateTokenResponse, error)
 			request := &nodev1.CreateTokenRequest{Name: args[0], Role: r}
-			made, err := call(cmd.Context(), c, func(a api) method { return a.CreateToken }, request)
+			made, err := call(cmd.Context(), c, api.CreateToken, request)
 			if err != nil {
 				return err
 			}
@@ -40,8 +38,7 @@ func (c *command) tokens() *cobra.Command {
 		Use: "list", Short: "List the tokens, without what is secret", Args: none,
 		Example: "  loop tokens list\n  loop tokens list --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			type method = func(context.Context, *nodev1.ListTokensRequest) (*nodev1.ListTokensResponse, error)
-			r, err := call(cmd.Context(), c, func(a api) method { return a.ListTokens }, &nodev1.ListTokensRequest{})
+			r, err := call(cmd.Context(), c, api.ListTokens, &nodev1.ListTokensRequest{})
 			if err != nil {
 				return err
 			}
@@ -58,9 +55,8 @@ func (c *command) tokens() *cobra.Command {
 		Example:           "  loop tokens revoke grafana",
 		ValidArgsFunction: c.complete(tokenNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			type method = func(context.Context, *nodev1.RevokeTokenRequest) (*nodev1.RevokeTokenResponse, error)
 			request := &nodev1.RevokeTokenRequest{Name: args[0]}
-			r, err := call(cmd.Context(), c, func(a api) method { return a.RevokeToken }, request)
+			r, err := call(cmd.Context(), c, api.RevokeToken, request)
 			if err != nil {
 				return err
 			}

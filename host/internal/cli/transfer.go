@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
 
@@ -28,10 +27,7 @@ func (c *command) transferCoins() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request.From, request.To, request.Amount = args[0], args[1], args[2]
-			r, err := call(cmd.Context(), c,
-				func(a api) func(context.Context, *nodev1.TransferCoinsRequest) (*nodev1.TransferCoinsResponse, error) {
-					return a.TransferCoins
-				}, request)
+			r, err := call(cmd.Context(), c, api.TransferCoins, request)
 			if err != nil {
 				return err
 			}

@@ -59,8 +59,7 @@ func (c *command) validate() *cobra.Command {
 
 // askNode has the node check a spec.
 func (c *command) askNode(ctx context.Context, spec string) (*job.Report, error) {
-	type method = func(context.Context, *nodev1.ValidateJobRequest) (*nodev1.ValidateJobResponse, error)
-	r, err := call(ctx, c, func(a api) method { return a.ValidateJob }, &nodev1.ValidateJobRequest{SpecToml: spec})
+	r, err := call(ctx, c, api.ValidateJob, &nodev1.ValidateJobRequest{SpecToml: spec})
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,10 +47,8 @@ func (c *command) importKey() *cobra.Command {
 					return err
 				}
 			}
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.ImportKeyRequest) (*nodev1.ImportKeyResponse, error) {
-					return a.ImportKey
-				}, &nodev1.ImportKeyRequest{File: file, Password: password, Relay: relay})
+			r, err := call(cmd.Context(), c, api.ImportKey,
+				&nodev1.ImportKeyRequest{File: file, Password: password, Relay: relay})
 			if err != nil {
 				return err
 			}
@@ -97,10 +94,7 @@ func (c *command) exportKey() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := call(cmd.Context(),
-				c, func(a api) func(context.Context, *nodev1.ExportKeyRequest) (*nodev1.ExportKeyResponse, error) {
-					return a.ExportKey
-				}, &nodev1.ExportKeyRequest{Id: id, Password: password, Relay: relay})
+			r, err := call(cmd.Context(), c, api.ExportKey, &nodev1.ExportKeyRequest{Id: id, Password: password, Relay: relay})
 			if err != nil {
 				return err
 			}
