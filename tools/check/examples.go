@@ -16,12 +16,11 @@ var example = regexp.MustCompile(`(?m)^func Example`)
 // unexampled are exported packages of the SDK that need no Example, each with the reason.
 var unexampled = map[string]string{
 	"sdk/go/loophost/cgroup":        "loophost alone uses it, on a machine that delegates control groups",
-	"sdk/go/loophost/confine":       "loophost alone uses it, between fork and exec",
-	"sdk/go/loophost/confine/stage": "loophost alone uses it, between fork and exec",
-	"sdk/go/loophost/process":       "loophost alone uses it, with a plugin's program at hand",
+	"sdk/go/loophost/confine/stage": "loophost/confine alone uses it, between fork and exec",
+	"sdk/go/loophost/process":       "loophost alone starts plugins by it, with a plugin's program at hand",
 	"sdk/go/relayer/relayertest":    "its functions take a testing.T, which an Example does not have",
 	"sdk/go/wire/frames":            "loop and loophost choose this transport; docs/wire.md shows its bytes",
-	"sdk/go/wire/inprocess":         "loophost alone uses it, for plugins inside its process",
+	"sdk/go/wire/inprocess":         "loophost and the test kit use it, for plugins inside their process",
 }
 
 // checkExamples holds that each exported package of the SDK has an Example test, which shows a newcomer its main use.
