@@ -1,4 +1,4 @@
-// Command loop runs an oracle node and speaks to running ones.
+// Command loop runs an oracle node and controls running ones.
 package main
 
 import (

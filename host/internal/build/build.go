@@ -6,7 +6,7 @@ import "runtime/debug"
 // commit is set by the linker where a release is made: a program that is installed from a module proxy knows none.
 var commit string
 
-// Version is the program's version, such as v0.1.0; (devel) where it is not known.
+// Version is the program's version, such as v0.1.0; (devel) if it is not known.
 func Version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
@@ -14,7 +14,7 @@ func Version() string {
 	return "(devel)"
 }
 
-// Commit is the commit that the program was built from, in hexadecimal; empty where it is not known.
+// Commit is the commit that the program was built from, in hexadecimal; empty if it is not known.
 func Commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok && commit == "" {
 		for _, setting := range info.Settings {

@@ -1,7 +1,7 @@
-// Package cli is the command line of a node: it starts one, speaks to a running one over the operator's API, and does
-// with job specs what needs none.
+// Package cli is the command line of a node. It starts a node, controls a running one over the operator's API, and
+// handles job specs without a node.
 //
-// It must not know how a node works: what it shows of one it was told by the API.
+// It must not know how a node works: everything that it shows about one comes from the API.
 package cli
 
 import (
@@ -75,13 +75,13 @@ func exitCode(err error) int {
 	return ExitUsage // cobra's own: an unknown command or flag
 }
 
-// Streams are what the command is given: its input and outputs, its environment and the plugins that are built in.
+// Streams are the inputs and outputs of the command, its environment and the built-in plugins.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-	// Environ are the environment variables in the form of os.Environ, but for the keystore's password.
+	// Environ are the environment variables in the form of os.Environ, without the keystore's password.
 	Environ []string
-	// Password is the value of CL_PASSWORD_KEYSTORE. It is overwritten when it has been used; nil: it is not set.
+	// Password is the value of CL_PASSWORD_KEYSTORE, which is overwritten after use; nil if it is not set.
 	Password []byte
 	// Builtin are the plugins that a node can run inside its own process, by name.
 	Builtin map[string]fallback.Plugin
@@ -97,7 +97,7 @@ type command struct {
 	json    bool
 }
 
-// Run carries out a command line, says what went wrong, and returns the exit code.
+// Run executes a command line, reports errors, and returns the exit code.
 func Run(s Streams) int {
 	s.Out, s.Err = &printable{out: s.Out}, &printable{out: s.Err}
 	err := rootCommand(s).Execute()

@@ -12,16 +12,16 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
-// Chain is one table of a list that is not the node's own. The node reads what it needs itself; the rest is its
-// relayer's.
+// Chain is one table of a list that belongs to a relayer. The node reads what it needs itself; the rest is for the
+// relayer.
 type Chain struct {
-	// Section is the list's name as the file has it. A relayer is found by it whatever its letter case.
+	// Section is the list's name as in the file. It selects a relayer regardless of letter case.
 	Section string
-	// ID is the chain's, ChainID.
+	// ID is the chain's id, ChainID.
 	ID string
 	// Enabled is true unless the table says otherwise.
 	Enabled bool
-	// Accounts are those that the relayer may sign with on the chain; none: all of its kind.
+	// Accounts are the accounts that the relayer may use to sign on the chain; none means all of its kind.
 	Accounts []string
 
 	path string // of the table
@@ -33,15 +33,15 @@ func (c Chain) TOML() []byte { return []byte(c.text.Reveal()) }
 
 // Relayer checks the chains of its section.
 type Relayer interface {
-	// Section is how operators write the relayer's tables.
+	// Section is how operators write the name of the relayer's tables.
 	Section() string
-	// ValidateChain finds what is wrong with a table, and what an operator should know of it all the same, by paths
-	// from the table that lead somewhere. It may take as long as ctx lets it.
+	// ValidateChain reports what is wrong with a table, and what an operator should know although nothing is wrong, by
+	// paths from the table that lead somewhere. It may take as long as ctx allows.
 	ValidateChain(ctx context.Context, toml []byte) (problems, warnings []document.Problem, err error)
 }
 
-// CheckChains has the relayers, which must be all of the node's, check the chains. The error joins what they find with
-// what Load found, each with its line. A chain that no relayer has a section for is a problem.
+// CheckChains lets the relayers, which must be all of the node's, check the chains. The error joins their problems with
+// those of Load, each with its line. A chain for which no relayer has a section is a problem.
 func (c *Config) CheckChains(ctx context.Context, relayers []Relayer) error {
 	p := &c.problems
 	var failures []error

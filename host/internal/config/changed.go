@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// Changed are the keys in which two configurations differ, but for those of chains, in the order of the reference.
-// Values
-// are not told: some are secrets.
+// Changed returns the keys in which two configurations differ, except those of chains, in the order of the reference.
+// It does not return values, since some are secrets.
 func Changed(before, now *Config) []string {
 	var found []string
 	differ("", reflect.ValueOf(*before), reflect.ValueOf(*now), &found)

@@ -12,7 +12,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// Bootstrapper is where a peer that introduces others is reached, in libocr's form PeerID@host:port[/host:port…].
+// Bootstrapper is the address of a peer that introduces others, in libocr's form PeerID@host:port[/host:port…].
 type Bootstrapper struct {
 	PeerID    string
 	Addresses []string
@@ -70,7 +70,7 @@ func (b Bootstrapper) String() string { return b.PeerID + "@" + strings.Join(b.A
 // MarshalText writes the form that ParseBootstrapper reads.
 func (b Bootstrapper) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
-// UnmarshalText reads a bootstrapper. It never fails; Fault tells what was wrong.
+// UnmarshalText reads a bootstrapper. It never fails; Fault says what was wrong.
 func (b *Bootstrapper) UnmarshalText(text []byte) error {
 	parsed, err := ParseBootstrapper(string(text))
 	if err != nil {
@@ -80,7 +80,7 @@ func (b *Bootstrapper) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Equal compares what is written.
+// Equal compares the texts.
 func (b Bootstrapper) Equal(other Bootstrapper) bool { return b.String() == other.String() }
 
 func checkAddress(address string) error {

@@ -1,5 +1,5 @@
-// Package config is what an operator sets: the node's TOML file and its environment. It knows every key, default and
-// bound, and reads nothing but the file, the environment that it is handed, and the files that those name.
+// Package config is the operator's configuration: the node's TOML file and its environment. It knows every key, default
+// and bound, and reads only the file, the environment that it gets, and the files that those name.
 //
 // It must not know who uses a setting: it opens no database, starts no plugin and calls no chain.
 package config
@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// Config is the node's configuration. The comment tags are the reference that operators read. A table for each plugin
-// stands in [Plugins] besides, and lists of tables for chains.
+// Config is the node's configuration. The comment tags are the reference that operators read. [Plugins] also has a
+// table for each plugin, and chains have lists of tables.
 type Config struct {
 	RootDir string `comment:"Folder for everything that the node stores. Default: $XDG_DATA_HOME/loop, else ~/.local/share/loop."`
 
@@ -27,20 +27,20 @@ type Config struct {
 	JobPipeline JobPipeline
 	Plugins     Plugins
 
-	// Chains are the file's other lists of tables, in its order. Whose they are, and what is wrong with them, CheckChains
-	// finds.
+	// Chains are the file's other lists of tables, in its order. CheckChains finds the relayer of each, and its
+	// problems.
 	Chains []Chain `toml:"-"`
 
 	Environment Environment `toml:"-"`
 
-	// Warnings are what an operator should know of the file though nothing is wrong with it, in its order. CheckChains
-	// adds those of relayers.
+	// Warnings are what an operator should know about the file although nothing is wrong with it, in its order.
+	// CheckChains adds those of relayers.
 	Warnings []Warning `toml:"-"`
 
 	problems problems
 }
 
-// Warning is something to know of a key of the configuration file, such as that it has no effect.
+// Warning is something to know about a key of the configuration file, such as that it has no effect.
 type Warning struct {
 	File string
 	Line int
@@ -49,10 +49,10 @@ type Warning struct {
 	Text string
 }
 
-// Place is the file and the line, as errors have them.
+// Place returns the file and the line, as in errors.
 func (w Warning) Place() string { return fmt.Sprintf("%s:%d", w.File, w.Line) }
 
-// String is the warning as one sentence.
+// String returns the warning as one sentence.
 func (w Warning) String() string { return fmt.Sprintf("%s: %s: %s", w.Place(), w.Key, w.Text) }
 
 // Log is [Log].
@@ -75,7 +75,7 @@ type Keystore struct {
 
 	AllowExport bool `comment:"Whether admins may export accounts (loop keys export)."`
 
-	// Password is what the environment or the file holds, never empty after Load.
+	// Password comes from the environment or the file. It is never empty after Load.
 	Password Password `toml:"-"`
 }
 
@@ -156,15 +156,15 @@ type Plugins struct {
 // Range is the smallest and the largest value that a setting may have.
 type Range[T cmp.Ordered] = document.Range[T]
 
-// Bounds of what a job may set for itself in place of the node's [OCR2]; they are libocr's.
+// Bounds of the settings that a job may set instead of the node's [OCR2]; they are libocr's.
 var (
 	BlockchainTimeoutBounds     = Range[time.Duration]{Min: time.Second, Max: 20 * time.Second}
 	ContractPollIntervalBounds  = Range[time.Duration]{Min: time.Second, Max: 2 * time.Minute}
 	ContractConfirmationsBounds = Range[uint16]{Min: 1, Max: 100}
 )
 
-// Default returns the configuration of an empty file. What depends on the environment (RootDir, Database.Path,
-// Keystore.Password) is empty until Load fills it in.
+// Default returns the configuration of an empty file. Values that depend on the environment (RootDir, Database.Path,
+// Keystore.Password) are empty until Load fills them in.
 func Default() *Config {
 	return &Config{
 		Log:      Log{Level: "info", Format: "text"},
@@ -199,7 +199,7 @@ func seconds(n int) document.Duration { return document.Lasting(time.Duration(n)
 
 func minutes(n int) document.Duration { return seconds(60 * n) }
 
-// Described is what a relayer describes of its tables: how operators write them, and one with every key.
+// Described is a relayer's description of its tables: their name as operators write it, and one with every key.
 type Described struct{ Section, TOML string }
 
 // Reference returns a configuration file with every key, its meaning and its default: the node's own, a table for each

@@ -10,8 +10,8 @@ import (
 // descriptorLimits leave a plugin what it starts with, and the machine the rest.
 var descriptorLimits = Range[uint32]{Min: 64, Max: 1 << 20}
 
-// Needs are what a plugin's processes are confined to. One that reaches no network, as products do, may connect nowhere
-// unless the file says so.
+// Needs returns what the processes of a plugin may use. A plugin that needs no network, such as a product, may connect
+// nowhere unless the file says otherwise.
 func (r PluginRules) Needs(network bool) confine.Needs {
 	n := confine.Needs{Level: confine.Level(r.Confine), Read: r.Read, Write: r.Write, Descriptors: uint64(r.Descriptors)}
 	if len(r.Connect) > 0 || !network {
@@ -49,7 +49,7 @@ func (r PluginRules) checkConfinement(p *problems, path, command string, inProce
 	}
 }
 
-// Kept are the files and folders of the node's that no plugin is to open.
+// Kept returns the node's files and folders that no plugin may open.
 func (c *Config) Kept() []string {
 	kept := []string{c.RootDir, c.WebServer.Socket}
 	for _, file := range []string{"", "-wal", "-shm", "-journal"} {

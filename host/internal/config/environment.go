@@ -11,16 +11,16 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// Environment is what the node takes from environment variables.
+// Environment is the part of the configuration that comes from environment variables.
 type Environment struct {
-	// ConfigPath is the configuration file: the command line's, or the one that CL_CONFIG names.
+	// ConfigPath is the configuration file, from the command line or CL_CONFIG.
 	ConfigPath string
-	// MinOCR2MaxDurationQuery is CL_MIN_OCR2_MAX_DURATION_QUERY, 100ms if unset, and holds for every relay. A contract
-	// configured with no time for queries would otherwise stop its feed without an error.
+	// MinOCR2MaxDurationQuery is CL_MIN_OCR2_MAX_DURATION_QUERY, 100ms if unset, and applies to every relay. Otherwise
+	// a contract that gives queries no time would stop its feed without an error.
 	MinOCR2MaxDurationQuery time.Duration
-	// DiscoveryHostname is CL_PROMETHEUS_DISCOVERY_HOSTNAME; empty means that by which /discovery is asked.
+	// DiscoveryHostname is CL_PROMETHEUS_DISCOVERY_HOSTNAME; empty means the name in the request for /discovery.
 	DiscoveryHostname string
-	// Plugins are those of which a variable or the file says something, by name in lower case: CL_<NAME>_CMD,
+	// Plugins are the plugins that a variable or the file mentions, by name in lower case: CL_<NAME>_CMD,
 	// CL_<NAME>_ENV, CL_<NAME>_SHA256, LOOP_REATTACH and [Plugins.<Name>].
 	Plugins map[string]Plugin
 }

@@ -17,13 +17,13 @@ import (
 // maxFileSize bounds what Load reads: a path that names a device or a database by mistake must not fill the memory.
 const maxFileSize = 1 << 20
 
-// Load reads the file at path or, if that is empty, the one that CL_CONFIG names; with neither, the defaults hold. The
-// environment has the form of os.Environ, but CL_PASSWORD_KEYSTORE, whose value is password; nil: it is not set.
-// Plugins of the names that are built in, in lower case, need no command. The error joins all problems of the file and
-// of the environment, each with its file and line where it has one.
+// Load reads the file at path or, if that is empty, the one that CL_CONFIG names; if there is neither, the defaults
+// hold. The environment has the form of os.Environ, without CL_PASSWORD_KEYSTORE, whose value is password; nil if it is
+// not set. Built-in plugins, named in lower case, need no command. The error joins all problems of the file and of the
+// environment, each with its file and line if it has one.
 //
-// With an error that names problems comes the configuration as far as it can be read, so that CheckChains can join what
-// relayers find. Without one, the error is that of a file that cannot be read to its end.
+// If the error names problems, Load also returns the configuration as far as it could be read, so that CheckChains can
+// add the problems that relayers find. It returns no configuration if the file cannot be read to its end.
 func Load(path string, environ []string, password []byte, builtIn ...string) (*Config, error) {
 	all := variables(environ)
 	config, err := read(path, all, builtIn)
@@ -34,8 +34,8 @@ func Load(path string, environ []string, password []byte, builtIn ...string) (*C
 	return config, config.problems.err()
 }
 
-// Read is Load for commands that start no node. What a node alone needs is left as the file has it: it looks for no
-// folder and no database, and reads no password.
+// Read is like Load, for commands that start no node. It leaves settings that only a node needs as they are in the
+// file: it looks for no folder and no database, and reads no password.
 func Read(path string, environ []string, builtIn ...string) (*Config, error) {
 	config, err := read(path, variables(environ), builtIn)
 	if err != nil {
@@ -44,9 +44,9 @@ func Read(path string, environ []string, builtIn ...string) (*Config, error) {
 	return config, config.problems.err()
 }
 
-// Socket is the path of the unix socket on which the node of a configuration serves its operators. It reads the file
-// that CL_CONFIG names, if any. What is wrong with other tables is not an error: operators ask a node that runs what
-// is.
+// Socket returns the path of the unix socket on which a node with this configuration serves its operators. It reads the
+// file that CL_CONFIG names, if any. Problems in other tables are not errors, since operators use a running node to
+// find what is wrong.
 func Socket(environ []string, builtIn ...string) (string, error) {
 	all := variables(environ)
 	config, err := read("", all, builtIn)

@@ -7,13 +7,13 @@ import (
 	"log/slog"
 )
 
-// Password is the keystore's, as bytes that can be overwritten: a configuration is kept for as long as its node runs,
-// which needs the password at its start alone. Nothing prints it.
+// Password is the keystore's password, as bytes that can be overwritten: a configuration is kept as long as its node
+// runs, but the password is needed only at the start. Nothing prints it.
 type Password struct{ text *[]byte }
 
 func newPassword(text []byte) Password { return Password{text: &text} }
 
-// Take hands the bytes over, to be overwritten when they have been used. There are none afterwards.
+// Take returns the bytes, which the caller must overwrite after use. Afterwards the Password is empty.
 func (p Password) Take() []byte {
 	if p.text == nil {
 		return nil
@@ -23,7 +23,7 @@ func (p Password) Take() []byte {
 	return text
 }
 
-// IsEmpty reports whether there is none, or none any more.
+// IsEmpty reports whether there is no password, or not any more.
 func (p Password) IsEmpty() bool { return p.text == nil || len(*p.text) == 0 }
 
 // Equal compares the texts.

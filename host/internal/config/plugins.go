@@ -14,12 +14,12 @@ import (
 type Plugin struct {
 	// Command is the program and its arguments; empty means in-process, unless Attach is set.
 	Command []string
-	// Attach is the file of a process to attach to in place of starting one; it goes before Command.
+	// Attach is the file of a process to attach to instead of starting one. It takes precedence over Command.
 	Attach string
-	// Variables are those of its file, which CL_<NAME>_ENV names.
+	// Variables are the variables in the file that CL_<NAME>_ENV names.
 	Variables     []Variable
 	VariablesFile string
-	// Rules are the file's, [Plugins.<Name>], with the checksums of CL_<NAME>_SHA256 in place of theirs.
+	// Rules are [Plugins.<Name>] of the file, with the checksums of CL_<NAME>_SHA256 instead of theirs if that is set.
 	Rules PluginRules
 
 	network []Variable // the node's, for a relayer
@@ -28,9 +28,9 @@ type Plugin struct {
 // InProcess reports whether the plugin has no process of its own.
 func (p Plugin) InProcess() bool { return len(p.Command) == 0 && p.Attach == "" }
 
-// Environ returns the whole environment of a plugin in the form of os.Environ, values in full: never log it. A
-// relayer's has those variables of the node's besides that say whom to trust and how to get out, unless its file has
-// them in either case of letters: programs differ in which they read first.
+// Environ returns the whole environment of a plugin in the form of os.Environ, with full values: never log it. A
+// relayer also gets the node's variables for trust and proxies, unless its file has them in either letter case, since
+// programs differ in which they read first.
 func (p Plugin) Environ(relayer bool) []string {
 	all := slices.Clone(p.Variables)
 	if relayer {
@@ -47,7 +47,7 @@ func (p Plugin) Environ(relayer bool) []string {
 	return list
 }
 
-// PluginRules is [Plugins.<Name>]: what the processes of one plugin may be and take.
+// PluginRules is [Plugins.<Name>]: what the processes of one plugin may do and use.
 type PluginRules struct {
 	SHA256      Pin    `comment:"SHA-256 checksum that the plugin's program must have, as sha256sum prints it. A second one, behind a blank, is its script's. Empty: any program.\nThe environment variable CL_<NAME>_SHA256 takes precedence over it."`
 	MemoryLimit Size   `comment:"Resident memory, children included, at which a process is killed and started again, 16MiB to 1TiB. Needs /proc. Empty: no limit."`

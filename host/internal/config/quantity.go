@@ -37,10 +37,10 @@ var (
 		{"kB", 1e3}, {"B", 1}}
 )
 
-// Equal compares what is written.
+// Equal compares the texts.
 func (s Size) Equal(other Size) bool { return s == other }
 
-// UnmarshalText reads a size. An empty text is none.
+// UnmarshalText reads a size. An empty text means none.
 func (s *Size) UnmarshalText(text []byte) error {
 	*s = Size{}
 	if len(text) == 0 {
@@ -63,7 +63,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes the largest unit that needs no fraction.
+// MarshalText writes the size in the largest unit that needs no fraction.
 func (s Size) MarshalText() ([]byte, error) {
 	if (s == Size{}) {
 		return nil, nil
@@ -71,7 +71,7 @@ func (s Size) MarshalText() ([]byte, error) {
 	return []byte(s.String()), nil
 }
 
-// String writes the largest unit that needs no fraction.
+// String returns the size in the largest unit that needs no fraction.
 func (s Size) String() string {
 	for _, known := range sizes {
 		if s.Bytes >= known.bytes && s.Bytes%known.bytes == 0 {
@@ -81,10 +81,10 @@ func (s Size) String() string {
 	return "0B"
 }
 
-// Pin is the SHA-256 checksums that the files of a command must have, with blanks between. A bad text is kept for
+// Pin is the SHA-256 checksums that the files of a command must have, separated by blanks. A bad text is kept for
 // Fault.
 type Pin struct {
-	// Sums are 64 hexadecimal digits each, in lower case.
+	// Sums have 64 hexadecimal digits each, in lower case.
 	Sums []string
 	bad  string
 }
@@ -103,10 +103,10 @@ var checksum = regexp.MustCompile(`^[0-9a-f]{64}$`)
 // mostSums is one for the program and one for its script.
 const mostSums = 2
 
-// Equal compares what is written.
+// Equal compares the texts.
 func (p Pin) Equal(other Pin) bool { return slices.Equal(p.Sums, other.Sums) && p.bad == other.bad }
 
-// UnmarshalText reads checksums. An empty text is none.
+// UnmarshalText reads checksums. An empty text means none.
 func (p *Pin) UnmarshalText(text []byte) error {
 	*p = Pin{Sums: strings.Fields(strings.ToLower(string(text)))}
 	if len(p.Sums) > mostSums || slices.ContainsFunc(p.Sums, func(sum string) bool { return !checksum.MatchString(sum) }) {

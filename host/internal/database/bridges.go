@@ -11,13 +11,13 @@ import (
 
 // Bridge is an external adapter that pipelines call by name.
 type Bridge struct {
-	// Name is 1 to 100 of a-z, 0-9, - and _. Capitals are lowered wherever a
-	// name is given, as job specs do not mind them.
+	// Name has 1 to 100 of a-z, 0-9, - and _. Capital letters become small ones everywhere, since job specs ignore
+	// letter case.
 	Name string
-	// URL is absolute, http or https. It may hold a token, so that errors here
-	// never repeat it, and the file has it sealed.
+	// URL is absolute, http or https. It may contain a token, so errors never repeat it, and the database file has it
+	// sealed.
 	URL string
-	// CreatedAt is given by AddBridge.
+	// CreatedAt is set by AddBridge.
 	CreatedAt time.Time
 }
 
@@ -50,8 +50,8 @@ func (b Bridge) checked() (Bridge, error) {
 	return b, nil
 }
 
-// AddBridge stores a bridge and returns it with the lowered name and the time of creation. A second bridge of one name
-// is ErrExists; a name or URL out of form is ErrInvalid.
+// AddBridge stores a bridge and returns it with the name in lower case and the time of creation. It returns ErrExists
+// if the name is taken, and ErrInvalid if the name or the URL is malformed.
 func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error) {
 	added, err := bridge.checked()
 	if err != nil {
@@ -73,8 +73,8 @@ func (d *Database) AddBridge(ctx context.Context, bridge Bridge) (Bridge, error)
 	return added, nil
 }
 
-// UpdateBridge gives a bridge another URL and returns it. One that does not exist is ErrNotFound, a URL out of form
-// ErrInvalid.
+// UpdateBridge gives a bridge another URL and returns it. It returns ErrNotFound if there is no such bridge, and
+// ErrInvalid if the URL is malformed.
 func (d *Database) UpdateBridge(ctx context.Context, bridge Bridge) (Bridge, error) {
 	updated, err := bridge.checked()
 	if err != nil {
@@ -94,7 +94,7 @@ func (d *Database) UpdateBridge(ctx context.Context, bridge Bridge) (Bridge, err
 	return d.Bridge(ctx, updated.Name)
 }
 
-// Bridges lists every bridge by name.
+// Bridges returns all bridges by name.
 func (d *Database) Bridges(ctx context.Context) ([]Bridge, error) {
 	bridges, err := all(ctx, d, d.scanBridge, "SELECT "+bridgeColumns+" FROM bridges ORDER BY name")
 	if err != nil {
@@ -113,7 +113,7 @@ func (d *Database) Bridge(ctx context.Context, name string) (Bridge, error) {
 	return bridge, nil
 }
 
-// RemoveBridge removes a bridge. One that does not exist is ErrNotFound.
+// RemoveBridge removes a bridge. It returns ErrNotFound if there is no such bridge.
 func (d *Database) RemoveBridge(ctx context.Context, name string) error {
 	rows, err := d.exec(ctx, flushed, "DELETE FROM bridges WHERE name = $1", strings.ToLower(name))
 	if err == nil && rows == 0 {

@@ -36,7 +36,7 @@ func (d *Database) note(attempts *health.Attempts, err error) {
 	attempts.Note(time.Now(), err)
 }
 
-// Condition is what is known of the database's health.
+// Condition describes the database's health.
 func (d *Database) Condition() health.Database {
 	d.conditions.Lock()
 	known := health.Database{Path: d.path, Writes: d.writes, Reads: d.reads}
@@ -48,10 +48,10 @@ func (d *Database) Condition() health.Database {
 	return known
 }
 
-// Faults is how often reading or writing has failed by the fault of the database's file or disk.
+// Faults is how often reading or writing has failed because of the database's file or disk.
 func (d *Database) Faults() uint64 { return d.faults.Load() }
 
-// Size is how many bytes the database takes on disk, with the log of what is not in its file yet.
+// Size returns how many bytes the database takes on disk, including the log of writes that are not in its file yet.
 func (d *Database) Size() (int64, error) {
 	var size int64
 	for _, path := range []string{d.path, d.path + "-wal"} {

@@ -1,13 +1,9 @@
-// Package database keeps on disk what a node must find again after a restart:
-// jobs, sealed keys, bridges, libocr's protocol state, what reporting plugins
-// answered, and the entries that plugins put into their store.
+// Package database stores what a node must find again after a restart: jobs, sealed keys, bridges, libocr's protocol
+// state, the answers of reporting plugins, and the entries in the stores of plugins. It gives rows a typed form and
+// says how durable each is. It must not know what a job spec means, how a key is sealed, or that plugins are processes.
 //
-// It gives rows a typed form and says how durable each is. It must not know
-// what a job spec means, how a key is sealed, or that plugins are processes.
-//
-// One SQLite file serves one node. Every write goes through a single
-// connection, so writers queue in Go, where they honour their contexts, instead
-// of inside SQLite. Those that wait together are written, and flushed, together.
+// One SQLite file serves one node. Every write goes through a single connection, so writers queue in Go, where they
+// honour their contexts, instead of inside SQLite. Writes that wait together are written, and flushed, together.
 // Readers have connections of their own and never wait for a writer.
 package database
 
@@ -30,21 +26,20 @@ import (
 )
 
 var (
-	// ErrNotFound says that the row asked for does not exist.
+	// ErrNotFound means that the requested row does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrExists says that a row of this name exists already.
+	// ErrExists means that a row of this name exists already.
 	ErrExists = errors.New("exists already")
-	// ErrInvalid says that an argument is outside its stated bounds.
+	// ErrInvalid means that an argument is outside its stated bounds.
 	ErrInvalid = errors.New("invalid argument")
 )
 
-// Settings are what Open needs.
+// Settings configure Open.
 type Settings struct {
-	// Path is the database file. It is created with mode 0600 when missing, and
-	// its folder with mode 0700. SQLite keeps two more files beside it while it
-	// is open (-wal, -shm), and a lock file (.lock) stays there.
+	// Path is the database file. If it is missing, it is created with mode 0600, and its folder with mode 0700. While
+	// it is open SQLite keeps two more files beside it (-wal, -shm). A lock file (.lock) stays there.
 	Path string
-	// Logger receives what happens at opening. Nil discards it.
+	// Logger receives log lines about opening. Nil discards them.
 	Logger *slog.Logger
 }
 

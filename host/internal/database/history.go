@@ -12,7 +12,7 @@ type JobRun struct {
 	// ID grows within a job.
 	ID        int64
 	StartedAt time.Time
-	// Content is the caller's own.
+	// Content has the caller's own form.
 	Content []byte
 }
 
@@ -24,16 +24,16 @@ type JobError struct {
 	FirstAt, LastAt time.Time
 }
 
-// History is what is written down of many jobs at once.
+// History is history of several jobs that is written at once.
 type History struct {
 	Runs []JobRun
 	// Errors replace those of their kinds.
 	Errors []JobError
-	// MostRuns and MostErrors are how many are kept of each job that is written of, the newest.
+	// MostRuns and MostErrors are how many of the newest are kept for each job in this write.
 	MostRuns, MostErrors int
 }
 
-// PutHistory writes down what jobs did, in one transaction. What is of jobs that were removed is left out. The write is
+// PutHistory writes the history of jobs, in one transaction. It leaves out jobs that were removed. The write is
 // buffered: after a loss of power the last moments are missing.
 func (d *Database) PutHistory(ctx context.Context, h History) error {
 	err := d.write(ctx, buffered, func(tx *transaction) error {
@@ -103,7 +103,7 @@ func (h History) jobs(ctx context.Context, tx *transaction) (map[int64]bool, err
 	return named, nil
 }
 
-// ForgetHistory removes runs that started and errors that came last before a time.
+// ForgetHistory removes runs that started before a time, and errors that last came before it.
 func (d *Database) ForgetHistory(ctx context.Context, before time.Time) error {
 	err := d.write(ctx, buffered, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM job_runs WHERE started_at < $1", nanosOf(before)); err != nil {
@@ -118,7 +118,7 @@ func (d *Database) ForgetHistory(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-// JobRuns lists at most limit runs of a job whose ids are smaller than before, newest first.
+// JobRuns returns at most limit runs of a job with ids below before, newest first.
 func (d *Database) JobRuns(ctx context.Context, jobID, before int64, limit int) ([]JobRun, error) {
 	runs, err := all(ctx, d, func(row scanner) (r JobRun, err error) {
 		var started int64
@@ -133,7 +133,7 @@ func (d *Database) JobRuns(ctx context.Context, jobID, before int64, limit int) 
 	return runs, nil
 }
 
-// JobErrors lists the errors of a job, the one that came last at the end.
+// JobErrors returns the errors of a job, the latest at the end.
 func (d *Database) JobErrors(ctx context.Context, jobID int64) ([]JobError, error) {
 	errors, err := all(ctx, d, func(row scanner) (e JobError, err error) {
 		var occurrences, first, last int64

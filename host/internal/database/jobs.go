@@ -9,19 +9,18 @@ import (
 
 // Job is a job as the operator added it.
 type Job struct {
-	// ID is given by AddJob. It grows by one and is never given twice, not even
-	// after a removal, so that what still runs for a removed job cannot write
-	// into the rows of a newer one.
+	// ID is set by AddJob. It grows by one and is never reused, even after a removal, so that whatever still runs for a
+	// removed job cannot write into the rows of a newer one.
 	ID int64
 	// ExternalID is the operator's name for the job; unique.
 	ExternalID string
 	// Name is free text and may be empty or shared.
 	Name string
-	// Spec is the job spec's TOML text, kept as it came. It may hold secrets: the file has it sealed.
+	// Spec is the job spec's TOML text, unchanged. It may contain secrets, so the database file has it sealed.
 	Spec string
-	// Validation is what the job's relayer said of it when it was last asked; empty before.
+	// Validation is the answer of the job's relayer when it was last asked; empty before.
 	Validation []byte
-	// CreatedAt is given by AddJob.
+	// CreatedAt is set by AddJob.
 	CreatedAt time.Time
 }
 
@@ -41,8 +40,8 @@ func (d *Database) scanJob(row scanner) (Job, error) {
 	return job, err
 }
 
-// AddJob stores a job and returns it with its id and time of creation, which
-// are ignored in the argument. A second job of one external id is ErrExists.
+// AddJob stores a job and returns it with its id and time of creation, which are ignored in the argument. It returns
+// ErrExists if the external id is taken.
 func (d *Database) AddJob(ctx context.Context, job Job) (Job, error) {
 	if job.ExternalID == "" {
 		return Job{}, fmt.Errorf("add job %q: the external id is empty: %w", job.Name, ErrInvalid)
@@ -68,7 +67,7 @@ func (d *Database) AddJob(ctx context.Context, job Job) (Job, error) {
 	return job, nil
 }
 
-// Jobs lists every job in the order of their ids.
+// Jobs returns all jobs in the order of their ids.
 func (d *Database) Jobs(ctx context.Context) ([]Job, error) {
 	jobs, err := all(ctx, d, d.scanJob, "SELECT "+jobColumns+" FROM jobs ORDER BY id")
 	if err != nil {
@@ -86,7 +85,7 @@ func (d *Database) Job(ctx context.Context, id int64) (Job, error) {
 	return job, nil
 }
 
-// PutJobValidation stores what the job's relayer says of it. A job that does not exist is ErrNotFound.
+// PutJobValidation stores the relayer's answer about a job. It returns ErrNotFound if there is no such job.
 func (d *Database) PutJobValidation(ctx context.Context, id int64, validation []byte) error {
 	rows, err := d.exec(ctx, buffered, "UPDATE jobs SET validation = $1 WHERE id = $2", bytesOf(validation), id)
 	if err == nil && rows == 0 {
@@ -98,9 +97,8 @@ func (d *Database) PutJobValidation(ctx context.Context, id int64, validation []
 	return nil
 }
 
-// RemoveJob removes a job with every row that belongs to it: protocol state,
-// pending transmissions, limits, accepted reports and cached values. A job that
-// does not exist is ErrNotFound.
+// RemoveJob removes a job with every row that belongs to it: protocol state, pending transmissions, limits, accepted
+// reports and cached values. It returns ErrNotFound if there is no such job.
 func (d *Database) RemoveJob(ctx context.Context, id int64) error {
 	rows, err := d.exec(ctx, flushed, "DELETE FROM jobs WHERE id = $1", id)
 	if err == nil && rows == 0 {

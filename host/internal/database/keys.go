@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// Key is a row of the keystore. What it holds is the keystore's affair: nothing
-// here can be used without the node's password.
+// Key is a row of the keystore. Only the keystore understands its content: nothing here can be used without the node's
+// password.
 type Key struct {
-	// Kind and ID name the key together.
+	// Kind and ID identify the key together.
 	Kind, ID string
-	// Relay is the relay that the key is for, empty when for none.
+	// Relay is the relay that the key is for; empty if it is for none.
 	Relay string
 	// Public is a JSON description for people.
 	Public []byte
 	// Sealed is the encrypted secret.
 	Sealed []byte
-	// CreatedAt is given by AddKey.
+	// CreatedAt is set by AddKey.
 	CreatedAt time.Time
 }
 
@@ -31,7 +31,7 @@ func scanKey(row scanner) (Key, error) {
 	return key, err
 }
 
-// AddKeys stores keys, all or none. A second key of one kind and id is ErrExists.
+// AddKeys stores all keys or none. It returns ErrExists if a key of the same kind and id exists.
 func (d *Database) AddKeys(ctx context.Context, keys ...Key) error {
 	created := time.Now()
 	err := d.write(ctx, flushed, func(tx *transaction) error {
@@ -51,7 +51,7 @@ func (d *Database) AddKeys(ctx context.Context, keys ...Key) error {
 	return nil
 }
 
-// Keys lists every key, oldest first.
+// Keys returns all keys, oldest first.
 func (d *Database) Keys(ctx context.Context) ([]Key, error) {
 	keys, err := all(ctx, d, scanKey, "SELECT "+keyColumns+" FROM node_keys ORDER BY created_at, kind, id")
 	if err != nil {
@@ -69,7 +69,7 @@ func (d *Database) Key(ctx context.Context, kind, id string) (Key, error) {
 	return key, nil
 }
 
-// RemoveKey removes a key for good. One that does not exist is ErrNotFound.
+// RemoveKey removes a key for good. It returns ErrNotFound if there is no such key.
 func (d *Database) RemoveKey(ctx context.Context, kind, id string) error {
 	rows, err := d.exec(ctx, flushed, "DELETE FROM node_keys WHERE kind = $1 AND id = $2", kind, id)
 	if err == nil && rows == 0 {

@@ -29,8 +29,7 @@ type OCR2 struct {
 	jobID int64
 }
 
-// OCR2 gives the database of one job's oracle. It does not look whether the job
-// exists.
+// OCR2 returns the database of one job's oracle. It does not check whether the job exists.
 func (d *Database) OCR2(jobID int64) *OCR2 { return &OCR2{d: d, jobID: jobID} }
 
 // storedConfig is the column form of a types.ContractConfig. JSON holds the two
@@ -73,7 +72,7 @@ func (o *OCR2) WriteConfig(ctx context.Context, config types.ContractConfig) err
 	return nil
 }
 
-// ReadConfig returns the config written last, or nil when there is none.
+// ReadConfig returns the config written last, or nil if there is none.
 func (o *OCR2) ReadConfig(ctx context.Context) (*types.ContractConfig, error) {
 	configs, err := all(ctx, o.d, scanConfig, "SELECT config FROM ocr2_configs WHERE job_id = $1", o.jobID)
 	if err != nil {
@@ -124,8 +123,7 @@ func (o *OCR2) WriteState(ctx context.Context, digest types.ConfigDigest, state 
 	return nil
 }
 
-// ReadState returns the state written last under one config, or nil when there
-// is none.
+// ReadState returns the state written last under one config, or nil if there is none.
 func (o *OCR2) ReadState(ctx context.Context, digest types.ConfigDigest) (*types.PersistentState, error) {
 	states, err := all(ctx, o.d, scanState,
 		`SELECT epoch, highest_sent_epoch, highest_received_epoch FROM ocr2_states
@@ -186,7 +184,7 @@ func (o *OCR2) StorePendingTransmission(ctx context.Context, at types.ReportTime
 	return nil
 }
 
-// PendingTransmissionsWithConfigDigest returns what is pending under one config.
+// PendingTransmissionsWithConfigDigest returns the pending transmissions under one config.
 func (o *OCR2) PendingTransmissionsWithConfigDigest(ctx context.Context,
 	digest types.ConfigDigest) (map[types.ReportTimestamp]types.PendingTransmission, error) {
 	type row struct {
@@ -236,8 +234,7 @@ func scanPending(columns scanner, at *types.ReportTimestamp) (types.PendingTrans
 	return pending, nil
 }
 
-// DeletePendingTransmission deletes a transmission. One that does not exist is no
-// error.
+// DeletePendingTransmission deletes a transmission. It is no error if there is no such transmission.
 func (o *OCR2) DeletePendingTransmission(ctx context.Context, at types.ReportTimestamp) error {
 	_, err := o.d.exec(ctx, buffered,
 		`DELETE FROM ocr2_pending_transmissions
@@ -249,8 +246,7 @@ func (o *OCR2) DeletePendingTransmission(ctx context.Context, at types.ReportTim
 	return nil
 }
 
-// DeletePendingTransmissionsOlderThan deletes what was due before an instant,
-// under whatever config.
+// DeletePendingTransmissionsOlderThan deletes transmissions that were due before a time, under any config.
 func (o *OCR2) DeletePendingTransmissionsOlderThan(ctx context.Context, instant time.Time) error {
 	_, err := o.d.exec(ctx, buffered,
 		"DELETE FROM ocr2_pending_transmissions WHERE job_id = $1 AND due_at < $2", o.jobID, nanosOf(instant))
@@ -269,19 +265,18 @@ func place(at types.ReportTimestamp) string {
 // deadline, and it asks while holding the lock of all peer discovery.
 const discoveryTimeout = 5 * time.Second
 
-// Announcements is libocr's record of where the peers of one own peer were last
-// reached.
+// Announcements is libocr's record of where the peers of one own peer were last reached.
 type Announcements struct {
 	d       *Database
 	ownPeer string
 }
 
-// Announcements gives the record of one own peer id.
+// Announcements returns the record of one own peer id.
 func (d *Database) Announcements(ownPeer string) *Announcements {
 	return &Announcements{d: d, ownPeer: ownPeer}
 }
 
-// StoreAnnouncement replaces what a peer announced.
+// StoreAnnouncement replaces the announcement of a peer.
 func (a *Announcements) StoreAnnouncement(ctx context.Context, peerID string, announcement []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, discoveryTimeout)
 	defer cancel()
@@ -295,8 +290,7 @@ func (a *Announcements) StoreAnnouncement(ctx context.Context, peerID string, an
 	return nil
 }
 
-// ReadAnnouncements returns what the named peers announced last; peers of whom
-// nothing is known are absent.
+// ReadAnnouncements returns the latest announcements of the named peers. Unknown peers are absent.
 func (a *Announcements) ReadAnnouncements(ctx context.Context, peerIDs []string) (map[string][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, discoveryTimeout)
 	defer cancel()

@@ -27,8 +27,7 @@ const acceptedRounds = 100
 // product is asked again, and its instance is a new one.
 type OCR3 struct{ ocr2 *OCR2 }
 
-// OCR3 gives the database of one job's oracle. It does not look whether the job
-// exists.
+// OCR3 returns the database of one job's oracle. It does not check whether the job exists.
 func (d *Database) OCR3(jobID int64) *OCR3 { return &OCR3{d.OCR2(jobID)} }
 
 // WriteConfig replaces the config that the oracle starts from.
@@ -36,13 +35,12 @@ func (o *OCR3) WriteConfig(ctx context.Context, config types.ContractConfig) err
 	return o.ocr2.WriteConfig(ctx, config)
 }
 
-// ReadConfig returns the config written last, or nil when there is none.
+// ReadConfig returns the config written last, or nil if there is none.
 func (o *OCR3) ReadConfig(ctx context.Context) (*types.ContractConfig, error) {
 	return o.ocr2.ReadConfig(ctx)
 }
 
-// WriteProtocolState replaces what is stored under a key of one config. A nil
-// value removes it.
+// WriteProtocolState replaces the value of a key under one config. A nil value removes it.
 func (o *OCR3) WriteProtocolState(ctx context.Context, digest types.ConfigDigest, key string, value []byte) error {
 	d, jobID := o.ocr2.d, o.ocr2.jobID
 	var err error
@@ -67,8 +65,7 @@ func (o *OCR3) WriteProtocolState(ctx context.Context, digest types.ConfigDigest
 	return nil
 }
 
-// ReadProtocolState returns what was written last under a key of one config, or
-// nil when there is nothing.
+// ReadProtocolState returns the value written last for a key under one config, or nil if there is none.
 func (o *OCR3) ReadProtocolState(ctx context.Context, digest types.ConfigDigest, key string) ([]byte, error) {
 	d, jobID := o.ocr2.d, o.ocr2.jobID
 	value, err := one(ctx, d, func(row scanner) (value []byte, err error) {
@@ -88,7 +85,7 @@ func (o *OCR3) ReadProtocolState(ctx context.Context, digest types.ConfigDigest,
 const selectOCR3Accepted = `SELECT answer FROM ocr3_accepted_reports
 	WHERE job_id = $1 AND config_digest = $2 AND seq_nr = $3 AND report = $4`
 
-// Accepted returns the answer that is kept for a report, and whether there is one.
+// Accepted returns the stored answer for a report, and whether there is one.
 func (o *OCR3) Accepted(
 	ctx context.Context,
 	digest types.ConfigDigest,
@@ -115,9 +112,8 @@ func (o *OCR3) Accepted(
 	return answer, true, nil
 }
 
-// PutAccepted keeps a product's answer to ShouldAcceptAttestedReport unless one is
-// kept already, and returns the one that is. Answers for the latest hundred
-// outcomes of each job and config are kept.
+// PutAccepted stores a product's answer to ShouldAcceptAttestedReport unless there is one already, and returns the
+// stored one. The latest hundred outcomes of each job and config keep their answers.
 func (o *OCR3) PutAccepted(
 	ctx context.Context,
 	digest types.ConfigDigest,

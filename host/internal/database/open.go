@@ -33,9 +33,8 @@ const (
 	readConnections = 4
 )
 
-// Open opens the database, creating it when missing, and brings its tables up to
-// date. It fails when another process has the file open, and when the file was
-// written by a newer version than this one.
+// Open opens the database, creates it if it is missing, and migrates its tables. It fails if another process has the
+// file open, or if a newer version of loop wrote the file.
 func Open(ctx context.Context, settings Settings) (*Database, error) {
 	logger := settings.Logger
 	if logger == nil {

@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// Program is what a plugin's program has said of itself. It is kept for as long as the plugin runs that program.
+// Program is what a plugin's program reports about itself. It is kept as long as the plugin runs that program.
 type Program struct {
 	// Plugin is the plugin's name.
 	Plugin string
-	// Checksum is that of the program and its command.
+	// Checksum is the checksum of the program and its command.
 	Checksum string
-	// Kind is the kind of plugin that it is: relayer, product, median.
+	// Kind is the kind of the plugin: relayer, product, median.
 	Kind string
-	// Description is what a relayer answers to DescribeRelayer, or a product to DescribeProduct, as a protobuf message;
-	// empty of a median, which is asked nothing.
+	// Description is a relayer's answer to DescribeRelayer, or a product's to DescribeProduct, as a protobuf message;
+	// empty for a median, which is not asked.
 	Description []byte
 }
 
@@ -27,7 +27,7 @@ func scanProgram(row scanner) (Program, error) {
 	return p, err
 }
 
-// PutProgram stores what a plugin's program has said, in place of what was stored for that plugin.
+// PutProgram stores what a plugin's program reports, and replaces what was stored for that plugin.
 func (d *Database) PutProgram(ctx context.Context, p Program) error {
 	_, err := d.exec(ctx, buffered,
 		"INSERT INTO plugin_programs ("+programColumns+`) VALUES ($1, $2, $3, $4)
@@ -39,7 +39,8 @@ func (d *Database) PutProgram(ctx context.Context, p Program) error {
 	return nil
 }
 
-// Program returns what the plugin's program has said, or ErrNotFound if it has another checksum or said nothing yet.
+// Program returns what the plugin's program reported, or ErrNotFound if the stored report has another checksum or there
+// is none.
 func (d *Database) Program(ctx context.Context, plugin, checksum string) (Program, error) {
 	p, err := one(ctx, d, scanProgram,
 		"SELECT "+programColumns+" FROM plugin_programs WHERE plugin = $1 AND checksum = $2", plugin, checksum)

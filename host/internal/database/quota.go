@@ -8,14 +8,13 @@ import (
 )
 
 const (
-	// MaxEntries is how many entries one scope has at most: some sixty for each of a thousand feeds of an account.
+	// MaxEntries is the largest number of entries in one scope: some sixty for each of a thousand feeds of an account.
 	MaxEntries = 1 << 16
-	// MaxStored is how many bytes the keys and values of one scope have at most. What a plugin may store must not fill a
-	// disk.
+	// MaxStored is how many bytes the keys and values of one scope may have, so that no plugin fills a disk.
 	MaxStored = 64 << 20
 )
 
-// ErrFull says that a scope has no room for an entry.
+// ErrFull means that a scope has no room for an entry.
 var ErrFull = errors.New("the store is full")
 
 // usage is what the entries of a scope take.

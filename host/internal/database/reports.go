@@ -14,8 +14,8 @@ import (
 // second, well over a minute of repeats, which libocr sends within seconds.
 const acceptedKept = 1000
 
-// PutReportingInfo stores what a job's product declared under one config, so that
-// libocr can be answered when the product is slow or absent.
+// PutReportingInfo stores what a job's product declared under one config, to answer libocr when the product is slow or
+// absent.
 func (d *Database) PutReportingInfo(ctx context.Context, jobID int64, digest types.ConfigDigest,
 	info types.ReportingPluginInfo) error {
 	_, err := d.exec(ctx, flushed,
@@ -48,12 +48,10 @@ func (d *Database) ReportingInfo(ctx context.Context, jobID int64,
 	return info, nil
 }
 
-// PutAccepted stores a product's answer to ShouldAcceptFinalizedReport unless one
-// is stored already, and returns the one that is. The thousand latest answers of
-// each job and config are kept; an answer older than those is not stored.
+// PutAccepted stores a product's answer to ShouldAcceptFinalizedReport unless there is one already, and returns the
+// stored one. It keeps the thousand latest answers of each job and config, and does not store an older one.
 //
-// The write is buffered: after a loss of power the product is asked again, and
-// its instance is a new one.
+// The write is buffered: after a loss of power the product is asked again, and its instance is a new one.
 func (d *Database) PutAccepted(ctx context.Context, jobID int64, at types.ReportTimestamp, answer bool) (bool, error) {
 	err := d.write(ctx, buffered, func(tx *transaction) error {
 		result, err := tx.ExecContext(ctx,
@@ -100,7 +98,7 @@ func (d *Database) Accepted(ctx context.Context, jobID int64, at types.ReportTim
 type JuelsPerFeeCoin struct {
 	// Amount is in juels (10^-18 LINK) for one whole coin; never nil.
 	Amount *big.Int
-	// Time is when the price was taken.
+	// Time is the time of the price.
 	Time time.Time
 }
 

@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// Sealer encrypts what rows hold of secrets. *keystore.Keystore is one.
+// Sealer encrypts the secrets in rows. *keystore.Keystore implements it.
 type Sealer interface {
-	// Seal encrypts a text for the row of a table that a name has, and for no other.
+	// Seal encrypts a text for one row, given by its table and name, and for no other.
 	Seal(table, name string, text []byte) []byte
-	// Unseal decrypts what Seal gave for the same row. Of anything else its error has no part of a text.
+	// Unseal decrypts what Seal returned for the same row. Its error contains no part of a text.
 	Unseal(table, name string, sealed []byte) ([]byte, error)
 }
 
@@ -25,9 +25,9 @@ const (
 	remains = "clear"
 )
 
-// SealWith gives the database what seals the specs of jobs and the URLs of bridges, which hold secrets. Without it no
-// such row is written or read. What an earlier version of loop left in clear is sealed now, and the file written anew,
-// so that no byte of it stays in a page that is free.
+// SealWith sets the Sealer for job specs and bridge URLs, which contain secrets. Without it no such row is written or
+// read. It seals what an earlier version of loop left unsealed, and rewrites the file, so that no byte of it stays in a
+// free page.
 func (d *Database) SealWith(ctx context.Context, s Sealer) error {
 	d.sealer.Store(&s)
 	var left int64

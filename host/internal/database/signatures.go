@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Signature is something that a relayer had signed or was refused.
+// Signature is a signature that a relayer got or was refused.
 type Signature struct {
 	// ID grows with each.
 	ID int64
@@ -16,7 +16,7 @@ type Signature struct {
 	Plugin, Relay, Chain string
 	// Account is the key that signs.
 	Account string
-	// JobID is the job that it was for; 0: of none that is known.
+	// JobID is the job that it was for; 0 if that is not known.
 	JobID int64
 	// What was signed, and why it was refused: one of them is empty.
 	What, Refused string
@@ -31,8 +31,8 @@ func scanSignature(row scanner) (s Signature, err error) {
 	return s, err
 }
 
-// PutSignatures writes signatures down, in one transaction. The write is buffered: after a loss of power the last
-// moments are missing.
+// PutSignatures stores signatures, in one transaction. The write is buffered: after a loss of power the last moments
+// are missing.
 func (d *Database) PutSignatures(ctx context.Context, all []Signature) error {
 	err := d.write(ctx, buffered, func(tx *transaction) error {
 		for _, s := range all {
@@ -50,7 +50,7 @@ func (d *Database) PutSignatures(ctx context.Context, all []Signature) error {
 	return nil
 }
 
-// Signed is what is kept together: what an account of a relay had signed, or was refused.
+// Signed is what is kept together: the signatures or the refusals of an account of a relay.
 type Signed struct {
 	Relay, Account string
 	Refused        bool
@@ -61,7 +61,7 @@ const trimSignatures = `DELETE FROM signatures WHERE relay = $1 AND account = $2
 	AND id <= (SELECT id FROM signatures WHERE relay = $1 AND account = $2 AND (refused <> '') = $3
 	ORDER BY id DESC LIMIT 1 OFFSET $4)`
 
-// TrimSignatures forgets signatures but for the newest of each.
+// TrimSignatures removes all but the newest signatures of each.
 func (d *Database) TrimSignatures(ctx context.Context, all []Signed, most int) error {
 	err := d.write(ctx, buffered, func(tx *transaction) error {
 		for _, of := range all {
@@ -77,17 +77,17 @@ func (d *Database) TrimSignatures(ctx context.Context, all []Signed, most int) e
 	return nil
 }
 
-// SignatureFilter is which signatures are asked for. The zero value is for all.
+// SignatureFilter selects signatures. The zero value selects all.
 type SignatureFilter struct {
-	// Account is a key; empty: any.
+	// Account is a key; empty means any.
 	Account string
-	// Refused is for those alone that were refused.
+	// Refused selects only refusals.
 	Refused bool
-	// Before is an id that is above those that are asked for; 0: any.
+	// Before is an upper bound of the ids, not included; 0 means none.
 	Before int64
 }
 
-// Signatures lists at most limit signatures, newest first.
+// Signatures returns at most limit signatures, newest first.
 func (d *Database) Signatures(ctx context.Context, f SignatureFilter, limit int) ([]Signature, error) {
 	if f.Before == 0 {
 		f.Before = math.MaxInt64
@@ -101,7 +101,7 @@ func (d *Database) Signatures(ctx context.Context, f SignatureFilter, limit int)
 	return found, nil
 }
 
-// RemovedContract is the contract of a job that was removed, as the operator wrote the job.
+// RemovedContract is the contract of a removed job, as the operator wrote the job.
 type RemovedContract struct {
 	JobID                 int64
 	Relay, Chain          string
@@ -113,7 +113,7 @@ type RemovedContract struct {
 
 const removedColumns = "job, relay, chain, contract, transmitter, relay_config, gas_limit, removed_at"
 
-// PutRemovedContract keeps the contract of a job that is removed, and forgets those that were removed before a time.
+// PutRemovedContract stores the contract of a removed job, and deletes those that were removed before a time.
 func (d *Database) PutRemovedContract(ctx context.Context, c RemovedContract, before time.Time) error {
 	err := d.write(ctx, flushed, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM removed_contracts WHERE removed_at < $1", nanosOf(before)); err != nil {
@@ -139,7 +139,7 @@ func (d *Database) PutRemovedContract(ctx context.Context, c RemovedContract, be
 	return nil
 }
 
-// RemovedContracts lists the contracts of jobs that were removed since a time.
+// RemovedContracts returns the contracts of jobs that were removed since a time.
 func (d *Database) RemovedContracts(ctx context.Context, since time.Time) ([]RemovedContract, error) {
 	found, err := all(ctx, d, func(row scanner) (c RemovedContract, err error) {
 		var gas, removed int64

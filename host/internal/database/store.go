@@ -9,18 +9,17 @@ import (
 )
 
 const (
-	// MaxKeyLength is the greatest length of a key in bytes; the least is 1.
+	// MaxKeyLength is the largest length of a key in bytes; the least is 1.
 	MaxKeyLength = 512
-	// MaxValueLength is the greatest length of a value in bytes; 0 is allowed.
+	// MaxValueLength is the largest length of a value in bytes; 0 is allowed.
 	MaxValueLength = 64 << 10
-	// MaxPage is how many entries one List returns at most.
+	// MaxPage is the largest number of entries that one List returns.
 	MaxPage = 100
 	// maxPageBytes is how many bytes of keys and values end a page: many callers may ask for one at a time.
 	maxPageBytes = 1 << 20
 )
 
-// Scope is whose entries a store holds. Chain and account are empty for plugins
-// that have none.
+// Scope is the owner of the entries in a store. Chain and account are empty for plugins that have none.
 type Scope struct {
 	PluginKind, Chain, Account string
 }
@@ -31,21 +30,18 @@ func (s Scope) String() string {
 
 // Entry is one key of a store.
 type Entry struct {
-	// Key is 1 to MaxKeyLength bytes, any bytes.
+	// Key has 1 to MaxKeyLength bytes, of any values.
 	Key string
-	// Value is at most MaxValueLength bytes, and never nil when read.
+	// Value has at most MaxValueLength bytes, and is never nil when read.
 	Value []byte
-	// Version is 1 for a new key and grows by 1 with each Put. A key that was
-	// deleted and put again begins at 1 once more.
+	// Version is 1 for a new key and grows by 1 with each Put. If a key is deleted and put again, it begins at 1 again.
 	Version uint64
 }
 
-// VersionError says that a Put or Delete expected another version than the
-// store has. Nothing was written.
+// VersionError means that a Put or Delete expected another version than the store has. Nothing was written.
 type VersionError struct {
 	Key string
-	// Expected is what the caller gave, Current what the store has; 0 stands for
-	// a key that does not exist.
+	// Expected is the caller's version, Current the store's; 0 means that the key does not exist.
 	Expected, Current uint64
 }
 
@@ -54,14 +50,13 @@ func (e *VersionError) Error() string {
 		e.Key, e.Current, e.Expected)
 }
 
-// Store is the entries of one scope. What Put and Delete answered survives a loss
-// of power.
+// Store is the entries of one scope. A Put or Delete that has returned survives a loss of power.
 type Store struct {
 	d     *Database
 	scope Scope
 }
 
-// Store gives the entries of one scope.
+// Store returns the store of one scope.
 func (d *Database) Store(scope Scope) *Store { return &Store{d: d, scope: scope} }
 
 // Get returns an entry, or ErrNotFound.
@@ -79,9 +74,9 @@ func (s *Store) Get(ctx context.Context, key string) (Entry, error) {
 	return entry, nil
 }
 
-// Put writes an entry and returns its new version. The key must have the expected
-// version, 0 meaning that it must not exist; otherwise the error is a
-// *VersionError. A key or value out of bounds is ErrInvalid; one for which the scope has no room is ErrFull.
+// Put writes an entry and returns its new version. The key must have the expected version, where 0 means that it must
+// not exist; otherwise the error is a *VersionError. Put returns ErrInvalid if the key or the value is out of bounds,
+// and ErrFull if the scope has no room.
 func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint64) (uint64, error) {
 	err := checkKey(key)
 	if err == nil && len(value) > MaxValueLength {
@@ -107,9 +102,8 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, expected uint
 	return expected + 1, nil
 }
 
-// Delete removes an entry if it has the expected version, 0 meaning any; otherwise
-// the error is a *VersionError. A key that does not exist is not an error, so that a
-// repeated Delete is none either.
+// Delete removes an entry if it has the expected version, where 0 means any; otherwise the error is a *VersionError. It
+// is no error if the key does not exist, so Delete may be repeated.
 func (s *Store) Delete(ctx context.Context, key string, expected uint64) error {
 	err := checkKey(key)
 	if err == nil {
@@ -173,11 +167,9 @@ func (s *Store) change(ctx context.Context, key string, length int64,
 	return err
 }
 
-// List returns entries whose keys begin with prefix and come after the key
-// `after`, in the order of their bytes. An empty prefix means all, an empty after
-// the beginning, a limit of 0 or above MaxPage means MaxPage. More says that a
-// further page exists: ask for it with the last key as after. Each page is a state
-// of its own.
+// List returns entries whose keys begin with prefix and come after the key `after`, in the order of their bytes. An
+// empty prefix means all, an empty after means from the beginning, and a limit of 0 or above MaxPage means MaxPage.
+// more reports whether there is another page: ask for it with the last key as after. Each page is consistent in itself.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int) (entries []Entry, more bool, err error) {
 	if limit < 1 || limit > MaxPage {
 		limit = MaxPage

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Token is what a caller of the operator's API shows, without its secret.
+// Token is a token of the operator's API, without its secret.
 type Token struct {
-	// Name is 1 to 64 of letters, digits, -, . and _.
+	// Name has 1 to 64 letters, digits, -, . and _.
 	Name string
-	// Role is what its holder may do. The database does not know the roles.
+	// Role is what the holder may do. The database does not know the roles.
 	Role string
-	// CreatedAt is given by AddToken.
+	// CreatedAt is set by AddToken.
 	CreatedAt time.Time
 }
 
@@ -29,8 +29,8 @@ func scanToken(row scanner) (Token, error) {
 	return token, err
 }
 
-// AddToken stores a token by the hash of its secret and returns it with the time of creation. A second token of one
-// name is ErrExists; a name out of form is ErrInvalid.
+// AddToken stores a token by the hash of its secret and returns it with the time of creation. It returns ErrExists if
+// the name is taken, and ErrInvalid if it is malformed.
 func (d *Database) AddToken(ctx context.Context, token Token, hash []byte) (Token, error) {
 	if !tokenName.MatchString(token.Name) {
 		return Token{}, fmt.Errorf("add token %.128q: the name must be 1 to 64 letters, digits, -, . or _: %w",
@@ -49,7 +49,7 @@ func (d *Database) AddToken(ctx context.Context, token Token, hash []byte) (Toke
 	return token, nil
 }
 
-// Tokens lists every token by name.
+// Tokens returns all tokens by name.
 func (d *Database) Tokens(ctx context.Context) ([]Token, error) {
 	tokens, err := all(ctx, d, scanToken, "SELECT "+tokenColumns+" FROM tokens ORDER BY name")
 	if err != nil {
@@ -58,7 +58,7 @@ func (d *Database) Tokens(ctx context.Context) ([]Token, error) {
 	return tokens, nil
 }
 
-// Token returns the token whose secret has a hash, or ErrNotFound.
+// Token returns the token whose secret has this hash, or ErrNotFound.
 func (d *Database) Token(ctx context.Context, hash []byte) (Token, error) {
 	token, err := one(ctx, d, scanToken, "SELECT "+tokenColumns+" FROM tokens WHERE hash = $1", hash)
 	if err != nil {
@@ -67,7 +67,7 @@ func (d *Database) Token(ctx context.Context, hash []byte) (Token, error) {
 	return token, nil
 }
 
-// RemoveToken removes a token. One that does not exist is ErrNotFound.
+// RemoveToken removes a token. It returns ErrNotFound if there is no such token.
 func (d *Database) RemoveToken(ctx context.Context, name string) error {
 	rows, err := d.exec(ctx, flushed, "DELETE FROM tokens WHERE name = $1", name)
 	if err == nil && rows == 0 {

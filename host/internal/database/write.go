@@ -248,7 +248,7 @@ func (t *transaction) ExecContext(ctx context.Context, query string, args ...any
 	return t.tx.ExecContext(ctx, query, args...)
 }
 
-// QueryContext reads rows. It is for what is done once: its query is parsed each time.
+// QueryContext reads rows. Use it for rare queries, since it parses the query each time.
 func (t *transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	return t.tx.QueryContext(context.WithoutCancel(ctx), query, args...)
 }

@@ -11,15 +11,15 @@ import (
 // slowBridge is how long an adapter may take to say anything at all: a round seldom has more than some seconds.
 const slowBridge = time.Second
 
-// Answer is what came of asking a bridge whether it is there.
+// Answer is the result of a request to a bridge.
 type Answer struct {
 	Status int
 	Took   time.Duration
-	// Fault is why there was no answer; empty: there was one.
+	// Fault says why there was no answer; empty if there was one.
 	Fault string
 }
 
-// OfBridge looks at whether an adapter answers. One that no job uses harms nobody.
+// OfBridge checks whether an adapter answers. An adapter that no job uses is not a fault.
 func OfBridge(name string, used bool, a Answer) *nodev1.Finding {
 	subject := "bridge " + name
 	const fix = "see that its adapter runs and that the node reaches it; another URL is given by loop bridges update"

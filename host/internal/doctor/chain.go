@@ -11,13 +11,13 @@ import (
 // RPC is an RPC node of a chain.
 type RPC struct {
 	Name string
-	// Text is how it does.
+	// Text describes its state.
 	Text string
-	// Serves is whether it is asked.
+	// Serves reports whether it is asked.
 	Serves bool
 }
 
-// OfNodes looks at the RPC nodes of a chain.
+// OfNodes checks the RPC nodes of a chain.
 func OfNodes(chain string, nodes []RPC) []*nodev1.Finding {
 	serves := false
 	for _, n := range nodes {
@@ -46,12 +46,12 @@ func OfNodes(chain string, nodes []RPC) []*nodev1.Finding {
 // Account is an account that sends reports.
 type Account struct {
 	Name string
-	// Balance is what it holds in the coin's smallest unit, of which 10^Decimals make one; nil: it is not known.
+	// Balance is in the coin's smallest unit; 10^Decimals of it make one coin. It is nil if it is not known.
 	Balance  *big.Int
 	Decimals uint32
 }
 
-// OfFunds looks at what an account has to pay with.
+// OfFunds checks the funds of an account.
 func OfFunds(chain string, a Account) *nodev1.Finding {
 	switch {
 	case a.Balance == nil:

@@ -1,7 +1,7 @@
-// Package doctor says what is wrong with a node and with what it leans on, and what to do about it. It is made of pure
-// functions of facts, each of which is one check.
+// Package doctor says what is wrong with a node and with the systems that it depends on, and what to do about it. It
+// consists of pure functions of facts, each of which is one check.
 //
-// It must not know how facts are gathered or findings shown: it asks nobody and changes nothing.
+// It must not know how facts are gathered or findings shown: it calls nothing and changes nothing.
 package doctor
 
 import (
@@ -12,7 +12,7 @@ import (
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 )
 
-// What is looked at, as programs tell findings apart.
+// The subjects of checks, by which programs distinguish findings.
 const (
 	Node          = "node"
 	Configuration = "configuration"
@@ -30,38 +30,38 @@ const (
 	Bridge        = "bridge"
 )
 
-// Good is what was looked at and found well.
+// Good returns the finding of a check that found everything well.
 func Good(check, subject, text string) *nodev1.Finding {
 	return &nodev1.Finding{Check: check, Subject: subject, Severity: nodev1.Severity_SEVERITY_OK, Text: text}
 }
 
-// Unchecked is what could not be looked at, and why.
+// Unchecked returns the finding of a check that could not be made, with the reason.
 func Unchecked(check, subject, text, remedy string) *nodev1.Finding {
 	return &nodev1.Finding{
 		Check: check, Subject: subject, Severity: nodev1.Severity_SEVERITY_UNCHECKED, Text: text, Remedy: remedy,
 	}
 }
 
-// Warning is what works and needs a person soon.
+// Warning returns a finding about something that works but needs a person soon.
 func Warning(check, subject, text, remedy string) *nodev1.Finding {
 	return &nodev1.Finding{
 		Check: check, Subject: subject, Severity: nodev1.Severity_SEVERITY_WARNING, Text: text, Remedy: remedy,
 	}
 }
 
-// Failed is what does not work.
+// Failed returns a finding about something that does not work.
 func Failed(check, subject, text, remedy string) *nodev1.Finding {
 	return &nodev1.Finding{
 		Check: check, Subject: subject, Severity: nodev1.Severity_SEVERITY_FAILED, Text: text, Remedy: remedy,
 	}
 }
 
-// Sort puts the worst first, and keeps the order of those that are equally bad.
+// Sort puts the worst first, and keeps the order of equally bad findings.
 func Sort(found []*nodev1.Finding) {
 	slices.SortStableFunc(found, func(a, b *nodev1.Finding) int { return cmp.Compare(b.GetSeverity(), a.GetSeverity()) })
 }
 
-// Count is how many findings have a severity.
+// Count returns how many findings have a severity.
 func Count(found []*nodev1.Finding, severity nodev1.Severity) int {
 	n := 0
 	for _, f := range found {
@@ -72,7 +72,7 @@ func Count(found []*nodev1.Finding, severity nodev1.Severity) int {
 	return n
 }
 
-// Name is a severity for people: ok, unchecked, warning or failed.
+// Name returns a severity for people: ok, unchecked, warning or failed.
 func Name(s nodev1.Severity) string {
 	return strings.ToLower(strings.TrimPrefix(s.String(), "SEVERITY_"))
 }

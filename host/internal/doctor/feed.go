@@ -14,7 +14,7 @@ import (
 // tight is how much of its time an observation may take, in percent, before it needs a person soon.
 const tight = 80
 
-// OfJob looks at what a job does: its contract, its configuration, whether this node is among the oracles, its rounds.
+// OfJob checks the work of a job: its contract, its configuration, whether this node is among the oracles, its rounds.
 func OfJob(title string, s health.State) *nodev1.Finding {
 	switch s.Level {
 	case health.Running:
@@ -26,7 +26,7 @@ func OfJob(title string, s health.State) *nodev1.Finding {
 	return Warning(Job, title, s.Reason, s.Remedy)
 }
 
-// OfPeers looks at whom a job hears; nothing while it has not met its peers.
+// OfPeers checks which peers a job hears. It returns nothing while the job has not met its peers.
 func OfPeers(title string, f health.Feed, now time.Time) []*nodev1.Finding {
 	if len(f.Heard) == 0 {
 		return nil
@@ -49,7 +49,7 @@ func OfPeers(title string, f health.Feed, now time.Time) []*nodev1.Finding {
 		"ask those who run these nodes whether they are up and reach this one's [P2P.V2] AnnounceAddresses")}
 }
 
-// OfClocks holds this machine's clock against those of a job's peers, which their observations tell.
+// OfClocks compares this machine's clock with those of a job's peers, as their observations show them.
 func OfClocks(title string, f health.Feed) *nodev1.Finding {
 	if f.Compared.IsZero() {
 		return Unchecked(Clock, title, "no round has told the clocks of peers yet", "look again when the feed runs")
@@ -60,8 +60,8 @@ func OfClocks(title string, f health.Feed) *nodev1.Finding {
 	return Good(Clock, title, fmt.Sprintf("this machine's clock is within %s of most peers'", health.ClocksApart))
 }
 
-// OfBudgets looks at the times that a contract's configuration gives the parts of a round, and at the longest that an
-// observation took lately; 0: nothing was observed.
+// OfBudgets checks the times that a contract's configuration gives the parts of a round, and the longest recent
+// observation; 0 means that nothing was observed.
 func OfBudgets(title string, m *health.Members, took time.Duration) []*nodev1.Finding {
 	if m == nil || m.Budgets == nil {
 		return []*nodev1.Finding{Unchecked(Budgets, title, "the contract's configuration has not been read yet",

@@ -20,14 +20,14 @@ const (
 	chainBehind = 5 * time.Minute
 )
 
-// Volume is the room where something of the node's lies, in bytes.
+// Volume is the space on a disk where the node keeps something, in bytes.
 type Volume struct {
 	// What lies there, such as "the database".
 	What, Path  string
 	Free, Total uint64
 }
 
-// OfVolume looks at the room on a disk.
+// OfVolume checks the space on a disk.
 func OfVolume(v Volume) *nodev1.Finding {
 	text := fmt.Sprintf("%s of %s are free for %s at %s", size(v.Free), size(v.Total), v.What, v.Path)
 	switch {
@@ -46,7 +46,7 @@ func size(bytes uint64) string {
 	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
-// OfHead holds this machine's clock against a chain's newest block.
+// OfHead compares this machine's clock with a chain's newest block.
 func OfHead(chain string, head, now time.Time) *nodev1.Finding {
 	age := now.Sub(head).Round(time.Second)
 	switch {

@@ -5,7 +5,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/health"
 )
 
-// OfPart says of a part of the node what its health says, so that both say the same. Of jobs OfJob has more to say.
+// OfPart reports the health of a part of the node, so that the doctor and the health agree. OfJob reports more about
+// jobs.
 func OfPart(p health.Part) []*nodev1.Finding {
 	checks := map[health.Kind]string{
 		health.KindPlugin: Plugin, health.KindChain: Chain, health.KindBridge: Bridge, health.KindDatabase: Database,

@@ -11,16 +11,16 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
-// PluginFacts are what is known of a plugin.
+// PluginFacts are the known facts about a plugin.
 type PluginFacts struct {
 	loophost.Status
 	// Protocol is the version of the contract by which the node calls it.
 	Protocol int
-	// Changed are files that the process was started from and that are others by now.
+	// Changed are files that the process was started from and that have changed since.
 	Changed []string
 }
 
-// OfPlugin looks at a plugin that serves: its version and its confinement. What is wrong with one, OfPart says.
+// OfPlugin checks a plugin that serves: its version and its confinement. OfPart reports its other problems.
 func OfPlugin(p PluginFacts) []*nodev1.Finding {
 	if p.State != supervise.Ready {
 		return nil

@@ -105,7 +105,7 @@ func (d *Door) audit(
 	Audit(ctx, d.logger, level, who.name, method(procedure), object, outcome)
 }
 
-// Audit writes a line of the audit: who asked for what to be done to which object, and what came of it.
+// Audit writes a line of the audit: the caller, the method, the object and the outcome.
 func Audit(
 	ctx context.Context, logger *slog.Logger, level slog.Level, who slog.Attr, method, object, outcome string,
 ) {

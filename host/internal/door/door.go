@@ -1,7 +1,7 @@
-// Package door decides who may call what of the operator's API and how much of it at once, and keeps the audit of it:
-// one line in the log for every change and every refusal.
+// Package door decides who may call which method of the operator's API and how many calls at once, and writes the
+// audit: one line in the log for every change and every refusal.
 //
-// It must not know what the methods do. Who calls by a socket it is told by package web.
+// It must not know what the methods do. Package web tells it who calls by a socket.
 package door
 
 import (
@@ -62,10 +62,10 @@ var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceRevokeTokenProcedure:      nodev1.Role_ROLE_ADMIN,
 }
 
-// RoleName is a role as people and the database write it: view, operate or admin.
+// RoleName returns a role as people and the database write it: view, operate or admin.
 func RoleName(r nodev1.Role) string { return strings.ToLower(strings.TrimPrefix(r.String(), "ROLE_")) }
 
-// RoleOf is the role of a name, and false if there is none.
+// RoleOf returns the role of a name, and false if there is none.
 func RoleOf(name string) (nodev1.Role, bool) {
 	for _, r := range []nodev1.Role{nodev1.Role_ROLE_VIEW, nodev1.Role_ROLE_OPERATE, nodev1.Role_ROLE_ADMIN} {
 		if RoleName(r) == name {
@@ -81,7 +81,7 @@ const prefix = "loop_"
 // secretSize is the number of random bytes in a token.
 const secretSize = 32
 
-// NewSecret makes a token's secret and what is kept of it.
+// NewSecret makes a token's secret and the hash that is kept of it.
 func NewSecret() (secret string, hash []byte) {
 	b := make([]byte, secretSize)
 	_, _ = rand.Read(b) // it never fails: see crypto/rand
@@ -95,7 +95,7 @@ func hashOf(secret string) []byte {
 	return h[:]
 }
 
-// Tokens finds the token whose secret has a hash. Without one its error is database.ErrNotFound.
+// Tokens finds the token whose secret has a hash. If there is none, the error is database.ErrNotFound.
 type Tokens interface {
 	Token(ctx context.Context, hash []byte) (database.Token, error)
 }
@@ -111,7 +111,8 @@ type Door struct {
 	strangers *Sparing
 }
 
-// New returns a door for those who have a token or come by the socket, to which it leads those who have none.
+// New returns a door for callers with a token and for callers by the socket. It tells callers without a token the path
+// of the socket.
 func New(tokens Tokens, socket *nodev1.TokenWanted, logger *slog.Logger) *Door {
 	return &Door{
 		tokens: tokens, socket: socket, logger: logger, strangers: NewSparing(maxRefusals),
@@ -130,7 +131,8 @@ type caller struct {
 
 type callerKey struct{}
 
-// Guard has an API called by those who may. Others are refused before anything of their request is read but its header.
+// Guard lets only permitted callers call an API. It refuses others before it reads more of their request than the
+// header.
 func (d *Door) Guard(api http.Handler) http.Handler {
 	refusals := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -80,7 +80,7 @@ func (g *limitedGzip) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Options are what the API's handler needs for the limits to hold, and for the audit.
+// Options are what the API's handler needs for the limits and the audit.
 func (d *Door) Options() connect.HandlerOption {
 	return connect.WithHandlerOptions(
 		connect.WithInterceptors(d.auditor()),
@@ -98,10 +98,10 @@ type Sparing struct {
 	refused int       // in it
 }
 
-// NewSparing has at most so many refusals a minute have a line.
+// NewSparing limits the refusals that get a line to that many a minute.
 func NewSparing(most int) *Sparing { return &Sparing{most: most} }
 
-// Refuse says whether a refusal has a line, and after a minute with more than that, how many had none.
+// Refuse reports whether a refusal gets a line and, after a minute with too many, how many got none.
 func (s *Sparing) Refuse() (line bool, without int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Bridge is what is known of a bridge to an external adapter.
+// Bridge is the known facts about a bridge to an external adapter.
 type Bridge struct {
 	Name string
-	// Requests are those of all jobs that use it.
+	// Requests are the requests of all jobs that use it.
 	Requests Attempts
 }
 
-// State says what the facts mean at a time. What has not been asked is not known to be ill.
+// State returns the state that follows from the facts at a time. A bridge that was not asked yet counts as well.
 func (b Bridge) State(now time.Time) State {
 	return of(&b, now, []rule[Bridge]{{"no answers", unanswered}})
 }

@@ -7,45 +7,45 @@ import (
 	"time"
 )
 
-// Chain is what is known of a chain, as a process of its relayer serves it.
+// Chain is the known facts about a chain, as served by a process of its relayer.
 type Chain struct {
-	// ID is the chain's, and Section the table of the node's configuration that it stands in.
+	// ID is the chain's id, and Section its table of the node's configuration.
 	ID, Section string
 	// Plugin is the state of the relayer's process.
 	Plugin State
-	// Told is the asking of the relayer for what follows.
+	// Told has the outcomes of asking the relayer for the following facts.
 	Told Attempts
 	// Begun is when the chain was first looked at.
 	Begun time.Time
 	// Nodes are its RPC nodes in the order of the configuration.
 	Nodes []RPCNode
-	// Served is when one of them was last seen to serve; zero: never.
+	// Served is when one of them was last seen to serve; zero means never.
 	Served time.Time
-	// Accounts are those that transmit on it.
+	// Accounts are the accounts that transmit on the chain.
 	Accounts []Account
 }
 
-// RPCNode is what is known of one.
+// RPCNode is the known facts about an RPC node.
 type RPCNode struct {
 	Name string
-	// Serves is whether it answers with sense.
+	// Serves reports whether it answers correctly.
 	Serves bool
-	// WrongChain is whether it answers for another chain.
+	// WrongChain reports whether it answers for another chain.
 	WrongChain bool
-	// Reason is why it does not serve or, of one that does, why it is asked last; without addresses.
+	// Reason is why it does not serve or, if it does, why it is asked last; without addresses.
 	Reason string
 	// Since is when it was last seen to serve without a reason, or first looked at.
 	Since time.Time
 }
 
-// Account is what is known of an account that transmits.
+// Account is the known facts about an account that transmits.
 type Account struct {
 	Name string
-	// Trouble is why its latest transaction has no effect, as its relayer says it; empty: nothing.
+	// Trouble is why its latest transaction has no effect, as its relayer says; empty if there is none.
 	Trouble string
-	// Empty is whether it is known to hold nothing.
+	// Empty reports whether it is known to hold nothing.
 	Empty bool
-	// Waiting is for how long its oldest transmission has waited that is in no block; 0: there is none.
+	// Waiting is for how long its oldest transmission that is in no block has waited; 0 if there is none.
 	Waiting time.Duration
 }
 
@@ -58,7 +58,7 @@ const (
 	landing = 2 * time.Minute
 )
 
-// State says what the facts mean at a time.
+// State returns the state that follows from the facts at a time.
 func (c Chain) State(now time.Time) State {
 	return of(&c, now, []rule[Chain]{
 		{"plugin", processless}, {"relayer silent", silent}, {"no RPC node", unreachable}, {"connecting", connecting},
@@ -168,7 +168,7 @@ func ailing(c *Chain, now time.Time) (State, bool) {
 	return State{Level: Degraded, Reason: strings.Join(all, "; "), Remedy: remedy}, len(all) > 0
 }
 
-// State says what the facts mean at a time.
+// State returns the state that follows from the facts at a time.
 func (a Account) State(now time.Time) State {
 	return of(&a, now, []rule[Account]{{"trouble", troubled}, {"empty", empty}, {"waits", waits}})
 }

@@ -2,13 +2,13 @@ package health
 
 import "time"
 
-// Configuration is what is known of the node's configuration since the node runs with it.
+// Configuration is the known facts about the configuration of a running node.
 type Configuration struct {
-	// Fault is why it was not taken when it was read again last; empty: it was, or never was read again.
+	// Fault is why the last reload failed; empty if it succeeded, or if there was none.
 	Fault string
 }
 
-// State says what the facts mean.
+// State returns the state that follows from the facts.
 func (c Configuration) State(now time.Time) State {
 	return of(&c, now, []rule[Configuration]{{"not taken", untaken}})
 }

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Database is what is known of the node's database.
+// Database is the known facts about the node's database.
 type Database struct {
 	// Path is its file.
 	Path string
-	// Writes are those into it.
+	// Writes are the outcomes of writes.
 	Writes Attempts
-	// Reads are those out of it.
+	// Reads are the outcomes of reads.
 	Reads Attempts
-	// Free and Disk are how many bytes are left on its disk and how many that has. Of a disk of 0 bytes nothing is known.
+	// Free and Disk are the free bytes and the size of its disk. If Disk is 0, neither is known.
 	Free, Disk uint64
 }
 
@@ -26,7 +26,7 @@ const (
 	part = 20
 )
 
-// State says what the facts mean at a time.
+// State returns the state that follows from the facts at a time.
 func (d Database) State(now time.Time) State {
 	return of(&d, now, []rule[Database]{
 		{"disk full", noRoom}, {"not written", unwritten}, {"not read", illegible}, {"disk nearly full", littleRoom},

@@ -7,88 +7,89 @@ import (
 	"time"
 )
 
-// Feed is what is known of the feed of a job of OCR.
+// Feed is the known facts about the feed of an OCR job.
 type Feed struct {
-	// Bootstrap is set of a job that follows the contract's configuration and makes no rounds.
+	// Bootstrap is set for a job that follows the contract's configuration and makes no rounds.
 	Bootstrap bool
-	// Failure is why the job cannot do what it should until somebody fixes it; empty: nothing is known to be wrong.
+	// Failure is why the job does not work until somebody fixes it; empty if nothing is known to be wrong.
 	Failure string
-	// Absent is what the job waits for before it can begin, with why it is not there; empty: it has all of it.
+	// Absent is what the job waits for before it can begin, with the reason; empty if it has everything.
 	Absent map[string]string
 	// Plugins are the states of the plugins that the job needs.
 	Plugins []State
-	// Chain is the state of the job's chain, and ChainName how people call that.
+	// Chain is the state of the job's chain, and ChainName its name for people.
 	Chain     State
 	ChainName string
 	// Account is the state of the account that sends the job's reports.
 	Account State
-	// Config is the reading of the contract's configuration.
+	// Config has the outcomes of reading the contract's configuration.
 	Config Attempts
-	// Digest is the configuration's, in hexadecimal; empty: the contract has none, if Config was ever good.
+	// Digest is the configuration's digest, in hexadecimal. If it is empty although Config was ever good, the contract
+	// has none.
 	Digest string
-	// Members is what the configuration says of this node; nil until it was read.
+	// Members is what the configuration says about this node; nil until it was read.
 	Members *Members
-	// Running is the digest of the configuration that libocr runs; empty: none.
+	// Running is the digest of the configuration that libocr runs; empty if there is none.
 	Running string
 	// Begun is when libocr began to run it.
 	Begun time.Time
 	// Interval is the time between rounds that the configuration aims at.
 	Interval time.Duration
-	// Heard is when a message of each other oracle last came. An oracle that was never heard has the zero time.
+	// Heard is when a message of each other oracle last came; the zero time for an oracle that was never heard.
 	Heard map[int]time.Time
 	// Round is when libocr last asked for an observation.
 	Round time.Time
-	// Observation is the job's own observing.
+	// Observation has the outcomes of the job's own observations.
 	Observation Attempts
-	// Agreement is the comparing of the job's newest observation with the contract's answer.
+	// Agreement has the outcomes of comparing the job's newest observation with the contract's answer.
 	Agreement Attempts
-	// Transmission is the handing of reports to the relayer.
+	// Transmission has the outcomes of handing reports to the relayer.
 	Transmission Attempts
-	// Delay is how long after libocr asked for the observation of its round the newest report was handed to the relayer;
-	// 0: this node has handed over none of a round that it observed.
+	// Delay is the time from libocr's request for an observation until the report of that round was handed to the
+	// relayer, for the newest report; 0 if this node has handed over none of a round that it observed.
 	Delay time.Duration
-	// Ahead is by how much this node's clock was ahead of most other oracles' when they were compared last, at Compared;
-	// the zero time: they never were.
+	// Ahead is by how much this node's clock was ahead of most other oracles' at the last comparison, at Compared; the
+	// zero time if there was none.
 	Ahead    time.Duration
 	Compared time.Time
-	// Clock is the comparing, which fails where they are further apart than ClocksApart.
+	// Clock has the outcomes of the comparison, which fails if the clocks are further apart than ClocksApart.
 	Clock Attempts
 	// Unlanded is when the oldest report was handed to the relayer that the contract has neither taken nor passed by;
-	// zero: there is none, or it is not known.
+	// zero if there is none, or if it is not known.
 	Unlanded time.Time
 }
 
-// Members is what a configuration says of this node.
+// Members is what a configuration says about this node.
 type Members struct {
 	// Oracles and Faulty are the configuration's n and f.
 	Oracles, Faulty int
-	// Signer is whether one of the oracles has the job's on-chain key, and Index which.
+	// Signer reports whether one of the oracles has the job's on-chain key, and Index is that oracle.
 	Signer bool
 	Index  int
 	// Account is that oracle's transmitter, and Own the job's.
 	Account, Own string
-	// Fault is what keeps this node from taking part though it is a Signer, as a clause about the configuration; empty:
-	// nothing.
+	// Fault is what keeps this node from taking part although it is a Signer, as a clause about the configuration;
+	// empty if nothing does.
 	Fault string
-	// Budgets are the times that it gives the parts of a round; nil: they cannot be read.
+	// Budgets are the times that the configuration gives the parts of a round; nil if they cannot be read.
 	Budgets []Budget
 }
 
 // Budget is how long a configuration lets one part of a round take.
 type Budget struct {
-	// Name is the configuration's, such as MaxDurationQuery.
+	// Name is the name in the configuration, such as MaxDurationQuery.
 	Name string
 	Time time.Duration
-	// Least is what this node gives it in any case, and Variable what sets that; empty: nothing does.
+	// Least is the least time that this node gives it, and Variable the variable that sets it; empty if none does.
 	Least    time.Duration
 	Variable string
-	// Observes is set of the observation's time.
+	// Observes is set for the time of observations.
 	Observes bool
-	// Advice is set of a time that ends no call.
+	// Advice is set for a time that ends no call.
 	Advice bool
 }
 
-// ClocksApart is how far the clocks of oracles may be apart. They are told in whole seconds, and observations of one
+// ClocksApart is how far the clocks of oracles may be apart. They are known in whole seconds, and observations of one
 // round are made within a few.
 const ClocksApart = 5 * time.Second
 
@@ -98,7 +99,7 @@ const rounds = 5
 // still is how long the feed may stand still before that is a fault.
 func (f *Feed) still() time.Duration { return max(patience, rounds*f.Interval) }
 
-// State says what the facts mean at a time.
+// State returns the state that follows from the facts at a time.
 func (f Feed) State(now time.Time) State {
 	return of(&f, now, []rule[Feed]{
 		{"failed", failed}, {"plugin", pluginless}, {"chain", chainless}, {"absent", absent}, {"config unread", unread},
@@ -206,7 +207,7 @@ func starting(f *Feed, _ time.Time) (State, bool) {
 // Hears reports whether another oracle was heard lately.
 func (f *Feed) Hears(oracle int, now time.Time) bool { return now.Sub(f.Heard[oracle]) < f.still() }
 
-// Peers is how many of the other oracles were heard lately.
+// Peers returns how many of the other oracles were heard lately.
 func (f *Feed) Peers(now time.Time) int {
 	heard := 0
 	for oracle := range f.Heard {
@@ -318,10 +319,10 @@ func untimely(f *Feed, now time.Time) (State, bool) {
 	}, f.Clock.lasting(now)
 }
 
-// KeepClock is what to do about a clock.
+// KeepClock is the remedy for a wrong clock.
 const KeepClock = "have a time server keep this machine's clock, such as by chrony"
 
-// Apart is how far a clock is ahead of others, for people, and in which direction.
+// Apart says for people how far a clock is ahead of or behind others.
 func Apart(ahead time.Duration) string {
 	if ahead < 0 {
 		return (-ahead).Round(time.Second).String() + " behind"

@@ -1,8 +1,8 @@
-// Package health says what the parts of a node do (feeds, chains, plugins, bridges, the database, the configuration)
-// and what people are to do about it. What it says is a pure function of facts and the time: whoever has the facts
-// asks.
+// Package health decides about the state of the parts of a node (feeds, chains, plugins, bridges, the database, the
+// configuration) and what people should do about it.
 //
-// It must not know how facts are gathered or how a state is shown.
+// The state is a pure function of facts and the time, which the caller supplies. It must not know how facts are
+// gathered or how a state is shown.
 package health
 
 import (
@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// Level is how much a part does of what it should.
+// Level is how well a part does its work.
 type Level int
 
 // The levels, the best first.
 const (
-	// Running is a part that does all of it.
+	// Running means that a part does all of its work.
 	Running Level = iota
-	// Degraded is one that works while something needs a person soon.
+	// Degraded means that a part works but needs a person soon.
 	Degraded
-	// Waiting is one that begins when something comes that is not there yet.
+	// Waiting means that a part begins when something arrives.
 	Waiting
-	// Failed is one that does not work until somebody fixes it.
+	// Failed means that a part does not work until somebody fixes it.
 	Failed
 )
 
@@ -31,15 +31,15 @@ func Levels() []Level { return []Level{Running, Degraded, Waiting, Failed} }
 // String is the level's name.
 func (l Level) String() string { return [...]string{"running", "degraded", "waiting", "failed"}[l] }
 
-// State is what a part does, for people.
+// State is the state of a part, for people.
 type State struct {
 	Level Level
-	// Cause names the state of affairs, whatever its numbers are now: two states of one cause are one state. Empty when
-	// the part runs.
+	// Cause identifies the situation, whatever its numbers are now: two states with the same cause are the same state.
+	// It is empty when the part runs.
 	Cause string
-	// Reason is why it is not running, as a clause without a full stop; empty when it is.
+	// Reason is why the part is not running, as a clause without a full stop; empty when it is.
 	Reason string
-	// Remedy is what to do, likewise; empty where the reason says it or nothing is to be done.
+	// Remedy is what to do, in the same form; empty if the reason says it or there is nothing to do.
 	Remedy string
 }
 
@@ -50,17 +50,17 @@ const patience = 15 * time.Second
 // few is how many failures in a row may be chance.
 const few = 3
 
-// Attempts are the latest outcomes of something that is done again and again.
+// Attempts are the latest outcomes of a repeated action.
 type Attempts struct {
-	// Good is when it last went well.
+	// Good is when it last succeeded.
 	Good time.Time
-	// Fault is why it failed last; empty: it went well last, or was never tried.
+	// Fault is why it last failed; empty if it succeeded last, or was never tried.
 	Fault string
-	// Since is when it first failed after it last went well.
+	// Since is when it first failed after its last success.
 	Since time.Time
 	// Failures is how often it has failed since.
 	Failures int
-	// Well and Ill are how often it went well and failed in all.
+	// Well and Ill are how often it succeeded and failed in all.
 	Well, Ill uint64
 }
 

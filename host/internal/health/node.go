@@ -2,7 +2,7 @@ package health
 
 import "time"
 
-// Kind is what a part of the node is.
+// Kind is the kind of a part of the node.
 type Kind string
 
 // The kinds.
@@ -19,31 +19,31 @@ const (
 // Part is a part of the node with its state.
 type Part struct {
 	Kind Kind
-	// Name is how people call it, such as "job 3 (ETH/USD)".
+	// Name is its name for people, such as "job 3 (ETH/USD)".
 	Name string
 	State
 	// Since is when it came into its state.
 	Since time.Time
 }
 
-// Verdict is how a node does as a whole.
+// Verdict is the state of a node as a whole.
 type Verdict int
 
 // The verdicts, the best first.
 const (
-	// Passing is a node whose feeds work.
+	// Passing means that the node's feeds work.
 	Passing Verdict = iota
-	// Ailing is one whose feeds work, or will, while something needs a person soon.
+	// Ailing means that its feeds work, or will, but something needs a person soon.
 	Ailing
-	// Failing is one on which a feed does not work, or none can.
+	// Failing means that a feed does not work, or none can.
 	Failing
 )
 
-// String is the verdict as /health has it.
+// String returns the verdict as /health has it.
 func (v Verdict) String() string { return [...]string{"passing", "degraded", "failing"}[v] }
 
-// Overall is the verdict over a node's parts. A chain and a bridge that fail do so to the feeds that need them, which
-// say it: one that nothing needs stops nothing. Plugins and the database are needed by all.
+// Overall returns the verdict over a node's parts. A failed chain or bridge counts through the feeds that need it; one
+// that nothing needs stops nothing. All feeds need plugins and the database.
 func Overall(parts []Part) Verdict {
 	verdict := Passing
 	for _, p := range parts {

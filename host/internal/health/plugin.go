@@ -7,43 +7,43 @@ import (
 	"time"
 )
 
-// Phase is where the process of a plugin stands.
+// Phase is the phase of a plugin's process.
 type Phase int
 
 // The phases.
 const (
-	// Starting is a first generation that does not serve yet.
+	// Starting means that the first generation does not serve yet.
 	Starting Phase = iota
-	// Serving is a generation that does.
+	// Serving means that a generation serves.
 	Serving
-	// Restarting is a generation that has ended, before the next one serves.
+	// Restarting means that a generation has ended and the next one does not serve yet.
 	Restarting
-	// Quarantined is a plugin that failed again and again and is seldom tried.
+	// Quarantined means that the plugin failed again and again and is seldom tried.
 	Quarantined
 )
 
-// Plugin is what is known of a plugin.
+// Plugin is the known facts about a plugin.
 type Plugin struct {
 	Name  string
 	Phase Phase
-	// Exit is how its last generation ended, or why it did not begin; empty before the first end.
+	// Exit is how its last generation ended, or why it did not start; empty before the first end.
 	Exit string
 	// Since is when it came into its phase.
 	Since time.Time
 	// Ends is how many generations have ended by themselves in the last Window.
 	Ends int
-	// Parked are the objects that it could not make, each with why.
+	// Parked are the objects that it could not make, with the reasons.
 	Parked []string
 }
 
 const (
-	// Window is how far back the ends of a plugin's generations count.
+	// Window is the period in which the ends of a plugin's generations count.
 	Window = 10 * time.Minute
 	// oftenEnds is how many ends in a Window need a person: one may be the machine's, such as a lack of memory.
 	oftenEnds = 3
 )
 
-// State says what the facts mean at a time.
+// State returns the state that follows from the facts at a time.
 func (p Plugin) State(now time.Time) State {
 	return of(&p, now, []rule[Plugin]{
 		{"quarantined", quarantined}, {"away", away}, {"starting again", startingAgain}, {"starting first", startingFirst},
