@@ -12,7 +12,7 @@ type board[T any] struct {
 	closed    bool
 }
 
-// Listener hears what happens.
+// Listener receives events.
 type Listener[T any] struct {
 	// C closes at the end of the node.
 	C <-chan T
@@ -40,14 +40,14 @@ func (b *board[T]) listen(job int64) *Listener[T] {
 	return l
 }
 
-// Close ends the hearing.
+// Close ends the listener.
 func (l *Listener[T]) Close() {
 	l.board.mu.Lock()
 	defer l.board.mu.Unlock()
 	delete(l.board.listeners, l)
 }
 
-// Missed returns how much was not heard since it was called last, because nobody took it in time.
+// Missed returns how many events were lost since its last call, because nobody received them in time.
 func (l *Listener[T]) Missed() uint64 {
 	l.board.mu.Lock()
 	defer l.board.mu.Unlock()
@@ -94,9 +94,9 @@ func (b *board[T]) close() {
 	}
 }
 
-// ListenRuns hears of runs that end, of a job; 0: of all. What it hears tells the run: that takes longer than those who
-// run have.
+// ListenRuns listens for runs that end, of one job; 0 means all jobs. The listener formats the run itself, because that
+// takes longer than the running code may wait.
 func (h *History) ListenRuns(job int64) *Listener[func() *Run] { return h.runs.listen(job) }
 
-// ListenRounds hears what happens in rounds, of a job; 0: of all.
+// ListenRounds listens for events in rounds, of one job; 0 means all jobs.
 func (h *History) ListenRounds(job int64) *Listener[*Happening] { return h.rounds.listen(job) }

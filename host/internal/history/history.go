@@ -1,9 +1,9 @@
 // Package history keeps what jobs did, for operators who ask why: the runs of their pipelines, their errors, and their
 // rounds.
 //
-// Newest runs and rounds are in memory. Runs in which a task failed and errors go to the database too, some of them and
-// many jobs' in one write, so that a round costs no write and a night's fault is there in the morning. What is kept of
-// a job is bounded whatever it does.
+// The newest runs and rounds are in memory. Errors, and runs in which a task failed, also go to the database. One write
+// holds several of them, and those of many jobs, so that a round costs no write and a fault of the night is still there
+// in the morning. What is kept of a job is bounded whatever it does.
 //
 // It must not know how a job observes, what its rounds are for, or how anything is shown.
 package history
@@ -29,15 +29,15 @@ const (
 	mostPending = 4096
 )
 
-// Settings are what New needs.
+// Settings configure New.
 type Settings struct {
-	// Database keeps what is to outlast the process; nil: nothing is.
+	// Database stores what must outlast the process; nil means that nothing must.
 	Database *database.Database
 	Limits   config.JobPipeline
 	Logger   *slog.Logger
 }
 
-// History is that of a node's jobs.
+// History is the history of a node's jobs.
 type History struct {
 	settings Settings
 	runs     board[func() *Run]
@@ -66,7 +66,7 @@ func New(s Settings) *History {
 	return h
 }
 
-// Close ends those who listen, and writes what is not written.
+// Close ends the listeners, and writes what is not written yet.
 func (h *History) Close() {
 	h.cancel()
 	h.work.Wait()
@@ -75,7 +75,7 @@ func (h *History) Close() {
 	h.flush(context.Background())
 }
 
-// Job returns the history of a job that begins, with what the database has of it.
+// Job returns the history of a job that begins, with what the database has about it.
 func (h *History) Job(ctx context.Context, id int64) (*Job, error) {
 	j := &Job{history: h, id: id, Errors: hostservice.NewErrorLog()}
 	if d := h.settings.Database; d != nil {
@@ -103,14 +103,14 @@ func (h *History) Job(ctx context.Context, id int64) (*Job, error) {
 	return j, nil
 }
 
-// Forget is for a job that is removed.
+// Forget removes the history of a removed job.
 func (h *History) Forget(id int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.jobs, id)
 }
 
-// Of is the history of a job that has one.
+// Of returns the history of a job, if it has one.
 func (h *History) Of(id int64) (*Job, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

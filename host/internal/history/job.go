@@ -37,20 +37,20 @@ type Run struct {
 	JobID int64 `json:"-"`
 	// ID grows by one within a job, over all its pipelines.
 	ID int64 `json:"-"`
-	// Digest, Epoch and Round are the round that the run observed for; no digest: none, such as of a refresh of the fee
-	// coin's price.
+	// Digest, Epoch and Round are the round that the run observed for. There is no digest if there was no round, as for
+	// a refresh of the fee coin's price.
 	Digest    []byte        `json:"digest,omitempty"`
 	Epoch     uint32        `json:"epoch,omitempty"`
 	Round     uint8         `json:"round,omitempty"`
 	StartedAt time.Time     `json:"started"`
 	Took      time.Duration `json:"took"`
-	// Source is value, juels or gas, or as a product calls it.
+	// Source is value, juels or gas, or the product's name for the pipeline.
 	Source string `json:"source"`
-	// Failed is whether the run has no value, and Faults how many tasks failed by themselves: a run with some may have a
-	// value.
+	// Failed reports whether the run has no value, and Faults is how many tasks failed by themselves. A run with some
+	// may still have a value.
 	Failed bool `json:"failed"`
 	Faults int  `json:"faults"`
-	// Trace is what the tasks came to.
+	// Trace has the results of the tasks.
 	Trace *trace.Source `json:"trace"`
 }
 
@@ -85,7 +85,7 @@ func read(stored database.JobRun) (*Run, error) {
 
 // Job is the history of one job.
 type Job struct {
-	// Errors are the job's: its tasks', its plugins' and libocr's.
+	// Errors are the errors of the job: of its tasks, its plugins and libocr.
 	Errors *hostservice.ErrorLog
 
 	history *History
@@ -102,16 +102,16 @@ type Job struct {
 
 // Ended is a run of a pipeline that has ended.
 type Ended struct {
-	// Source is the pipeline's name among those of its job: value, juels or gas, or as a product calls it.
+	// Source is the pipeline's name among those of its job: value, juels or gas, or the product's name for it.
 	Source string
-	// Round is the one that it observed for; nil: none.
+	// Round is the round that it observed for; nil if there was none.
 	Round     *hostservice.Round
 	StartedAt time.Time
 	Pipeline  *pipeline.Pipeline
 	Run       *pipeline.Run
-	// Failure is why nothing came of it.
+	// Failure is why there was no result.
 	Failure error
-	// Median is set of a median's, of which an integer is observed.
+	// Median is set for a median's pipeline, whose result is observed as an integer.
 	Median bool
 }
 
@@ -178,8 +178,8 @@ func (j *Job) keep(k *kept, seldom bool) {
 	}
 }
 
-// Runs returns at most limit runs whose numbers are smaller than before, newest first, and whether there are more.
-// before is 0 for the newest of all.
+// Runs returns at most limit runs with numbers below before, newest first, and whether there are more. If before is 0,
+// it begins with the newest.
 func (j *Job) Runs(ctx context.Context, before int64, limit int, faulty bool) (runs []*Run, more bool, err error) {
 	if before <= 0 {
 		before = math.MaxInt64
@@ -210,7 +210,7 @@ func (j *Job) Runs(ctx context.Context, before int64, limit int, faulty bool) (r
 	return runs[:min(limit, len(runs))], len(runs) > limit, nil
 }
 
-// Run returns one run. If it is not kept the error is database.ErrNotFound.
+// Run returns one run. If it is not kept, the error is database.ErrNotFound.
 func (j *Job) Run(ctx context.Context, id int64) (*Run, error) {
 	runs, _, err := j.Runs(ctx, id+1, 1, false)
 	if err == nil && (len(runs) == 0 || runs[0].ID != id) {

@@ -18,7 +18,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Source is which of a job's sources an observation is of.
+// Source is the source of the job that an observation belongs to.
 type Source int
 
 // The sources.
@@ -28,7 +28,7 @@ const (
 	Gas
 )
 
-// String is the source's name for people.
+// String returns the source's name for people.
 func (s Source) String() string {
 	return [...]string{"value", "juels per fee coin", "gas price"}[s]
 }
@@ -61,17 +61,17 @@ type record struct {
 	by        string // the account whose transmission landed; empty: not known
 }
 
-// Happening is what happened in a round.
+// Happening is an event in a round.
 type Happening struct {
 	JobID int64
 	Event nodev1.RoundEvent
 	At    time.Time
 	Round *nodev1.RoundObservation
-	// Report is the round's, if the event is that there is one.
+	// Report is the round's report, if the event is that there is one.
 	Report []byte
 }
 
-// Observing returns an observer that observes and keeps what came of it.
+// Observing returns an observer that observes and records the result.
 func (j *Job) Observing(s Source, observe hostservice.Observe) hostservice.Observe {
 	return func(ctx context.Context, round hostservice.Round) (observed *big.Int, err error) {
 		begin := time.Now()
@@ -136,7 +136,7 @@ func (j *Job) Landed(round hostservice.Round, by string) {
 	}
 }
 
-// Reports returns the reports of the latest rounds whose answers are not known.
+// Reports returns the reports of the latest rounds with unknown answers.
 func (j *Job) Reports() map[hostservice.Round][]byte {
 	j.rounds.mu.Lock()
 	defer j.rounds.mu.Unlock()
@@ -185,8 +185,8 @@ func (r *recorder) atLocked(round hostservice.Round) *record {
 	return entry
 }
 
-// Observations returns what came of the latest rounds, at most limit, newest first. The newest of all is left out until
-// its three sources have answered or there is a report: an absent value must mean that its source failed.
+// Observations returns the results of the latest rounds, at most limit, newest first. It leaves the newest round out
+// until its three sources have answered or there is a report, because an absent value must mean that its source failed.
 func (j *Job) Observations(limit int) []*nodev1.RoundObservation {
 	r := &j.rounds
 	r.mu.Lock()
@@ -225,7 +225,7 @@ func (r *record) observation(round hostservice.Round) *nodev1.RoundObservation {
 	return o
 }
 
-// Timestamp is a round as messages name it.
+// Timestamp returns a round in the form of messages.
 func Timestamp(round hostservice.Round) *reportingv1.ReportTimestamp {
 	return &reportingv1.ReportTimestamp{ConfigDigest: round.ConfigDigest[:], Epoch: round.Epoch,
 		Round: uint32(round.Round)}

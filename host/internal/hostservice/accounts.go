@@ -13,12 +13,12 @@ import (
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 )
 
-// Sender is an account that sends transactions. Key signs them, and Account is whose they are: the chain counts them
-// under its name. The two differ where accounts are contracts.
+// Sender is an account that sends transactions. Key signs them, and Account is the name under which the chain counts
+// them. The two differ where accounts are contracts.
 type Sender struct{ Key, Account string }
 
-// Accounts divides the accounts of one chain among the processes of its relayer, so that no account is used by two:
-// they would race for its sequence numbers. All belong to the shared process but those that are reserved.
+// Accounts divides the accounts of one chain among the processes of its relayer, so that no two processes use one
+// account: they would race for its sequence numbers. All accounts that are not reserved belong to the shared process.
 type Accounts struct {
 	// mu is held for reading while a call is served, so that whoever changes the division knows that no call of before is
 	// left.
@@ -29,18 +29,18 @@ type Accounts struct {
 	used map[string]struct{} // what the shared process has named or was told of; guarded by seen
 }
 
-// Reserved is an account that one process has for itself.
+// Reserved is an account that belongs to one process only.
 type Reserved struct {
 	accounts *Accounts
 	sender   Sender
 }
 
-// NewAccounts has nothing reserved. Accounts and keys are named as their relayer spells them.
+// NewAccounts returns Accounts without reservations. The relayer's spelling names accounts and keys.
 func NewAccounts() *Accounts { return &Accounts{used: map[string]struct{}{}} }
 
-// Reserve takes an account away from the shared process. If that process may have work for the account in its memory it
-// is replaced by restart, which returns when the old process is dead: the new one finds nothing of the account. When
-// Reserve fails nothing has changed.
+// Reserve takes an account away from the shared process. If that process may have work for the account in its memory,
+// restart replaces it and returns when the old process is dead; the new one finds nothing of the account. If Reserve
+// fails, nothing has changed.
 func (a *Accounts) Reserve(ctx context.Context, s Sender, restart func(context.Context) error) (*Reserved, error) {
 	r := &Reserved{accounts: a, sender: s}
 	a.mu.Lock()
@@ -63,14 +63,14 @@ func (a *Accounts) Reserve(ctx context.Context, s Sender, restart func(context.C
 	return r, nil
 }
 
-// Free gives the account back to the shared process. The process that it was reserved for must have ended.
+// Free gives the account back to the shared process. The process for which it was reserved must have ended.
 func (r *Reserved) Free() {
 	r.accounts.mu.Lock()
 	defer r.accounts.mu.Unlock()
 	r.accounts.reserved = slices.DeleteFunc(r.accounts.reserved, func(other *Reserved) bool { return other == r })
 }
 
-// Shared is what the shared process sees of the chain's keys and entries: all but what is reserved.
+// Shared returns what the shared process sees of the chain's keys and entries: everything that is not reserved.
 func (a *Accounts) Shared(keys hostservicev1.KeystoreServiceServer, store hostservicev1.StoreServiceServer) *View {
 	free := func(name string, of func(Sender) string) bool {
 		return !slices.ContainsFunc(a.reserved, func(r *Reserved) bool { return of(r.sender) == name })
@@ -84,7 +84,7 @@ func (a *Accounts) Shared(keys hostservicev1.KeystoreServiceServer, store hostse
 	}
 }
 
-// View is what the process sees that the account is reserved for: the account and its entries, until it is freed.
+// View returns what the process sees that has the account: the account and its entries, until it is freed.
 func (r *Reserved) View(keys hostservicev1.KeystoreServiceServer, store hostservicev1.StoreServiceServer) *View {
 	a := r.accounts
 	own := func(name, mine string) bool {
@@ -118,8 +118,8 @@ func (a *Accounts) forget(s Sender) {
 	delete(a.used, s.Account)
 }
 
-// View is one process's part of a chain's keys and entries. To it there is nothing else: no other account can be signed
-// with, and no other account's entry can be seen or written.
+// View is one process's part of a chain's keys and entries. The process cannot sign with other accounts, nor read or
+// write their entries.
 type View struct {
 	accounts *Accounts
 	keys     hostservicev1.KeystoreServiceServer
@@ -135,8 +135,8 @@ var (
 	_ hostservicev1.StoreServiceServer    = (*View)(nil)
 )
 
-// AccountOf is the account that an entry belongs to, by its key: what stands between the first two slashes. The
-// contract asks relayers to write keys so.
+// AccountOf returns the account that an entry belongs to, according to its key: the text between the first two slashes.
+// The contract requires relayers to write keys in this form.
 func AccountOf(key string) string {
 	_, rest, _ := strings.Cut(key, "/")
 	account, _, found := strings.Cut(rest, "/")
@@ -202,8 +202,8 @@ func (v *View) Delete(ctx context.Context,
 	return v.store.Delete(ctx, request)
 }
 
-// List implements hostservicev1.StoreServiceServer. A page has fewer entries than asked for where others' stood
-// between.
+// List implements hostservicev1.StoreServiceServer. A page has fewer entries than asked for if entries of others were
+// among them.
 func (v *View) List(ctx context.Context, request *hostservicev1.ListRequest) (*hostservicev1.ListResponse, error) {
 	v.accounts.mu.RLock()
 	defer v.accounts.mu.RUnlock()

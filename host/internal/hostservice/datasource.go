@@ -22,22 +22,22 @@ type Round struct {
 	Round        uint8
 }
 
-// Observe makes one observation. It honours its context; at the context's end it returns what it has.
+// Observe makes one observation. It obeys its context; when the context ends, it returns what it has.
 type Observe func(ctx context.Context, round Round) (*big.Int, error)
 
-// DataSource serves one source of a job. It observes once for each round, whoever asks how often.
+// DataSource serves one source of a job. It observes once for each round, even if it is asked repeatedly.
 type DataSource struct {
 	observe Observe
 	rounds  *Rounds
 	first   *first[Round, *big.Int]
 }
 
-// NewDataSource serves observe, in the rounds that run. Close ends what is under way.
+// NewDataSource serves observe, in the rounds that run. Close ends observations in progress.
 func NewDataSource(observe Observe, rounds *Rounds, logger *slog.Logger) *DataSource {
 	return &DataSource{observe: observe, rounds: rounds, first: newFirst[Round, *big.Int]("source", logger)}
 }
 
-// Close ends observations under way and waits for them.
+// Close ends observations in progress and waits for them.
 func (s *DataSource) Close() { s.first.close() }
 
 // Observe implements hostservicev1.DataSourceServiceServer.

@@ -23,9 +23,9 @@ const (
 
 // JobError is an error of a job and how often it came.
 type JobError struct {
-	// Kind is what errors have in common that are counted as one: see kindOf.
+	// Kind is common to errors that are counted as one: see kindOf.
 	Kind string
-	// Message is the latest one's.
+	// Message is the latest error's text.
 	Message string
 	Count   uint64
 	FirstAt time.Time
@@ -46,7 +46,8 @@ func kindOf(message string) string {
 	})
 }
 
-// ErrorLog keeps the latest errors of one job in memory. A plugin writes to it as a host service, the node by Record.
+// ErrorLog keeps the latest errors of one job in memory. A plugin writes to it as a host service, and the node by
+// Record.
 type ErrorLog struct {
 	mu     sync.Mutex
 	errors []JobError // oldest first
@@ -55,10 +56,10 @@ type ErrorLog struct {
 // NewErrorLog returns an empty log.
 func NewErrorLog() *ErrorLog { return &ErrorLog{} }
 
-// Record adds an error. One of a kind that is in the log already is counted and becomes the newest.
+// Record adds an error. If the log has one of its kind already, that is counted and becomes the newest.
 func (l *ErrorLog) Record(message string) { l.Count(message) }
 
-// Count is Record, and returns how often an error of this kind has come.
+// Count is like Record, and returns how often an error of this kind has occurred.
 func (l *ErrorLog) Count(message string) uint64 {
 	message = text(message)
 	now, kind := time.Now(), kindOf(message)
@@ -78,14 +79,14 @@ func (l *ErrorLog) Count(message string) uint64 {
 	return entry.Count
 }
 
-// Restore puts errors of before into an empty log, oldest first.
+// Restore puts earlier errors into an empty log, oldest first.
 func (l *ErrorLog) Restore(errors []JobError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.errors = append([]JobError(nil), errors[max(0, len(errors)-ErrorsKept):]...)
 }
 
-// Forget takes out the errors that have not come since a time.
+// Forget removes the errors that have not occurred since a time.
 func (l *ErrorLog) Forget(since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -101,7 +102,7 @@ func text(message string) string {
 // Latest returns the errors kept, newest first.
 func (l *ErrorLog) Latest() []JobError { return l.Since(time.Time{}) }
 
-// Since returns the errors that have come since a time, newest first.
+// Since returns the errors that have occurred since a time, newest first.
 func (l *ErrorLog) Since(when time.Time) []JobError {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,8 +1,8 @@
-// Package hostservice is what the node serves back to plugins: keys to sign with, a store, data sources, a log of
-// errors and a place for telemetry, each a server of its contract that the generated Export functions take.
+// Package hostservice is what the node serves to plugins: keys to sign with, a store, data sources, an error log and
+// telemetry. Each is a server of its contract for the generated Export functions.
 //
-// It says what may be lent and which errors a plugin sees. It must not know libocr, jobs or how plugins run: an
-// implementation serves whoever holds the loan, and the runtime decides who does.
+// It decides what may be lent and which errors a plugin sees. It must not know libocr, jobs or how plugins run: an
+// implementation serves the holder of the loan, and the runtime decides who that is.
 package hostservice
 
 import (

@@ -15,14 +15,14 @@ import (
 
 var _ hostservicev1.KeystoreServiceServer = (*Keystore)(nil)
 
-// Judge decides on what is to be signed with an account that is lent to whoever asks.
+// Judge decides what a process may sign with an account that is lent to it.
 type Judge interface {
 	// Judge refuses a request by its error, a status.
 	Judge(ctx context.Context, r *hostservicev1.SignRequest) error
 }
 
-// Keystore lends accounts of one relay: whoever holds it can name them, sign with them what a judge lets it, and learns
-// of no others.
+// Keystore lends accounts of one relay. Its borrower can list them and sign with them whatever a judge allows, and
+// learns of no others.
 type Keystore struct {
 	keys  *keystore.Keystore
 	relay string
@@ -30,13 +30,13 @@ type Keystore struct {
 	lent  func() []string // as the keystore has them
 }
 
-// NewKeystore lends every account of a relay, those that are made later included.
+// NewKeystore lends every account of a relay, including those that are made later.
 func NewKeystore(keys *keystore.Keystore, relay string, judge Judge) *Keystore {
 	return &Keystore{keys: keys, relay: relay, judge: judge, lent: func() []string { return keys.Accounts(relay) }}
 }
 
-// NewKeystoreOf lends the accounts named, as their relayer spells them, and no others; with none named, none. One that
-// the keystore does not have yet is lent once it does: accounts are imported into a node that runs.
+// NewKeystoreOf lends only the named accounts, in the relayer's spelling; no names mean no accounts. An account that
+// the keystore does not have yet is lent once it does, because accounts may be imported into a running node.
 func NewKeystoreOf(keys *keystore.Keystore, relay string, judge Judge, accounts ...string) *Keystore {
 	return &Keystore{keys: keys, relay: relay, judge: judge, lent: func() []string {
 		return slices.DeleteFunc(keys.Accounts(relay), func(account string) bool {
@@ -45,7 +45,7 @@ func NewKeystoreOf(keys *keystore.Keystore, relay string, judge Judge, accounts 
 	}}
 }
 
-// Accounts names what is lent now.
+// Accounts returns the names of the accounts that are lent now.
 func (k *Keystore) Accounts() []string { return k.lent() }
 
 // ListAccounts implements hostservicev1.KeystoreServiceServer.

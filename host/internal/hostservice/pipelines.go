@@ -25,24 +25,24 @@ const (
 	maxValues = 1 << 20
 )
 
-// RunPipeline runs one pipeline to its end. At the context's end it returns what it has.
+// RunPipeline runs one pipeline to its end. When the context ends, it returns what it has.
 type RunPipeline func(context.Context) []*hostservicev1.TaskResult
 
-// Pipelines serves the pipelines of one job. A run_id stands for one run, whoever asks how often.
+// Pipelines serves the pipelines of one job. A run_id stands for one run, even if it is asked for repeatedly.
 type Pipelines struct {
 	all   map[string]RunPipeline
 	runs  *first[string, *hostservicev1.RunResponse]
 	turns chan struct{} // holds one for each run under way
 }
 
-// NewPipelines serves pipelines by name. Close ends what is under way.
+// NewPipelines serves pipelines by name. Close ends runs in progress.
 func NewPipelines(all map[string]RunPipeline, logger *slog.Logger) *Pipelines {
 	return &Pipelines{
 		all: all, runs: newFirst[string, *hostservicev1.RunResponse]("pipeline", logger), turns: make(chan struct{}, maxRuns),
 	}
 }
 
-// Close ends runs under way and waits for them.
+// Close ends runs in progress and waits for them.
 func (p *Pipelines) Close() { p.runs.close() }
 
 // Run implements hostservicev1.PipelineServiceServer.

@@ -2,18 +2,18 @@ package hostservice
 
 import "sync"
 
-// Rounds are those of one job in which libocr waits for an observation. A plugin that asks for the observation of any
-// other would have sources asked as often as it likes, and adapters count what they are asked. A nil one holds nobody
-// to anything.
+// Rounds are the rounds of one job in which libocr waits for an observation. A plugin that could observe at any other
+// time would have the sources asked as often as it likes, and adapters count requests. A nil Rounds allows every
+// observation.
 type Rounds struct {
 	mu      sync.Mutex
 	running map[Round]int
 }
 
-// NewRounds has none that runs.
+// NewRounds returns Rounds of which none runs.
 func NewRounds() *Rounds { return &Rounds{running: map[Round]int{}} }
 
-// Begin has a round run until end is called.
+// Begin marks a round as running until end is called.
 func (r *Rounds) Begin(round Round) (end func()) {
 	if r == nil {
 		return func() {}

@@ -16,10 +16,10 @@ import (
 
 var _ hostservicev1.StoreServiceServer = (*Store)(nil)
 
-// Store serves the entries of one scope, and no other: the scope is part of it and of no request.
+// Store serves the entries of one scope, and no others: the scope is part of the Store, not of a request.
 type Store struct{ entries *database.Store }
 
-// NewStore serves entries.
+// NewStore returns a Store of entries.
 func NewStore(entries *database.Store) *Store { return &Store{entries: entries} }
 
 // Read implements hostservicev1.StoreServiceServer.

@@ -22,16 +22,16 @@ const (
 	telemetryBytes = 4 << 20
 )
 
-// TelemetrySettings are what NewTelemetry needs.
+// TelemetrySettings configure NewTelemetry.
 type TelemetrySettings struct {
-	// Logger takes each entry at level debug. Default: none.
+	// Logger receives each entry at level debug. Default: none.
 	Logger *slog.Logger
 	// Registerer takes loop_telemetry_accepted_total and loop_telemetry_dropped_total. Default: none.
 	Registerer prometheus.Registerer
 }
 
-// Telemetry takes telemetry from plugins and from the node itself. What does not fit its queue is dropped and counted:
-// nobody ever waits.
+// Telemetry receives telemetry from plugins and from the node itself. It drops and counts what does not fit its queue,
+// so that nothing ever waits.
 type Telemetry struct {
 	logger            *slog.Logger
 	accepted, dropped prometheus.Counter
@@ -68,7 +68,7 @@ func NewTelemetry(s TelemetrySettings) (*Telemetry, error) {
 	return t, nil
 }
 
-// Offer hands over one entry and reports whether it was taken. It never waits. The entry must not change afterwards.
+// Offer passes on one entry and reports whether it was accepted. It never waits. The entry must not change afterwards.
 func (t *Telemetry) Offer(entry *telemetryv1.Telemetry) bool {
 	size := proto.Size(entry)
 	t.mu.Lock()
@@ -104,7 +104,7 @@ func (t *Telemetry) SendTelemetry(_ context.Context,
 	return response, nil
 }
 
-// Close drains what waits and ends. Entries that come later are dropped.
+// Close processes the queue and ends. Later entries are dropped.
 func (t *Telemetry) Close() {
 	t.mu.Lock()
 	if !t.closed {

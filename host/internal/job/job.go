@@ -1,8 +1,8 @@
-// Package job reads the job specs that operators have: OCR2 median and bootstrap jobs in TOML. It knows every key,
-// which spelling and type it takes, what is checked in which order, and on which line of the file a problem stands.
+// Package job reads the job specs of operators: OCR2 median and bootstrap jobs in TOML. It knows every key, its
+// spelling and type, what is checked in which order, and on which line of the file a problem is.
 //
-// It must not know how a job is run, stored or given to a relayer, nor what any chain is: what a check needs to know of
-// the node and of its relayers comes through the small interfaces in [Settings].
+// It must not know how a job is run, stored or given to a relayer, nor what any chain is: what a check needs to know
+// about the node and its relayers comes through the small interfaces in [Settings].
 package job
 
 import (
@@ -38,7 +38,7 @@ const (
 // size.
 const MaxSize = 64 << 10
 
-// Spec is a job as its file says, with what the file leaves out filled in from the node's configuration.
+// Spec is a job as its file states it. Settings that the file leaves out come from the node's configuration.
 type Spec struct {
 	TOML string // the file as it was given
 
@@ -50,14 +50,14 @@ type Spec struct {
 	ContractID    string    // as written; see ContractKey
 	FeedID        string    // 0x and 64 hexadecimal digits, or empty
 
-	// RelayConfigJSON is relayConfig as the relayer is to be given it: as JSON, with a chainID that is a string and with
-	// what the relayer fills in.
+	// RelayConfigJSON is relayConfig in the form for the relayer: as JSON, with a chainID that is a string and with the
+	// relayer's defaults.
 	RelayConfigJSON []byte
-	// WrittenRelayConfigJSON is relayConfig as the operator wrote it, which no relayer has changed.
+	// WrittenRelayConfigJSON is relayConfig as the operator wrote it, unchanged by any relayer.
 	WrittenRelayConfigJSON []byte
-	// ReadsContracts is whether pipelines can read contracts of the job's own chain.
+	// ReadsContracts reports whether pipelines can read contracts of the job's own chain.
 	ReadsContracts bool
-	// Validation is what the relayer said of the job; nil if it was not asked.
+	// Validation is the relayer's answer about the job; nil if it was not asked.
 	Validation *relayerv1.ValidateJobResponse
 
 	BlockchainTimeout                 time.Duration // from the node if the file has none
@@ -82,15 +82,15 @@ type Spec struct {
 	Isolated           bool // the job's plugins get processes of their own
 }
 
-// Transmitter is the key that signs the job's transactions, as its relayer spells it. It is empty for a job that sends
-// none.
+// Transmitter returns the key that signs the job's transactions, in the relayer's spelling. It is empty for a job that
+// sends none.
 func (s *Spec) Transmitter() string { return cmp.Or(s.Validation.GetTransmitterKey(), s.TransmitterID) }
 
-// Account is whose transactions the job's are, as the contract's configuration writes it: the chain counts them under
-// its name. It is empty for a job that sends none.
+// Account returns the account that sends the job's transactions, in the spelling of the contract's configuration: the
+// chain counts the transactions under its name. It is empty for a job that sends none.
 func (s *Spec) Account() string { return s.Validation.GetFromAccount() }
 
-// ProviderType is what the job wants of its relayer, as CreateProvider has it.
+// ProviderType returns the type of provider that the job needs, as in CreateProvider.
 func (s *Spec) ProviderType() string {
 	switch {
 	case s.Type == TypeBootstrap:
@@ -101,14 +101,14 @@ func (s *Spec) ProviderType() string {
 	return relayer.ProviderMedian
 }
 
-// ContractKey names the contract of a job in one spelling: two jobs of a node with the same key would do the same work
-// and, on one peer, shut each other out.
+// ContractKey returns the contract of a job in canonical spelling. Two jobs of a node with the same key would do the
+// same work, and on one peer they would shut each other out.
 func (s *Spec) ContractKey() string {
 	contract := cmp.Or(s.Validation.GetContractKey(), s.ContractID)
 	return strings.Join([]string{s.Type, s.Relay, s.ChainID, contract, strings.ToLower(s.FeedID)}, "/")
 }
 
-// Bridges returns the names of the bridges that the job's pipelines use, sorted and without repeats.
+// Bridges returns the names of the bridges that the job's pipelines use, sorted and without duplicates.
 func (s *Spec) Bridges() []string {
 	var names []string
 	for _, source := range s.Sources() {
@@ -120,14 +120,14 @@ func (s *Spec) Bridges() []string {
 	return slices.Compact(names)
 }
 
-// Source is one of what a job observes, or may.
+// Source is a source that a job observes, or may observe.
 type Source struct {
 	Name     string             // value, juels or gas of a median job; a product's pipeline has its own
 	Key      string             // of its text in the spec
 	Pipeline *pipeline.Pipeline // nil if the spec has none, or one that cannot be read
 }
 
-// Sources returns what the job observes, in the order in which people are told of it.
+// Sources returns the sources of the job, in the order in which people see them.
 func (s *Spec) Sources() []Source {
 	if s.Product != nil {
 		return s.Product.sources()
@@ -139,15 +139,16 @@ func (s *Spec) Sources() []Source {
 	}
 }
 
-// Settings is what a node knows. The interfaces are asked only if they are set.
+// Settings is the node's knowledge. Interfaces that are nil are not asked.
 type Settings struct {
 	// OCR2 holds the node's defaults; its zero value means those of an empty configuration file.
 	OCR2 config.OCR2
-	// DefaultBootstrappers serve jobs that name none.
+	// DefaultBootstrappers are for jobs that name none.
 	DefaultBootstrappers []config.Bootstrapper
-	// Offline says that the node is not known: what it could supply is not missing, and what it alone can tell is listed.
+	// Offline means that the node is not known: what it could supply is not missing, and what only it can tell is
+	// listed.
 	Offline bool
-	// Validation is what the job's relayer said of it before: it holds while the relayer cannot be asked.
+	// Validation is the relayer's earlier answer about the job. It is used while the relayer cannot be asked.
 	Validation *relayerv1.ValidateJobResponse
 
 	Relayers  Relayers
@@ -159,9 +160,9 @@ type Settings struct {
 	Processes Processes
 }
 
-// Relayers knows the relayers of the node. Without them, what a relayer alone can tell is left out.
+// Relayers knows the relayers of the node. If it is nil, checks that only a relayer can make are left out.
 type Relayers interface {
-	// Relays returns the names by which jobs ask for relayers, in the order in which people are told of them.
+	// Relays returns the names by which jobs ask for relayers, in the order in which people see them.
 	Relays() []string
 	// ReadsContracts reports whether pipelines can read contracts of a relay's chains.
 	ReadsContracts(relay string) bool
@@ -170,13 +171,13 @@ type Relayers interface {
 		request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error)
 }
 
-// Products knows the products of the node that are plugins of their own. Without them, what a product alone can tell is
-// left out.
+// Products knows the products of the node that are plugins of their own. If it is nil, checks that only a product can
+// make are left out.
 type Products interface {
-	// Products returns the names by which jobs ask for products, in the order in which people are told of them.
+	// Products returns the names by which jobs ask for products, in the order in which people see them.
 	Products() []string
-	// Runs returns the versions of OCR and the types of provider on which a product runs, those of a job that names none
-	// first, and whether the node has the product.
+	// Runs returns the versions of OCR and the types of provider on which a product runs, with the defaults first, and
+	// whether the node has the product.
 	Runs(product string) (versions []int, providerTypes []string, found bool)
 	// ValidateProductJob asks a product. It fails if the product cannot be asked.
 	ValidateProductJob(ctx context.Context, product string,
@@ -186,7 +187,7 @@ type Products interface {
 // Chains knows the enabled chains of the node.
 type Chains interface {
 	HasChain(relay, chainID string) bool
-	// ChainIDs returns the chains of a relay, in the order in which people are told of them.
+	// ChainIDs returns the chains of a relay, in the order in which people see them.
 	ChainIDs(relay string) []string
 }
 
@@ -201,21 +202,21 @@ type Bridges interface {
 	HasBridge(name string) bool
 }
 
-// Jobs knows the jobs that the node has already. Each method returns how people call the job that it found.
+// Jobs knows the existing jobs of the node. Each method returns the name for people of the job that it found.
 type Jobs interface {
 	ByContract(contractKey string) (name string, found bool)
 	ByExternalID(id uuid.UUID) (name string, found bool)
 	// ByName finds a job by the name in its spec.
 	ByName(given string) (name string, found bool)
-	// BySender finds another job that sends from the spec's account, or signs with its key, on the spec's chain: an
-	// isolated one before any other.
+	// BySender finds another job that sends from the spec's account, or signs with its key, on the spec's chain. It
+	// prefers an isolated job.
 	BySender(spec *Spec) (name string, isolated, found bool)
 }
 
 // Processes knows which plugins have processes of their own.
 type Processes interface {
-	// InProcess reports whether what serves a product or a relay runs inside the node, and by which variable it would get
-	// a process.
+	// InProcess reports whether the plugin of a product or a relay runs inside the node, and the variable that would
+	// give it a process.
 	InProcess(name string) (variable string, inside bool)
 }
 

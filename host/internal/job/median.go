@@ -20,14 +20,14 @@ type PluginConfig struct {
 	DeviationFunc          *DeviationFunc     // nil means relative deviation in parts per billion
 }
 
-// Cache is how the price of the fee coin is kept between observations. It is used unless the spec disables it.
+// Cache configures how the price of the fee coin is kept between observations. It is used unless the spec disables it.
 type Cache struct {
 	Disable                 bool
 	UpdateInterval          time.Duration // 5m if the spec has none
 	StalenessAlertThreshold time.Duration // 24h if the spec has none; an older price is used, and logged louder
 }
 
-// DeviationFunc replaces the test whether an answer has moved enough.
+// DeviationFunc replaces the test of whether an answer has moved enough.
 type DeviationFunc struct {
 	Type       string    // "pendle"
 	ExpiresAt  time.Time // in whole seconds and their fraction, UTC

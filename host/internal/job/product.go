@@ -13,18 +13,19 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
-// Product is what a job of a product's plugin (PluginProduct) says of it.
+// Product is the part of a job spec for a product's plugin (PluginProduct).
 type Product struct {
 	Name         string // of the product's plugin, in lower case
 	OCRVersion   int    // 2 or 3; 0 if neither the job names one nor the product is known
 	ProviderType string // as the relayer's CreateProvider has it; may be empty as OCRVersion may be 0
 	// ConfigJSON is the whole pluginConfig as JSON, for the product.
 	ConfigJSON []byte
-	// Pipelines are what the product may run, by name; the empty name is that of observationSource. No two share one.
+	// Pipelines are the pipelines that the product may run, by unique names; the empty name is that of
+	// observationSource.
 	Pipelines []Pipeline
 }
 
-// Pipeline is one of a product's, by name.
+// Pipeline is one pipeline of a product's job.
 type Pipeline struct {
 	Name     string
 	Key      string             // of its text in the spec

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Stage is the moment at which an established node would find a problem. Operators know the four as: the spec is
-// refused at once (the first two), the job cannot be created, or the job exists and does not run.
+// Stage is the time at which an established node would find a problem. Operators know the four: the spec is refused at
+// once (the first two), the job cannot be created, or the job exists and does not run.
 type Stage string
 
 // The stages in their order.
@@ -26,7 +26,7 @@ type Finding struct {
 	Text  string
 }
 
-// String puts a finding into one line.
+// String formats a finding as one line.
 func (f Finding) String() string {
 	var out strings.Builder
 	if f.Line > 0 {
@@ -39,18 +39,17 @@ func (f Finding) String() string {
 	return out.String()
 }
 
-// Report is all that Parse found, in the order of the checks: the problems of the first stage that has one are those
-// that an established node would name, though in words of its own. What follows is for those who would rather fix a
-// file once.
+// Report is everything that Parse found, in the order of the checks. An established node would name the problems of the
+// first stage that has one, though in its own words. The rest is for people who prefer to fix a file once.
 type Report struct {
 	Problems []Finding
 	Warnings []Finding
-	// Unchecked is what was left to a node, if Settings are Offline: each says what is not known.
+	// Unchecked are checks that only a node can make, if Settings are Offline: each says what is not known.
 	Unchecked []Finding
 }
 
-// Err is why the job is refused, or nil: it joins the problems of the first stage that has one. Those of later stages,
-// which an established node would not have reached, are not part of it.
+// Err returns why the job is refused, or nil. It joins the problems of the first stage that has one. It leaves out
+// those of later stages, which an established node would not have reached.
 func (r *Report) Err() error {
 	var errs []error
 	for _, problem := range r.Problems {

@@ -13,8 +13,8 @@ type Account struct {
 	private   private
 }
 
-// Namer names an account by its public key, as its relayer and the relayer's chain write it: in the one spelling by
-// which it is found here.
+// Namer names an account by its public key, as its relayer and the relayer's chain write it: in the canonical spelling
+// by which it is found here.
 type Namer func(ctx context.Context, publicKey []byte) (string, error)
 
 func parseAccount(relay, id string, sealed []byte, before func() (Algorithm, error)) (*Account, error) {
@@ -42,17 +42,17 @@ func newAccount(ctx context.Context, relay string, algorithm Algorithm, secret [
 	return &Account{relay: relay, id: id, algorithm: algorithm, private: key}, nil
 }
 
-// ID is the account as its relayer named it when it was made.
+// ID returns the account's name, as its relayer gave it when it was made.
 func (a *Account) ID() string { return a.id }
 
-// Relay is the relay that the account lives on.
+// Relay returns the relay of the account.
 func (a *Account) Relay() string { return a.relay }
 
-// Algorithm is how the account signs.
+// Algorithm returns how the account signs.
 func (a *Account) Algorithm() Algorithm { return a.algorithm }
 
-// PublicKey is, for Secp256k1, the uncompressed point in 65 bytes (0x04, x, y); for Ed25519 the 32 bytes of RFC 8032;
-// for Stark the point's x coordinate in 32 bytes, big-endian.
+// PublicKey returns, for Secp256k1, the uncompressed point in 65 bytes (0x04, x, y); for Ed25519 the 32 bytes of RFC
+// 8032; for Stark the point's x coordinate in 32 bytes, big-endian.
 func (a *Account) PublicKey() []byte { return a.private.public() }
 
 // Sign signs data as the account's algorithm does. For Secp256k1, data is a hash of 32 bytes and the signature is r, s
@@ -76,7 +76,7 @@ type AccountDescription struct {
 	Relay string `json:"relay"`
 	// Address is the account as its relayer writes it.
 	Address string `json:"address"`
-	// Algorithm is how it signs, by name.
+	// Algorithm is the name of its signature algorithm.
 	Algorithm string `json:"algorithm"`
 }
 

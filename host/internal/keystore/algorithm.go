@@ -5,21 +5,21 @@ import (
 	"fmt"
 )
 
-// Algorithm is how a key signs. The keystore owns the algorithms; which of them a relay's accounts and reports have is
-// its relayer's affair.
+// Algorithm is how a key signs. The keystore implements the algorithms; the relayer says which of them its accounts and
+// reports use.
 type Algorithm byte
 
 // The algorithms. Their numbers are part of what is sealed.
 const (
 	// Secp256k1 is ECDSA over secp256k1.
 	Secp256k1 Algorithm = 1 + iota
-	// Ed25519 is that of RFC 8032.
+	// Ed25519 is the algorithm of RFC 8032.
 	Ed25519
 	// Stark is ECDSA over the STARK curve.
 	Stark
 )
 
-// String is the algorithm's name.
+// String returns the algorithm's name.
 func (a Algorithm) String() string {
 	switch a {
 	case Secp256k1:

@@ -25,9 +25,9 @@ const (
 
 // FileForm is how an established node writes the accounts of a relay.
 type FileForm struct {
-	// KeyType is what the file calls it. Empty: the relay's name.
+	// KeyType is the type in the file. Empty means the relay's name.
 	KeyType string
-	// Prefix stands before the password. Empty: the relay's name and key.
+	// Prefix comes before the password. Empty means the relay's name and key.
 	Prefix string
 }
 

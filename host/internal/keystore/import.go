@@ -9,18 +9,18 @@ import (
 	"github.com/loop-plugins/loop/host/internal/database"
 )
 
-// Relays is what Import and Export must know of relays.
+// Relays is what Import and Export need to know about relays.
 type Relays struct {
-	// Wallet is the relay that gets the account of a wallet's file, which does not say whose it is.
+	// Wallet is the relay for an account from a wallet's file, which does not name one.
 	Wallet string
-	// Of says what a relay's keys are, by its name. ok is false of a relay that the node does not have.
+	// Of returns what a relay's keys are, by its name. ok is false if the node does not have the relay.
 	Of func(relay string) (w Wanted, ok bool)
 }
 
 // Import adds the key of a key file: an account from a wallet's file in version 3 of the Web3 Secret Storage format; an
 // account, an OCR2 key bundle or the key of a peer from an established node's file. The password may be empty or weak,
-// as files have it that were made without one. A file out of form and a wrong password are ErrInvalid; a key that is
-// here already is database.ErrExists.
+// since such files exist. Import returns ErrInvalid for a malformed file or a wrong password, and database.ErrExists if
+// the key exists already.
 func (k *Keystore) Import(ctx context.Context, file []byte, password Password, relays Relays) (Description, error) {
 	// some editors mark UTF-8 so
 	imported, sealed, err := k.read(ctx, bytes.TrimPrefix(file, []byte("\xef\xbb\xbf")), password, relays)
@@ -63,7 +63,8 @@ func (k *Keystore) has(who identity) bool {
 }
 
 // Export returns a key as a key file, sealed under a password of its own, which may not be weak: an account with a
-// secp256k1 key as wallets have it, all else as established nodes do. A key that is not here is ErrNotFound.
+// secp256k1 key in the format of wallets, all others in that of established nodes. It returns ErrNotFound if there is
+// no such key.
 func (k *Keystore) Export(kind, id string, password Password, relays Relays) ([]byte, error) {
 	file, err := k.export(kind, id, password, relays)
 	if err != nil {

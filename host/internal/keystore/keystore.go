@@ -1,11 +1,9 @@
-// Package keystore holds a node's private keys: its identity among peers, its
-// oracle bundles and its accounts. At rest they are sealed under the node's
-// password; in memory they stay inside keyrings and signers, from which nothing
-// but signatures and public keys comes out, save by Export.
+// Package keystore holds a node's private keys: its identity among peers, its oracle bundles and its accounts. At rest
+// they are sealed under the node's password. In memory they stay inside keyrings and signers, which give out only
+// signatures and public keys, except by Export.
 //
-// It must not know what is signed or for whom: who may use an account, and what a
-// transaction or a job is, is decided above it. It keeps its rows in whatever
-// Store it is given and knows no SQL.
+// It must not know what is signed or for whom: higher layers decide who may use an account, and what a transaction or a
+// job is. It keeps its rows in the given Store and knows no SQL.
 package keystore
 
 import (
@@ -32,33 +30,33 @@ const (
 )
 
 var (
-	// ErrNotFound says that the keystore has no such key.
+	// ErrNotFound means that the keystore has no such key.
 	ErrNotFound = errors.New("not found")
-	// ErrInvalid says that an argument is not of the form that its key wants.
+	// ErrInvalid means that an argument does not have the form that its key needs.
 	ErrInvalid = errors.New("invalid argument")
 )
 
-// Store keeps the sealed keys. *database.Database is one.
+// Store keeps the sealed keys. *database.Database implements it.
 type Store interface {
-	// Keys lists every key, oldest first.
+	// Keys returns all keys, oldest first.
 	Keys(ctx context.Context) ([]database.Key, error)
-	// AddKeys stores keys durably, all or none, and replaces none.
+	// AddKeys stores all keys durably or none, and replaces none.
 	AddKeys(ctx context.Context, keys ...database.Key) error
 }
 
-// Settings are what Open needs.
+// Settings configure Open.
 type Settings struct {
 	Store Store
-	// Password seals the keys. Open overwrites it once the key that it stands for is derived.
+	// Password seals the keys. Open overwrites it once the master key is derived from it.
 	Password Password
-	// Logger receives the names of keys as they are made. Nil discards it.
+	// Logger receives the names of new keys. Nil discards them.
 	Logger *slog.Logger
 	// Scrypt is the cost for a keystore that Open makes anew, an existing one having
 	// its own, and for exported files, where R is always 8. The zero value means
 	// DefaultScrypt.
 	Scrypt Scrypt
-	// Before says which algorithms the accounts and the reports of a relay had before they were sealed with the keys.
-	// Nil knows none.
+	// Before returns the algorithms that the accounts and the reports of a relay had before they were sealed with the
+	// keys. Nil knows none.
 	Before func(relay string) (account, report Algorithm, ok bool)
 }
 
@@ -85,9 +83,8 @@ type Keystore struct {
 	keys  []key // oldest first
 }
 
-// Open opens every key of the store. In an empty store it first makes the master
-// key under which all others will be sealed. It fails when the password is not
-// the one that the store was made with, and when any row was altered.
+// Open opens every key of the store. In an empty store it first makes the master key, under which all others are
+// sealed. It fails if the password is not the one that the store was made with, or if any row was altered.
 func Open(ctx context.Context, settings Settings) (*Keystore, error) {
 	k := &Keystore{store: settings.Store, logger: settings.Logger, cost: settings.Scrypt, before: settings.Before}
 	if k.logger == nil {
@@ -157,12 +154,12 @@ func (k *Keystore) open(ctx context.Context, password Password) error {
 	return nil
 }
 
-// Seal encrypts a text that is not a key for the row of a table that a name has. It implements database.Sealer.
+// Seal encrypts a text that is not a key for one row, given by its table and name. It implements database.Sealer.
 func (k *Keystore) Seal(table, name string, text []byte) []byte {
 	return seal(k.master(), rowOf(table, name), text)
 }
 
-// Unseal decrypts what Seal gave for the same row.
+// Unseal decrypts what Seal returned for the same row.
 func (k *Keystore) Unseal(table, name string, sealed []byte) ([]byte, error) {
 	return unseal(k.master(), rowOf(table, name), sealed)
 }
@@ -218,7 +215,7 @@ func (k *Keystore) algorithmsBefore(relay string) (account, report Algorithm, er
 		"relayer of relay %q is built into this one", relay)
 }
 
-// Wanted is what a relay needs of the keystore.
+// Wanted is what a relay needs from the keystore.
 type Wanted struct {
 	Relay           string
 	Account, Report Algorithm
@@ -227,7 +224,7 @@ type Wanted struct {
 	File FileForm
 }
 
-// EnsureDefaults makes one P2P key, and for each relay one bundle and one account, wherever none of its kind exists.
+// EnsureDefaults makes one P2P key, and one bundle and one account for each relay, if there is none of its kind.
 func (k *Keystore) EnsureDefaults(ctx context.Context, relays ...Wanted) error {
 	k.ensuring.Lock()
 	defer k.ensuring.Unlock()
@@ -317,7 +314,7 @@ func (k *Keystore) add(ctx context.Context, added key, secret []byte) error {
 // Description describes a key to people. It holds no secret.
 type Description struct {
 	Kind, ID string
-	// Relay is empty for keys of no chain.
+	// Relay is empty for keys that belong to no chain.
 	Relay string
 	// Public is a P2PDescription, OCR2Description or AccountDescription.
 	Public any
@@ -367,8 +364,8 @@ func (k *Keystore) Accounts(relay string) []string {
 	return names
 }
 
-// Signer returns an account of one relay, or ErrNotFound. The account is named as its relayer writes it: who has
-// another spelling asks the relayer first.
+// Signer returns an account of one relay, or ErrNotFound. It expects the relayer's spelling: ask the relayer first to
+// normalise another one.
 func (k *Keystore) Signer(relay, account string) (*Account, error) {
 	return first(pick(k, func(key *Account) bool { return key.Relay() == relay && key.ID() == account }), KindAccount,
 		account)

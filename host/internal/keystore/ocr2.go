@@ -64,8 +64,8 @@ func parseOCR2(relay string, sealed []byte, before func() (Algorithm, error)) (*
 	}, nil
 }
 
-// ID is 32 bytes in hex: SHA-256 of the relay and the three public keys, so that a bundle cannot pass for another. One
-// that was imported keeps the id of its file, by which job specs name it.
+// ID returns 32 bytes in hex: SHA-256 of the relay and the three public keys, so that one bundle cannot be mistaken for
+// another. An imported bundle keeps the id of its file, by which job specs name it.
 func (b *OCR2Bundle) ID() string {
 	if b.given != nil {
 		return hex.EncodeToString(b.given)
@@ -80,13 +80,13 @@ func (b *OCR2Bundle) ID() string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// Relay is the relay that the bundle signs reports for.
+// Relay returns the relay whose reports the bundle signs.
 func (b *OCR2Bundle) Relay() string { return b.relay }
 
-// Offchain is the keyring that libocr uses among oracles.
+// Offchain returns the keyring that libocr uses among oracles.
 func (b *OCR2Bundle) Offchain() *OffchainKeyring { return b.offchain }
 
-// Report is the on-chain key, which signs reports.
+// Report returns the on-chain key, which signs reports.
 func (b *OCR2Bundle) Report() *ReportKey { return b.report }
 
 // OCR2Description describes a bundle to people: each public key in the form that goes into a contract's configuration,
@@ -122,8 +122,7 @@ func (b *OCR2Bundle) describe() (identity, any) {
 	return identity{kind: KindOCR2, relay: b.relay, id: b.ID()}, b.Description()
 }
 
-// OffchainKeyring is libocr's keyring for what passes among oracles. It may be
-// used concurrently.
+// OffchainKeyring is libocr's keyring for messages among oracles. It may be used concurrently.
 type OffchainKeyring struct {
 	redacted
 	signing    hidden[ed25519.PrivateKey]
@@ -135,8 +134,8 @@ func (o *OffchainKeyring) OffchainSign(message []byte) ([]byte, error) {
 	return ed25519.Sign(o.signing(), message), nil
 }
 
-// ConfigDiffieHellman multiplies a point with the X25519 key. A point of low order
-// is an error, as it would give away nothing and protect nothing.
+// ConfigDiffieHellman multiplies a point with the X25519 key. A point of low order is an error, since the result would
+// protect nothing.
 func (o *OffchainKeyring) ConfigDiffieHellman(point [32]byte) (shared [32]byte, err error) {
 	public, err := ecdh.X25519().NewPublicKey(point[:])
 	if err != nil {
@@ -154,7 +153,7 @@ func (o *OffchainKeyring) OffchainPublicKey() types.OffchainPublicKey {
 	return types.OffchainPublicKey(o.signing().Public().(ed25519.PublicKey))
 }
 
-// ConfigEncryptionPublicKey is the X25519 public key.
+// ConfigEncryptionPublicKey returns the X25519 public key.
 func (o *OffchainKeyring) ConfigEncryptionPublicKey() types.ConfigEncryptionPublicKey {
 	return types.ConfigEncryptionPublicKey(o.encryption().PublicKey().Bytes())
 }

@@ -10,8 +10,7 @@ import (
 
 var _ ragetypes.PeerKeyring = (*P2PKey)(nil)
 
-// P2PKey is the key of a node in libocr's network. It is what
-// networking.PeerConfig takes as PeerKeyring.
+// P2PKey is the key of a node in libocr's network. networking.PeerConfig takes it as PeerKeyring.
 type P2PKey struct {
 	redacted
 	private hidden[ed25519.PrivateKey]
@@ -32,16 +31,16 @@ func parseP2P(seed []byte) (*P2PKey, error) {
 	return &P2PKey{private: hide(private), peerID: peerID}, nil
 }
 
-// ID is the peer id in its text form, 12D3KooW….
+// ID returns the peer id in its text form, 12D3KooW….
 func (k *P2PKey) ID() string { return k.peerID.String() }
 
-// PeerID is the peer id as libocr has it.
+// PeerID returns the peer id in libocr's form.
 func (k *P2PKey) PeerID() ragetypes.PeerID { return k.peerID }
 
 // Sign returns an Ed25519 signature of 64 bytes.
 func (k *P2PKey) Sign(message []byte) ([]byte, error) { return ed25519.Sign(k.private(), message), nil }
 
-// PublicKey is the key that verifies what Sign returns.
+// PublicKey returns the key that verifies what Sign returns.
 func (k *P2PKey) PublicKey() ragetypes.PeerPublicKey { return ragetypes.PeerPublicKey(k.peerID) }
 
 // P2PDescription describes a P2P key to people.

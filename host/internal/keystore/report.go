@@ -2,18 +2,18 @@ package keystore
 
 import "fmt"
 
-// ReportKey is the on-chain key of a bundle. What is signed of a report, the relayer's contract decides: it is given as
-// a message.
+// ReportKey is the on-chain key of a bundle. The relayer's contract decides what is signed of a report, and passes it
+// as a message.
 type ReportKey struct {
 	redacted
 	algorithm Algorithm
 	private   private
 }
 
-// Algorithm is how the key signs.
+// Algorithm returns how the key signs.
 func (k *ReportKey) Algorithm() Algorithm { return k.algorithm }
 
-// Public is the key as a contract's configuration writes it: for Secp256k1 the address, 20 bytes; for Ed25519 the
+// Public returns the key as a contract's configuration writes it: for Secp256k1 the address, 20 bytes; for Ed25519 the
 // public key and for Stark the point's x coordinate, 32 bytes each.
 func (k *ReportKey) Public() []byte { return k.private.reportPublic() }
 
@@ -36,8 +36,8 @@ func (a Algorithm) MaxSignatureLength() int {
 	return 96
 }
 
-// VerifyReport tells whether a signature is one that the ReportKey of a public key made of a message. None of the three
-// is trusted: they come from other oracles.
+// VerifyReport reports whether a signature is one that the ReportKey of a public key made of a message. None of the
+// three is trusted, since they come from other oracles.
 func (a Algorithm) VerifyReport(public, message, signature []byte) bool {
 	switch a {
 	case Secp256k1:

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// Scrypt is what deriving a key from the password costs. Memory is 128*N*R bytes,
-// time grows with N*R*P. The zero value means DefaultScrypt.
+// Scrypt is the cost of deriving a key from the password. Memory is 128*N*R bytes, and time grows with N*R*P. The zero
+// value means DefaultScrypt.
 type Scrypt struct {
 	// N is a power of two above 1.
 	N int

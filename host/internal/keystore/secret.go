@@ -38,7 +38,7 @@ type Password struct {
 	text hidden[[]byte]
 }
 
-// NewPassword makes a Password of its text. Bytes are taken over, not copied: Clear overwrites them.
+// NewPassword makes a Password from its text. It takes the bytes over without copying: Clear overwrites them.
 func NewPassword[Text string | []byte](text Text) Password { return Password{text: hide([]byte(text))} }
 
 // Clear overwrites the password, which is empty bytes afterwards.

@@ -1,6 +1,4 @@
-// Package lines keeps the newest lines of the log that are about each plugin, what it says itself among them, for
-// those who
-// ask later.
+// Package lines keeps the newest lines of the log about each plugin, including its own output, for later requests.
 //
 // It must not know what a plugin is: a line is about one if its logger has the attribute plugin.
 package lines
@@ -30,7 +28,7 @@ type Line struct {
 	Number uint64
 	At     time.Time
 	Level  slog.Level
-	// Text is the message with its attributes but for the plugin's name.
+	// Text is the message with its attributes, without the plugin's name.
 	Text string
 }
 
@@ -54,7 +52,7 @@ type kept struct {
 // New returns no lines.
 func New() *Lines { return &Lines{of: map[string]*kept{}, closed: make(chan struct{})} }
 
-// Close tells those who wait for lines to wait no longer.
+// Close wakes everybody who waits for lines.
 func (l *Lines) Close() { l.closing.Do(func() { close(l.closed) }) }
 
 // Closed is closed by Close.
@@ -101,14 +99,14 @@ func (l *Lines) After(plugin string, number uint64) (found []Line, more <-chan s
 	return append(found, k.lines[at:]...), k.changed
 }
 
-// Forget lets go of the lines of a plugin that is no more.
+// Forget drops the lines of a plugin that no longer exists.
 func (l *Lines) Forget(plugin string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.of, plugin)
 }
 
-// Handler keeps the lines about plugins that it passes on.
+// Handler records the lines about plugins that it passes on.
 func (l *Lines) Handler(next slog.Handler) slog.Handler { return &handler{Handler: next, lines: l} }
 
 type handler struct {

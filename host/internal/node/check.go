@@ -30,19 +30,19 @@ type configError struct{ err error }
 func (e *configError) Error() string { return e.err.Error() }
 func (e *configError) Unwrap() error { return e.err }
 
-// IsConfig tells an error of a configuration from others of Start and Check.
+// IsConfig reports whether an error of Start or Check is about the configuration.
 func IsConfig(err error) bool {
 	var e *configError
 	return errors.As(err, &e)
 }
 
-// IsPlugin tells an error of a plugin that did not start from others of Start and Check.
+// IsPlugin reports whether an error of Start or Check is about a plugin that did not start.
 func IsPlugin(err error) bool {
 	var e *pluginError
 	return errors.As(err, &e)
 }
 
-// Checked is what Check found.
+// Checked is the result of Check.
 type Checked struct {
 	Plugins []CheckedPlugin `json:"plugins"`
 	Chains  []CheckedChain  `json:"chains"`
@@ -60,7 +60,7 @@ type CheckedChain struct {
 	Relay string        `json:"relay"`
 	ID    string        `json:"id"`
 	Nodes []CheckedNode `json:"nodes"`
-	// Answers is whether a node gave a head.
+	// Answers reports whether a node returned a head.
 	Answers bool `json:"answers"`
 }
 
@@ -70,7 +70,7 @@ type CheckedNode struct {
 	Text string `json:"text"`
 }
 
-// Silent is a sentence on the chains that nobody answers for, empty if there are none.
+// Silent returns a sentence on the chains for which no node answers, empty if there are none.
 func (c *Checked) Silent() string {
 	var silent []string
 	for _, ch := range c.Chains {
@@ -131,7 +131,7 @@ func openChecked(ctx context.Context, s Settings) (n *Node, end func(), err erro
 	return opened, end, nil
 }
 
-// Check starts the plugins, asks every chain once and ends them.
+// Check starts the plugins, asks every chain once and ends the plugins.
 func Check(ctx context.Context, s Settings) (*Checked, error) {
 	n, end, err := openChecked(ctx, s)
 	if err != nil {

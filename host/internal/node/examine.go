@@ -7,9 +7,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/doctor"
 )
 
-// Examine looks at what can be looked at while no node runs: the configuration, disks, plugins and chains. What a
-// running
-// node alone knows is among what it finds as unchecked.
+// Examine checks what can be checked while no node runs: the configuration, disks, plugins and chains. It reports what
+// only a running node knows as unchecked.
 func Examine(ctx context.Context, s Settings) []*nodev1.Finding {
 	found := ofConfig(s.Config)
 	n, end, err := openChecked(ctx, s)

@@ -30,8 +30,8 @@ func (n *Node) health(ctx context.Context) web.Health {
 // scrape is the runtime as the HTTP server sees it.
 type scrape struct{ runtime *loophost.Runtime }
 
-// List implements web.Plugins. A plugin that starts for the first time is not among them: it may yet be refused, or be
-// of another kind than it is started as.
+// List implements web.Plugins. It leaves out a plugin that starts for the first time, which may still be refused, or be
+// of another kind than expected.
 func (s scrape) List() []web.Plugin {
 	var all []web.Plugin
 	for _, p := range s.runtime.Plugins() {

@@ -442,7 +442,7 @@ func (k knownKeys) HasKeyBundle(relay, id string) bool {
 	return err == nil && b.Relay() == relay
 }
 
-// HasTransmitter implements job.Keys: an account that the chain's relayer may not sign with is none.
+// HasTransmitter implements job.Keys. An account that the chain's relayer may not use to sign does not count.
 func (k knownKeys) HasTransmitter(relay, chain, id string) bool {
 	return slices.Contains(k.node.lent(relay, chain, "").Accounts(), id)
 }

@@ -22,7 +22,7 @@ type Known struct {
 	runtime  *loophost.Runtime // nil if no plugin runs
 }
 
-// OpenKnown starts what it takes to ask the relayers and products of a configuration.
+// OpenKnown starts what is needed to ask the relayers and products of a configuration.
 func OpenKnown(ctx context.Context, s Settings) (*Known, error) {
 	n := &Node{settings: s, logger: s.Logger, tables: tables{chains: s.Config.Chains}}
 	var err error
@@ -53,16 +53,16 @@ func OpenKnown(ctx context.Context, s Settings) (*Known, error) {
 	return r, nil
 }
 
-// Failed are the errors of plugins that do not start, or that say nothing of themselves.
+// Failed returns the errors of plugins that do not start, or do not describe themselves.
 func (r *Known) Failed() []error { return r.failed }
 
-// Jobs is the relayers as jobs are checked by them.
+// Jobs returns the relayers for checks of jobs.
 func (r *Known) Jobs() job.Relayers { return r.known }
 
-// Products is the products as jobs are checked by them.
+// Products returns the products for checks of jobs.
 func (r *Known) Products() job.Products { return r.products }
 
-// Described is how the relayers' tables look.
+// Described returns the descriptions of the relayers' tables.
 func (r *Known) Described() []config.Described {
 	var all []config.Described
 	for _, name := range r.known.Relays() {
@@ -71,8 +71,8 @@ func (r *Known) Described() []config.Described {
 	return all
 }
 
-// CheckConfig has the relayers check the chains of the configuration. Its error has the problems that were found
-// before, too.
+// CheckConfig lets the relayers check the chains of the configuration. Its error also has the problems that were found
+// before.
 func (r *Known) CheckConfig(ctx context.Context) error {
 	return r.node.settings.Config.CheckChains(ctx, r.known.sections(func(string, error) {}))
 }
@@ -84,7 +84,7 @@ func (r *Known) Close(ctx context.Context) {
 	}
 }
 
-// Plugins are the names of the plugins as the configuration has them, products first.
+// Plugins returns the names of the plugins as in the configuration, products first.
 func (r *Known) Plugins() []string {
 	sections := map[string]string{}
 	for _, relayer := range r.known {

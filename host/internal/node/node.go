@@ -1,7 +1,7 @@
-// Package node puts a node together from its parts, starts and ends it, and answers the operator's API.
+// Package node builds a node from its parts, starts and ends it, and answers the operator's API.
 //
-// It decides what runs and in which order. How a job observes, how a plugin is healed or how a key is kept is decided
-// in the parts; this package must not know.
+// It decides what runs and in which order. The parts decide how a job observes, how a plugin is restarted or how a key
+// is kept; this package must not know.
 package node
 
 import (
@@ -40,18 +40,18 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
-// Settings are what a node needs.
+// Settings configure a node.
 type Settings struct {
 	Config  *config.Config
 	Logger  *slog.Logger
 	Version string
 	// Builtin are the plugins that the node can run inside its own process, by name.
 	Builtin map[string]fallback.Plugin
-	// Level is that of Logger, for whoever sets it while the node runs. Default: one that nobody reads.
+	// Level is the level of Logger, which may change while the node runs. Default: one that nobody reads.
 	Level *slog.LevelVar
-	// Reread reads the configuration again, as far as it can be with an error. Default: there is none to read.
+	// Reread reads the configuration again, as far as possible if there is an error. Default: there is none to read.
 	Reread func() (*config.Config, error)
-	// Alone is whether this process starts no others than plugins: then it adopts what they leave behind.
+	// Alone reports whether this process starts only plugins. Then it adopts their orphans.
 	Alone bool
 }
 
@@ -112,8 +112,8 @@ func newNode(s Settings) *Node {
 	return n
 }
 
-// Start starts a node: database, keys, plugins, network, jobs, and last its HTTP server's readiness. A part that fails
-// ends those before it, and is the error: one sentence for people.
+// Start starts a node: database, keys, plugins, network, jobs, and last the readiness of its HTTP server. If a part
+// fails, Start ends those before it and returns the error: one sentence for people.
 func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	n := newNode(s)
 	s = n.settings
@@ -264,10 +264,10 @@ func (n *Node) before(relay string) (account, report keystore.Algorithm, ok bool
 	return r.AccountAlgorithm(), r.ReportAlgorithm(), true
 }
 
-// Address is host:port of the node's HTTP server.
+// Address returns host:port of the node's HTTP server.
 func (n *Node) Address() string { return n.web.Address() }
 
-// Socket is the path of the unix socket on which the node serves its operators.
+// Socket returns the path of the unix socket on which the node serves its operators.
 func (n *Node) Socket() string { return n.settings.Config.WebServer.Socket }
 
 // Close ends the node: jobs, network, plugins, server, database. ctx bounds it.

@@ -31,8 +31,8 @@ func (s *service) Reload(ctx context.Context, _ *nodev1.ReloadRequest) (*nodev1.
 	return r, nil
 }
 
-// Reload reads the configuration again and applies what can change while the node runs: the level of the log, and the
-// tables of chains. A configuration that is wrong changes nothing.
+// Reload reads the configuration again and applies what can change while the node runs: the log level, and the tables
+// of chains. An invalid configuration changes nothing.
 func (n *Node) Reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()

@@ -14,8 +14,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// TransferCoins implements nodev1connect.NodeServiceHandler. Who decides on signatures knows of the transfer before the
-// relayer does, and until it has answered.
+// TransferCoins implements nodev1connect.NodeServiceHandler. The signing guard knows about the transfer before the
+// relayer does, and until the relayer has answered.
 func (s *service) TransferCoins(
 	ctx context.Context, r *nodev1.TransferCoinsRequest,
 ) (*nodev1.TransferCoinsResponse, error) {

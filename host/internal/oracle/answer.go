@@ -13,9 +13,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Observations returns what came of the job's latest rounds, newest first, at most limit of them. What a median's
-// relayer has not read the answer out of yet, it is asked to: rounds are many, and few are looked at. A bootstrap job
-// has none, and what a product observes it alone can read.
+// Observations returns the results of the job's latest rounds, newest first, at most limit of them. It asks a median's
+// relayer for answers that it has not read from reports yet, since there are many rounds and few are looked at. A
+// bootstrap job has none, and only a product can read its own observations.
 func (o *Oracle) Observations(ctx context.Context, limit int) []*nodev1.RoundObservation {
 	reports := o.settings.History.Reports()
 	if o.reader == nil {
@@ -31,7 +31,7 @@ func (o *Oracle) Observations(ctx context.Context, limit int) []*nodev1.RoundObs
 	return o.settings.History.Observations(limit)
 }
 
-// Observed returns what the job observed in its newest round, without asking its relayer; nil: there was none.
+// Observed returns what the job observed in its newest round, without asking its relayer; nil if there was none.
 func (o *Oracle) Observed() *nodev1.RoundObservation {
 	if newest := o.settings.History.Observations(1); len(newest) > 0 {
 		return newest[0]
@@ -39,7 +39,7 @@ func (o *Oracle) Observed() *nodev1.RoundObservation {
 	return nil
 }
 
-// Answer reads the answer out of a report.
+// Answer reads the answer in a report.
 func (o *Oracle) Answer(ctx context.Context, report []byte) (*big.Int, error) {
 	if o.reader == nil {
 		return nil, errors.New("the job is not a median's, whose reports the node reads")
@@ -51,7 +51,7 @@ func (o *Oracle) Answer(ctx context.Context, report []byte) (*big.Int, error) {
 	return wire.Int(r.GetMedian()), nil
 }
 
-// ContractAnswer is what the contract last accepted, as the relayer last saw it; nil: nothing.
+// ContractAnswer returns what the contract last accepted, as the relayer last saw it; nil if there is nothing.
 func (o *Oracle) ContractAnswer(ctx context.Context) (*nodev1.ContractAnswer, error) {
 	if o.reader == nil {
 		return nil, nil
@@ -67,8 +67,8 @@ func (o *Oracle) ContractAnswer(ctx context.Context) (*nodev1.ContractAnswer, er
 		TransmittedAt: r.GetLatestTimestamp(), Transmitter: r.GetTransmitter()}, nil
 }
 
-// Land asks what the contract last took, and notes it: of the round that is among those of the job's history, and of
-// the feed, which lands nothing while it takes none of this node's reports nor a newer one.
+// Land asks for the contract's latest transmission, and records it: for the round, if it is in the job's history, and
+// for the feed, which lands nothing while the contract takes neither this node's reports nor newer ones.
 func (o *Oracle) Land(ctx context.Context) error {
 	if o.reader == nil {
 		return nil

@@ -19,8 +19,8 @@ const (
 	handoverPeriod = 10 * time.Second
 )
 
-// Handovers decide which of the reports that a node's jobs hand to their relayers have a line in the log, and count the
-// others in a line now and then.
+// Handovers decides which of the reports that a node's jobs hand to their relayers get a line in the log, and counts
+// the others in a line now and then.
 type Handovers struct {
 	logger  *slog.Logger
 	limiter *rate.Limiter
@@ -32,7 +32,7 @@ type Handovers struct {
 	jobs    map[int64]struct{}
 }
 
-// NewHandovers returns those of a node, which count in lines of its logger. Close ends them.
+// NewHandovers returns the Handovers of a node, which logs to logger. Close ends it.
 func NewHandovers(logger *slog.Logger) *Handovers {
 	return &Handovers{
 		logger: logger, limiter: rate.NewLimiter(rate.Every(handoverEvery), handoverBurst), jobs: map[int64]struct{}{},
@@ -55,7 +55,7 @@ func (h *Handovers) level(job int64) slog.Level {
 	return slog.LevelDebug
 }
 
-// Close tells of what has been counted so far.
+// Close logs what has been counted so far.
 func (h *Handovers) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

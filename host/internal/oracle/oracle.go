@@ -1,8 +1,8 @@
 // Package oracle runs OCR2 and OCR3: libocr's oracles and bootstrappers for the node's jobs, on libocr's peer-to-peer
 // network, with the jobs' relayers and products behind them.
 //
-// It is the only place of the host that adapts libocr's interfaces to the contract of plugins. It must not know a
-// chain, a pipeline's tasks or how jobs are stored and listed; and no part of it may panic under libocr, which recovers
+// It is the only package of the host that adapts libocr's interfaces to the contract of plugins. It must not know a
+// chain, a pipeline's tasks or how jobs are stored and listed. No part of it may panic under libocr, which recovers
 // nowhere.
 package oracle
 
@@ -40,13 +40,13 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Settings are what Start needs. All are needed unless they say otherwise.
+// Settings configure Start. All are required unless they say otherwise.
 type Settings struct {
 	// JobID is the job's row in Database.
 	JobID int64
 	// ExternalJobID is the job's UUID.
 	ExternalJobID string
-	// Spec is the job, as job.Parse gives it: a median, a product's job or a bootstrap job.
+	// Spec is the job, as job.Parse returns it: a median, a product's job or a bootstrap job.
 	Spec *job.Spec
 	// Chain is the job's chain, and Watch the watch of its relayer.
 	Chain *relayerv1loophost.Chain
@@ -55,14 +55,15 @@ type Settings struct {
 	Median *medianv1loophost.Median
 	// Product is the plugin that reports in a product's job; others need none.
 	Product *productv1loophost.Product
-	// ProductBounds are what every instance of Product under OCR2 keeps to, as it describes them; jobs on OCR3 need none.
+	// ProductBounds are the limits of every instance of Product under OCR2, as it describes them; jobs on OCR3 need
+	// none.
 	ProductBounds types.ReportingPluginInfo
-	// Runtime is the one that the plugins live in.
+	// Runtime is the runtime of the plugins.
 	Runtime  *loophost.Runtime
 	Database *database.Database
 	// Bundle signs; a bootstrap job needs none.
 	Bundle *keystore.OCR2Bundle
-	// Schemes are how the relayer says that reports are signed, by name; a bootstrap job needs none.
+	// Schemes are the relayer's signature schemes for reports, by name; a bootstrap job needs none.
 	Schemes   map[string]keystore.Algorithm
 	Peer      *Peer
 	Handovers *Handovers // of the node
@@ -70,14 +71,14 @@ type Settings struct {
 	Config *config.Config
 	// Pipelines runs the job's sources; a bootstrap job needs none.
 	Pipelines *pipeline.Runner
-	// History is the job's. Default: one that ends with the oracle.
+	// History is the history of the job. Default: one that ends with the oracle.
 	History *history.Job
 	// Metrics are those of all jobs. Default: some that nobody reads.
 	Metrics *Metrics
 	// Logger has the job's fields.
 	Logger *slog.Logger
-	// Failed is told why the job does not do what it should, and again with an empty reason when it does. It must not call
-	// the oracle. Default: nobody is told.
+	// Failed is called with the reason why the job does not work, and with an empty reason when it works again. It must
+	// not call the oracle. Default: none.
 	Failed func(reason string)
 }
 
@@ -150,8 +151,8 @@ type Oracle struct {
 	closed bool
 }
 
-// Start runs a job. It fails for what no time fixes: settings, a relayer that refuses the job, a product that does.
-// Plugins and chains that are away are waited for by the running job. ctx bounds Start alone.
+// Start runs a job. It fails for reasons that time does not fix: settings, or a relayer or product that refuses the
+// job. The running job waits for plugins and chains that are away. ctx bounds only Start.
 func Start(ctx context.Context, s Settings) (_ *Oracle, err error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -395,14 +396,14 @@ func (o *Oracle) ConfigDigest() (types.ConfigDigest, bool) {
 	return *o.digest, true
 }
 
-// Failed returns why the job does not do what it should; empty: it does.
+// Failed returns why the job does not work; empty if it does.
 func (o *Oracle) Failed() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.reason
 }
 
-// Longest is the longest that an observation took of the rounds that are kept; 0: of none it is known.
+// Longest returns the longest observation of the rounds that are kept; 0 if none is known.
 func (o *Oracle) Longest() time.Duration {
 	var longest time.Duration
 	for _, observed := range o.settings.History.Observations(math.MaxInt) {
@@ -411,7 +412,7 @@ func (o *Oracle) Longest() time.Duration {
 	return longest
 }
 
-// Facts are what is known of the job's feed.
+// Facts returns the known facts about the job's feed.
 func (o *Oracle) Facts() health.Feed { return o.feed.Facts() }
 
 // own is how a contract's configuration names this node; nil for a job that takes no part in reports.
@@ -429,7 +430,7 @@ func (o *Oracle) own() *own {
 	}
 }
 
-// Objects are the names of what plugins have made for the job; their children are not among them.
+// Objects returns the names of the objects that plugins have made for the job, without their children.
 func (o *Oracle) Objects() []string {
 	var names []string
 	if o.provider != nil {
@@ -444,7 +445,7 @@ func (o *Oracle) Objects() []string {
 // Errors returns the job's latest errors, newest first: its tasks', the plugins', and those that libocr logged.
 func (o *Oracle) Errors() []hostservice.JobError { return o.settings.History.Errors.Latest() }
 
-// Close ends the job. When it returns libocr has left the network for it, so that the same job can be started again at
+// Close ends the job. When it returns, libocr has left the network for it, so that the same job can be started again at
 // once.
 func (o *Oracle) Close() {
 	o.mu.Lock()

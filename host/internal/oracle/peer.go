@@ -15,12 +15,12 @@ import (
 	"github.com/loop-plugins/loop/host/internal/keystore"
 )
 
-// PeerSettings are what NewPeer needs.
+// PeerSettings configure NewPeer.
 type PeerSettings struct {
 	Config config.P2P
 	// TraceLogging logs libocr's trace lines too, at level debug.
 	TraceLogging bool
-	// Keys has the node's P2P key; the oldest of several is the node's identity.
+	// Keys has the node's P2P key. If there are several, the oldest is the node's identity.
 	Keys       *keystore.Keystore
 	Database   *database.Database
 	Registerer prometheus.Registerer
@@ -73,7 +73,7 @@ func NewPeer(s PeerSettings) (*Peer, error) {
 	}, nil
 }
 
-// ID is the node's peer id, 12D3KooW….
+// ID returns the node's peer id, 12D3KooW….
 func (p *Peer) ID() string { return p.id }
 
 // Close leaves the network.

@@ -40,7 +40,8 @@ func newRounds(metrics *Metrics, jobID int64, feed *feed.Recorder, logger *logge
 	}
 }
 
-// Asked implements ocr3.Rounds. An oracle hears of no round of an epoch whose leader makes none; the next epoch tells.
+// Asked implements ocr3.Rounds. If the leader of an epoch makes no round, an oracle hears of none; it learns so from
+// the next epoch.
 func (r *rounds) Asked(epoch uint64) {
 	r.feed.Asked()
 	r.mu.Lock()
@@ -63,7 +64,7 @@ func (r *rounds) Voted() { r.outcomes.Inc() }
 // Reported implements ocr3.Rounds.
 func (r *rounds) Reported(reports int) { r.reports.Add(float64(reports)) }
 
-// Lost implements ocr3.Rounds. libocr logs why, unless it has given the call up itself.
+// Lost implements ocr3.Rounds. libocr logs the reason, unless it has given the call up itself.
 func (r *rounds) Lost(ctx context.Context, call string, err error) {
 	if r.ended() {
 		return

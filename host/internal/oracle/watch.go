@@ -25,9 +25,8 @@ type Watcher interface {
 		options ...grpc.CallOption) (grpc.ServerStreamingClient[relayerv1.WatchContractConfigsResponse], error)
 }
 
-// Watch follows the contracts' configurations of one relayer plugin, over one stream for all its jobs, and tells each
-// job of what may be a change. It survives the plugin's restarts: libocr keeps its channel for as long as its oracle
-// runs.
+// Watch follows the contract configurations of one relayer plugin, over one stream for all its jobs, and tells each job
+// about possible changes. It survives restarts of the plugin: libocr keeps its channel as long as its oracle runs.
 type Watch struct {
 	relayer Watcher
 	logger  *slog.Logger
@@ -47,7 +46,7 @@ func NewWatch(relayer Watcher, logger *slog.Logger) *Watch {
 	return w
 }
 
-// Close ends the stream. Channels are not closed: libocr takes a closed one for a fault.
+// Close ends the stream. It does not close channels, since libocr treats a closed one as a fault.
 func (w *Watch) Close() {
 	w.cancel()
 	<-w.ended

@@ -1,7 +1,6 @@
-// Package peer tells which process is at the other end of a unix socket. It must not know what either wants of the
-// other.
+// Package peer finds the process at the other end of a unix socket. It must not know the purpose of the connection.
 package peer
 
-// Credentials are whose a process is and its number. For who has connected they are those of that moment, and for who
-// listens those of when it began to.
+// Credentials are the user of a process and its number: at the time of connecting for a process that connects, and at
+// the time of listening for one that listens.
 type Credentials struct{ UID, PID int }

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// Of asks the kernel who is at the other end of a connection.
+// Of asks the kernel for the process at the other end of a connection.
 func Of(c net.Conn) (Credentials, error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {

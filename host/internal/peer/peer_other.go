@@ -7,5 +7,5 @@ import (
 	"net"
 )
 
-// Of is not known here.
+// Of is not supported here.
 func Of(net.Conn) (Credentials, error) { return Credentials{}, errors.ErrUnsupported }

@@ -13,9 +13,9 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline/abi"
 )
 
-// Contracts reads contracts whose functions are called in Solidity's ABI.
+// Contracts reads contracts with functions in Solidity's ABI.
 type Contracts interface {
-	// ReadContract calls a contract without a transaction and returns what it answers. Its error is for people and holds
+	// ReadContract calls a contract without a transaction and returns the answer. Its error is for people and contains
 	// no address of an RPC node.
 	ReadContract(ctx context.Context, read ContractRead) ([]byte, error)
 }
@@ -37,7 +37,7 @@ type Chain struct {
 	Task Task
 }
 
-// Chains returns the chains of the tasks that read contracts, as far as the text alone says which they are.
+// Chains returns the chains of the tasks that read contracts, as far as the text alone shows them.
 func (p *Pipeline) Chains() []Chain {
 	var chains []Chain
 	for _, t := range p.tasks {

@@ -1,8 +1,8 @@
 // Package pipeline runs the observation pipelines of OCR2 median jobs: graphs of small tasks, written in DOT, that
 // fetch values over HTTP or from contracts and reduce them to one number.
 //
-// It knows the grammar, the tasks and how a run is timed. It must not know jobs, databases, chains or libocr: whoever
-// runs a pipeline passes in what a run may see ([Input]), where bridges are found ([Bridges]) and who reads contracts
+// It knows the grammar, the tasks and how a run is timed. It must not know jobs, databases, chains or libocr: the
+// caller supplies what a run may see ([Input]), where bridges are found ([Bridges]) and how contracts are read
 // ([Contracts]), and keeps the result.
 //
 // Parsing ([Parse]) and evaluation touch nothing outside memory; only a [Runner] opens connections.
@@ -341,7 +341,7 @@ func (p *Pipeline) order(tasks []*task, rep *report) {
 	}
 }
 
-// Bridges returns the names of the bridges that the pipeline uses, sorted and without repeats.
+// Bridges returns the names of the bridges that the pipeline uses, sorted and without duplicates.
 func (p *Pipeline) Bridges() []string {
 	var names []string
 	for _, t := range p.tasks {
@@ -353,7 +353,7 @@ func (p *Pipeline) Bridges() []string {
 	return slices.Compact(names)
 }
 
-// Tasks returns the tasks in the order in which a run with one worker would take them.
+// Tasks returns the tasks in the order in which a run with one worker would run them.
 func (p *Pipeline) Tasks() []Task {
 	tasks := make([]Task, len(p.tasks))
 	for i, t := range p.tasks {
@@ -368,8 +368,8 @@ func (p *Pipeline) Named() []int { return slices.Clone(p.named) }
 // Terminal returns the position in Tasks of the last task, whose result is the pipeline's.
 func (p *Pipeline) Terminal() int { return p.terminal.position }
 
-// Awaits returns for each of Tasks the positions of the tasks that it waits for: those that arrows lead from, in the
-// order in which it takes their results as inputs, then those that its attributes alone name.
+// Awaits returns for each of Tasks the positions of the tasks that it waits for: first those with an arrow to it, in
+// the order in which it takes their results as inputs, then those that only its attributes name.
 func (p *Pipeline) Awaits() [][]int {
 	awaits := make([][]int, len(p.tasks))
 	for i, t := range p.tasks {
@@ -387,7 +387,7 @@ func (p *Pipeline) Awaits() [][]int {
 	return awaits
 }
 
-// Warnings returns what the text has without effect, such as attributes that no task of the type knows.
+// Warnings returns the parts of the text that have no effect, such as attributes that no task of the type knows.
 func (p *Pipeline) Warnings() []string { return slices.Clone(p.warnings) }
 
 // shorten cuts a text to n bytes at most, for errors, and marks the cut.

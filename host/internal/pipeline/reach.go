@@ -8,8 +8,7 @@ import (
 	"net/url"
 )
 
-// Reach asks at a bridge's URL for nothing (HEAD), and returns the status of whatever answers. Its errors do not show
-// the URL.
+// Reach sends a HEAD request to a bridge's URL, and returns the status of the answer. Its errors do not show the URL.
 func (r *Runner) Reach(ctx context.Context, bridge string) (status int, err error) {
 	address, err := r.bridges.Bridge(ctx, bridge)
 	if err != nil {

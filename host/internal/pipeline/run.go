@@ -30,38 +30,38 @@ var ErrCancelled = errors.New("task run cancelled (fail early)")
 
 // Bridges knows where the bridges are.
 type Bridges interface {
-	// Bridge returns the URL of a bridge, which may hold secrets. The name is as the pipeline has it.
+	// Bridge returns the URL of a bridge, which may contain secrets. The name is as in the pipeline.
 	Bridge(ctx context.Context, name string) (url string, err error)
 }
 
-// Settings are what a Runner needs. The zero value of each but Bridges has a default.
+// Settings configure a Runner. Each has a default except Bridges.
 type Settings struct {
 	// Bridges finds bridges; it is needed even if no pipeline uses one.
 	Bridges Bridges
 	// Contracts reads contracts; without it every task of type ethcall fails.
 	Contracts Contracts
-	// HTTP makes the requests that may go anywhere. Requests to public addresses alone are made by a copy that checks
-	// where it connects. Default: a client of its own without a time limit, since every call has one.
+	// HTTP makes the requests that may go anywhere. A copy that checks where it connects makes the requests that may go
+	// only to public addresses. Default: a new client without a time limit, since every call has one.
 	HTTP *http.Client
 	// MaxRunDuration bounds a whole run; default 10 minutes.
 	MaxRunDuration time.Duration
 	// DefaultHTTPTimeout bounds one attempt of an http, bridge or ethcall task that has no timeout attribute; default 15
 	// seconds.
 	DefaultHTTPTimeout time.Duration
-	// MaxResponse is the most bytes that a reply's body or a contract's answer may have; default 32 KiB.
+	// MaxResponse is the largest size in bytes of a reply's body or a contract's answer; default 32 KiB.
 	MaxResponse int64
-	// BridgeCacheTTL is for bridge tasks without cacheTTL; default 0, which is no cache.
+	// BridgeCacheTTL is for bridge tasks without cacheTTL; default 0, which means no cache.
 	BridgeCacheTTL time.Duration
-	// Ended, if set, is told of each task that ran, and Asked of each request to a bridge, which a cache or a shared
-	// request may spare: how long it took, and why it failed. They must not block.
+	// Ended, if set, is called for each task that ran, and Asked for each request to a bridge, which a cache or a
+	// shared request may save, with the duration and the reason of a failure. They must not block.
 	Ended func(task Task, took time.Duration, err error)
 	Asked func(bridge string, took time.Duration, err error)
 	// Logger gets failed tasks at level debug and stale answers at warn; default none.
 	Logger *slog.Logger
 }
 
-// Runner runs pipelines. Any number of runs may be under way at once. Between runs it holds idle connections and the
-// last good answers of bridges.
+// Runner runs pipelines. Any number of runs may be in progress. Between runs it keeps idle connections and the last
+// good answers of bridges.
 type Runner struct {
 	bridges            Bridges
 	contracts          Contracts
@@ -121,32 +121,32 @@ func NewRunner(settings Settings) (*Runner, error) {
 	return r, nil
 }
 
-// Close lets go of idle connections. Runs that are under way are not touched.
+// Close closes idle connections. It does not affect runs in progress.
 func (r *Runner) Close() {
 	r.client.CloseIdleConnections()
 	r.restricted.CloseIdleConnections()
 }
 
-// Input is what a run may see of its job.
+// Input is the part of its job that a run may see.
 type Input struct {
 	JobID         int64  // $(jb.databaseID)
 	ExternalJobID string // $(jb.externalJobID)
 	Name          string // $(jb.name)
 	Meta          Meta
-	// ChainID is the chain that tasks of type ethcall read if they name none, in decimal; empty if there is none. Relay is
-	// the job's.
+	// ChainID is the chain for tasks of type ethcall that name none, in decimal; empty if there is none. Relay is the
+	// job's.
 	ChainID, Relay string
-	// SpecID tells the pipelines of one Runner apart for the cache of bridge answers, such as "<job>/value".
+	// SpecID identifies a pipeline of a Runner in the cache of bridge answers, such as "<job>/value".
 	SpecID string
-	// MaxTaskDuration bounds each attempt of each task; 0 is no bound.
+	// MaxTaskDuration bounds each attempt of each task; 0 means no bound.
 	MaxTaskDuration time.Duration
-	// Finished, if set, is told the result of each task as it comes, once and by one goroutine. The run waits for it to
-	// return.
+	// Finished, if set, is called with the result of each task as it comes, once and by one goroutine. The run waits
+	// for it to return.
 	Finished func(Result)
 }
 
-// Meta is the previous observation of the same source, which bridges are told. The zero value is: none yet. Whoever
-// runs pipelines sets it after each run whose result became an integer, and keeps it after a failed run.
+// Meta is the previous observation of the same source, which bridges receive. The zero value means that there is none
+// yet. The caller sets it after each run whose result became an integer, and keeps it after a failed run.
 type Meta struct {
 	LatestAnswer *big.Int
 	UpdatedAt    time.Time
@@ -165,7 +165,7 @@ func (in Input) variables() map[string]any {
 	}
 }
 
-// Result is what one task came to.
+// Result is the result of one task.
 type Result struct {
 	Task     Task
 	Value    any // of JSON's types, a number of another type or []byte, not to be changed; nil if Err is set
@@ -177,7 +177,7 @@ type Result struct {
 	size    int      // of Value, in rough bytes
 }
 
-// Reason says why the task failed, for where its ID stands already; empty: it did not.
+// Reason says why the task failed, without its ID; empty if it did not fail.
 func (r Result) Reason() string {
 	var own *TaskError
 	switch {
@@ -197,7 +197,7 @@ type Run struct {
 	terminal int
 }
 
-// Final returns the value of the terminal task. Errors of other tasks do not matter to it; use Results to see them.
+// Final returns the value of the terminal task. It ignores errors of other tasks; use Results to see them.
 func (r *Run) Final() (any, error) {
 	last := r.Results[r.terminal]
 	return last.Value, last.Err
@@ -206,7 +206,7 @@ func (r *Run) Final() (any, error) {
 // resultSize is about what a result takes beside its value.
 const resultSize = 200
 
-// Size is how much memory the run's results take, in rough bytes.
+// Size returns how much memory the run's results take, roughly, in bytes.
 func (r *Run) Size() int {
 	size := resultSize * len(r.Results)
 	for _, result := range r.Results {
@@ -215,7 +215,7 @@ func (r *Run) Size() int {
 	return size
 }
 
-// Secrets are texts that the run's requests held and nobody should be shown: of URLs, and headers. A reply may repeat
+// Secrets returns texts from the run's requests that nobody may see: parts of URLs, and headers. A reply may repeat
 // one, and other tasks pass it on.
 func (r *Run) Secrets() []string {
 	var all []string
@@ -229,7 +229,7 @@ func (r *Run) Secrets() []string {
 	return all
 }
 
-// Scrub cuts secrets out of a text.
+// Scrub removes secrets from a text.
 func Scrub(text string, secrets []string) string {
 	for _, secret := range secrets {
 		text = strings.ReplaceAll(text, secret, "…")
@@ -237,7 +237,7 @@ func Scrub(text string, secrets []string) string {
 	return text
 }
 
-// NotRun reports whether a task's error is that of another one, for which it did not run.
+// NotRun reports whether a task's error is that of another task, because of which it did not run.
 func NotRun(err error) bool {
 	var upstream *upstreamError
 	return errors.As(err, &upstream) || errors.Is(err, ErrCancelled)
@@ -256,9 +256,8 @@ func (e *TaskError) Error() string {
 
 func (e *TaskError) Unwrap() error { return e.Err }
 
-// Run runs a pipeline to its end. It returns when each task has a result. When the context ends, calls that are under
-// way stop and none is started, but tasks that only compute still run: a median makes do with the sources that
-// answered.
+// Run runs a pipeline to its end. It returns when each task has a result. When the context ends, calls in progress stop
+// and no new ones start, but tasks that only compute still run, so that a median can use the sources that answered.
 func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 	started := time.Now()
 	ctx, stop := context.WithTimeoutCause(ctx, r.maxRunDuration,

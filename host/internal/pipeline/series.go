@@ -39,7 +39,7 @@ type member struct {
 	from      string
 }
 
-// String says which value it is and where it came from, if that is known.
+// String says which value it is and, if that is known, where it came from.
 func (m member) String() string {
 	text := fmt.Sprintf("value %d of %d", m.place, m.of)
 	if m.from != "" {

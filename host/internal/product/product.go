@@ -1,5 +1,6 @@
-// Package product knows what a product says of itself: the versions of OCR and the providers on which it runs, and
-// what it finds in jobs. It holds those answers to what they promise, so that the rest of the host can lean on them.
+// Package product knows a product's description: the versions of OCR and the providers on which it runs, and the
+// problems that it finds in jobs. It checks these answers against the contract, so that the rest of the host can rely
+// on them.
 //
 // It must not know how a plugin is started or what is done with an answer; and it knows no product.
 package product
@@ -20,7 +21,7 @@ import (
 	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 )
 
-// Client is what a product is asked through. Calls that are given no deadline have the contract's.
+// Client makes calls to a product. Calls without a deadline get the contract's.
 type Client interface {
 	DescribeProduct(context.Context, *productv1.DescribeProductRequest,
 		...grpc.CallOption) (*productv1.DescribeProductResponse, error)
@@ -28,14 +29,14 @@ type Client interface {
 		...grpc.CallOption) (*productv1.ValidateProductJobResponse, error)
 }
 
-// Product is a product whose description holds.
+// Product is a product with a valid description.
 type Product struct {
 	plugin      string
 	client      Client
 	description *productv1.DescribeProductResponse
 }
 
-// Ask asks a plugin for its description. One that cannot be used is an error: one sentence for people.
+// Ask asks a plugin for its description. If that is not usable, the error is one sentence for people.
 func Ask(ctx context.Context, plugin string, client Client) (*Product, error) {
 	description, err := client.DescribeProduct(ctx, &productv1.DescribeProductRequest{})
 	if err != nil {
@@ -48,8 +49,8 @@ func Ask(ctx context.Context, plugin string, client Client) (*Product, error) {
 	return &Product{plugin: plugin, client: client, description: description}, nil
 }
 
-// Restore returns a product of which Stored was kept while its plugin is down. Questions go to client, which may
-// answer when the plugin is there again.
+// Restore returns a product from Stored, while its plugin is down. Calls go to client, which may answer when the plugin
+// is back.
 func Restore(plugin string, client Client, stored []byte) (*Product, error) {
 	description := &productv1.DescribeProductResponse{}
 	err := proto.Unmarshal(stored, description)
@@ -62,13 +63,13 @@ func Restore(plugin string, client Client, stored []byte) (*Product, error) {
 	return &Product{plugin: plugin, client: client, description: description}, nil
 }
 
-// Stored is what Restore takes.
+// Stored returns what Restore needs.
 func (p *Product) Stored() ([]byte, error) { return proto.Marshal(p.description) }
 
-// Plugin is the name of the product's plugin, by which jobs ask for it.
+// Plugin returns the name of the product's plugin, by which jobs ask for it.
 func (p *Product) Plugin() string { return p.plugin }
 
-// Versions are the versions of OCR on which the product runs, the one of jobs that name none first.
+// Versions returns the versions of OCR on which the product runs, the default first.
 func (p *Product) Versions() []int {
 	var all []int
 	for _, v := range p.description.GetOcrVersions() {
@@ -77,10 +78,10 @@ func (p *Product) Versions() []int {
 	return all
 }
 
-// ProviderTypes are the types of provider with which the product runs, that of jobs that name none first.
+// ProviderTypes returns the types of provider with which the product runs, the default first.
 func (p *Product) ProviderTypes() []string { return p.description.GetProviderTypes() }
 
-// Bounds are what every instance of the product under OCR2 keeps to.
+// Bounds returns the limits of every instance of the product under OCR2.
 func (p *Product) Bounds() types.ReportingPluginInfo {
 	b := p.description.GetOcr2Bounds()
 	return types.ReportingPluginInfo{

@@ -14,7 +14,7 @@ import (
 // checked are the keys of a job that a product judges.
 var checked = []string{"pluginConfig", "observationSource"}
 
-// ValidateJob has the product check what a job says to it.
+// ValidateJob lets the product check its part of a job.
 func (p *Product) ValidateJob(
 	ctx context.Context,
 	request *productv1.ValidateProductJobRequest,

@@ -9,17 +9,17 @@ import (
 	"github.com/loop-plugins/loop/host/internal/keystore"
 )
 
-// AccountAlgorithm is how the relayer's accounts sign.
+// AccountAlgorithm returns how the relayer's accounts sign.
 func (r *Relayer) AccountAlgorithm() keystore.Algorithm {
 	return accountAlgorithms[r.description.GetAccountAlgorithm()]
 }
 
-// ReportAlgorithm is how the on-chain key of a new bundle signs: as reports of the first scheme are signed.
+// ReportAlgorithm returns how the on-chain key of a new bundle signs: by the algorithm of the first scheme.
 func (r *Relayer) ReportAlgorithm() keystore.Algorithm {
 	return reportAlgorithms[r.description.GetReportSchemes()[0].GetAlgorithm()]
 }
 
-// Schemes are how reports are signed, by the names of their schemes.
+// Schemes returns how reports are signed, by the names of their schemes.
 func (r *Relayer) Schemes() map[string]keystore.Algorithm {
 	all := map[string]keystore.Algorithm{}
 	for _, s := range r.description.GetReportSchemes() {

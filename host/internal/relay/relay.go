@@ -1,6 +1,6 @@
-// Package relay knows what a relayer says of itself: its name, its keys, how its configuration looks, and what it
-// finds in chains, jobs and names. It holds those answers to what they promise, so that the rest of the host can lean
-// on them.
+// Package relay knows a relayer's description: its name, its keys, the form of its configuration, and the problems that
+// it finds in chains, jobs and names. It checks these answers against the contract, so that the rest of the host can
+// rely on them.
 //
 // It must not know how a plugin is started or what is done with an answer; and it knows no chain.
 package relay
@@ -19,7 +19,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 )
 
-// Client is what a relayer is asked through. Calls that are given no deadline have the contract's.
+// Client makes calls to a relayer. Calls without a deadline get the contract's.
 type Client interface {
 	DescribeRelayer(context.Context, *relayerv1.DescribeRelayerRequest,
 		...grpc.CallOption) (*relayerv1.DescribeRelayerResponse, error)
@@ -33,14 +33,14 @@ type Client interface {
 		...grpc.CallOption) (*relayerv1.ValidateJobResponse, error)
 }
 
-// Relayer is a relayer whose description holds.
+// Relayer is a relayer with a valid description.
 type Relayer struct {
 	plugin      string
 	client      Client
 	description *relayerv1.DescribeRelayerResponse
 }
 
-// Ask asks a plugin for its description. One that cannot be used is an error: one sentence for people.
+// Ask asks a plugin for its description. If that is not usable, the error is one sentence for people.
 func Ask(ctx context.Context, plugin string, client Client) (*Relayer, error) {
 	description, err := client.DescribeRelayer(ctx, &relayerv1.DescribeRelayerRequest{})
 	if err != nil {
@@ -57,8 +57,8 @@ func Ask(ctx context.Context, plugin string, client Client) (*Relayer, error) {
 	return r, nil
 }
 
-// Restore returns a relayer of which Stored was kept while its plugin is down. Questions go to client, which may
-// answer when the plugin is there again.
+// Restore returns a relayer from Stored, while its plugin is down. Calls go to client, which may answer when the plugin
+// is back.
 func Restore(plugin string, client Client, stored []byte) (*Relayer, error) {
 	description := &relayerv1.DescribeRelayerResponse{}
 	err := proto.Unmarshal(stored, description)
@@ -71,35 +71,35 @@ func Restore(plugin string, client Client, stored []byte) (*Relayer, error) {
 	return &Relayer{plugin: plugin, client: client, description: description}, nil
 }
 
-// Stored is what Restore takes.
+// Stored returns what Restore needs.
 func (r *Relayer) Stored() ([]byte, error) { return proto.Marshal(r.description) }
 
-// Plugin is the name of the relayer's plugin.
+// Plugin returns the name of the relayer's plugin.
 func (r *Relayer) Plugin() string { return r.plugin }
 
-// Relay is the name under which the relayer serves jobs.
+// Relay returns the name under which the relayer serves jobs.
 func (r *Relayer) Relay() string { return r.description.GetRelay() }
 
-// Section is how operators write the relayer's tables of the node's configuration.
+// Section returns the name of the relayer's tables in the node's configuration, as operators write it.
 func (r *Relayer) Section() string { return r.description.GetSection() }
 
-// ReferenceTOML is one such table with every key, its default and a comment for each.
+// ReferenceTOML returns one such table with every key, its default and a comment for each.
 func (r *Relayer) ReferenceTOML() string { return r.description.GetReferenceToml() }
 
-// ReadsContracts is whether the relayer's chains answer calls in Solidity's ABI.
+// ReadsContracts reports whether the relayer's chains answer calls in Solidity's ABI.
 func (r *Relayer) ReadsContracts() bool {
 	return slices.Contains(r.description.GetFeatures(), relayerv1.Feature_FEATURE_READ_CONTRACT)
 }
 
-// Provides is whether the relayer has providers of a type.
+// Provides reports whether the relayer has providers of a type.
 func (r *Relayer) Provides(providerType string) bool {
 	return slices.Contains(r.description.GetProviderTypes(), providerType)
 }
 
-// ProviderTypes are the types of providers that the relayer has.
+// ProviderTypes returns the types of providers that the relayer has.
 func (r *Relayer) ProviderTypes() []string { return r.description.GetProviderTypes() }
 
-// AccountName is the name of the account of a public key.
+// AccountName returns the name of the account of a public key.
 func (r *Relayer) AccountName(ctx context.Context, publicKey []byte) (string, error) {
 	names, err := r.AccountNames(ctx, [][]byte{publicKey})
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *Relayer) AccountName(ctx context.Context, publicKey []byte) (string, er
 	return names[0], nil
 }
 
-// AccountNames are the names of the accounts of public keys.
+// AccountNames returns the names of the accounts of public keys.
 func (r *Relayer) AccountNames(ctx context.Context, publicKeys [][]byte) ([]string, error) {
 	response, err := r.client.DescribeAccounts(ctx, &relayerv1.DescribeAccountsRequest{PublicKeys: publicKeys})
 	if err != nil {
@@ -126,13 +126,13 @@ func (r *Relayer) AccountNames(ctx context.Context, publicKeys [][]byte) ([]stri
 	return names, nil
 }
 
-// Spelling is a text in its one spelling, or why it cannot name what it should.
+// Spelling returns the canonical spelling of a text, or why it cannot name what it should.
 type Spelling struct {
 	Text    string
 	Problem string
 }
 
-// Accounts gives names of accounts their one spelling.
+// Accounts returns the canonical spellings of names of accounts.
 func (r *Relayer) Accounts(ctx context.Context, names []string) ([]Spelling, error) {
 	request := &relayerv1.NormalizeIdsRequest{}
 	for _, name := range names {

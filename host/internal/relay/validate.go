@@ -19,7 +19,7 @@ import (
 // unit. What it is does not matter to where it stands.
 var large = regexp.MustCompile(`((?:=\s*\[?|,)\s*[+-]?)(?:0x[0-9a-fA-F_]{16,}|[0-9][0-9_]{16,})`)
 
-// ValidateChain has the relayer check one of its tables, given without its header.
+// ValidateChain lets the relayer check one of its tables, given without its header.
 func (r *Relayer) ValidateChain(ctx context.Context, table []byte) (problems, warnings []document.Problem, err error) {
 	var values map[string]any
 	if err := toml.Unmarshal(large.ReplaceAll(table, []byte("${1}0")), &values); err != nil {
@@ -45,7 +45,7 @@ func documented(found []*pluginv1.Problem) []document.Problem {
 	return all
 }
 
-// ValidateJob has the relayer check what a job says of its contract.
+// ValidateJob lets the relayer check its part of a job.
 func (r *Relayer) ValidateJob(ctx context.Context,
 	request *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
 	if !r.Provides(request.GetProviderType()) {

@@ -1,7 +1,6 @@
 // Package scaffold writes new plugins from the templates of plugins/templates.
 //
-// It knows files and names. It must not know the contract: what a template says of it is tested by building and running
-// it.
+// It knows files and names. It must not know the contract: tests build and run the templates.
 package scaffold
 
 import (
@@ -27,15 +26,17 @@ type Settings struct {
 	Kind string
 	// Lang is the language: "go" or "python".
 	Lang string
-	// OCR is the version of the protocol that a product runs on, 2 or 3; 0: 3, and the only one for other kinds.
+	// OCR is the version of the protocol that a product runs on, 2 or 3; 0 means 3, and is the only value for other
+	// kinds.
 	OCR int
 	// Name is the plugin's name, which becomes loop-<name>: small letters, digits and dashes.
 	Name string
 	// Dir is the folder to make; it must not exist. Default: loop-<name> in the working directory.
 	Dir string
-	// SDK is a checkout of LOOP to build against; empty: the released modules.
+	// SDK is a checkout of LOOP to build against; empty means the released modules.
 	SDK string
-	// Version is that of the released modules, such as v0.1.0; any other text: there are none, and SDK is required.
+	// Version is the version of the released modules, such as v0.1.0. Any other text means that there are none, and SDK
+	// is required.
 	Version string
 }
 
@@ -48,7 +49,7 @@ var taken = []string{"contract", "median-python", "plugin", "relayer-python", "t
 // longestName leaves room for the program's name in a process list.
 const longestName = 40
 
-// Kinds and Languages are what there are templates for.
+// Kinds and Languages are those that have templates.
 func Kinds() []string     { return list(1) }
 func Languages() []string { return list(0) }
 
@@ -67,7 +68,7 @@ func list(part int) []string {
 	return slices.Compact(all)
 }
 
-// Write writes a plugin and returns its folder and files. Nothing is left of one that fails midway.
+// Write writes a plugin and returns its folder and files. If it fails midway, it leaves nothing behind.
 func Write(s Settings) (dir string, files []string, err error) {
 	root, err := s.template()
 	if err != nil {

@@ -16,7 +16,7 @@ const lastingAfterRemoval = 24 * time.Hour
 // chainKey names a chain of the node.
 type chainKey struct{ relay, chain string }
 
-// Contracts are those of the node's jobs, as their operators wrote them.
+// Contracts are the contracts of the node's jobs, as their operators wrote them.
 type Contracts struct {
 	database *database.Database
 
@@ -29,7 +29,7 @@ type contract struct {
 	until time.Time // zero: while the job is there
 }
 
-// NewContracts knows the contracts of jobs that were removed of late.
+// NewContracts returns Contracts with those of recently removed jobs.
 func NewContracts(ctx context.Context, d *database.Database) (*Contracts, error) {
 	c := &Contracts{database: d, all: map[chainKey]map[int64]contract{}}
 	removed, err := d.RemovedContracts(ctx, time.Now().Add(-lastingAfterRemoval))
@@ -47,7 +47,7 @@ func NewContracts(ctx context.Context, d *database.Database) (*Contracts, error)
 	return c, nil
 }
 
-// Add has transmissions to a job's contract signed from now on.
+// Add allows signatures for transmissions to a job's contract.
 func (c *Contracts) Add(relay, chain string, of signing.Contract) {
 	c.put(chainKey{relay, chain}, contract{Contract: of})
 }
@@ -61,7 +61,7 @@ func (c *Contracts) put(key chainKey, of contract) {
 	c.all[key][of.Job] = of
 }
 
-// Remove is for a job that is removed: from now on its contract has its time.
+// Remove removes a job. From now on its contract counts for a limited time.
 func (c *Contracts) Remove(ctx context.Context, job int64) error {
 	now := time.Now()
 	c.mu.Lock()

@@ -1,8 +1,8 @@
-// Package signing decides what the node signs for its relayers, which are strangers' programs with coins in their
-// hands, and keeps a record of it.
+// Package signing decides what the node signs for its relayers, which are programs of strangers that control coins, and
+// keeps a record of it.
 //
-// What a transaction is for a relayer's own library finds out, by a check that is built in for its chains. A relayer
-// without one has everything signed, within a rate. It must not know a chain, nor how keys sign.
+// A relayer's own library finds out the purpose of a transaction, by a check that is built in for its chains. For a
+// relayer without a check everything is signed, within a rate. It must not know a chain, nor how keys sign.
 package signing
 
 import (
@@ -23,19 +23,21 @@ import (
 
 // Signatures a minute of one account where the configuration names no number.
 const (
-	// PerMinute is for relayers that have no check: twenty feeds that transmit every two seconds.
+	// PerMinute is the limit for relayers without a check: twenty feeds that transmit every two seconds.
 	PerMinute = 600
-	// CheckedPerMinute is for those that have one, so that what may be signed cannot flood the chain and the record.
+	// CheckedPerMinute is the limit for relayers with a check, so that permitted transactions cannot flood the chain
+	// and the record.
 	CheckedPerMinute = 6000
 )
 
-// Settings say whose requests a Guard decides on.
+// Settings identify whose requests a Guard decides on.
 type Settings struct {
-	// Plugin is the process, and Relay and Chain what it serves.
+	// Plugin is the process, and Relay and Chain are what it serves.
 	Plugin, Relay, Chain string
-	// Check finds out what a transaction is for; nil: nobody can tell.
+	// Check finds out the purpose of a transaction; nil if there is no check for the relay.
 	Check signing.Check
-	// PerMinute is how many signatures an account may have a minute; 0: PerMinute, or CheckedPerMinute with a Check.
+	// PerMinute is how many signatures an account may get in a minute; 0 means the constant PerMinute, or
+	// CheckedPerMinute with a Check.
 	PerMinute uint32
 }
 
@@ -51,8 +53,8 @@ type Guard struct {
 	limiter map[string]*rate.Limiter // by account
 }
 
-// NewGuard returns a guard that knows the contracts of jobs and what operators asked for, and tells the record of each
-// request.
+// NewGuard returns a guard that knows the contracts of jobs and the transfers that operators asked for, and reports
+// each request to the record.
 func NewGuard(s Settings, contracts *Contracts, transfers *Transfers, record *Record) *Guard {
 	s.PerMinute = cmp.Or(s.PerMinute, map[bool]uint32{false: PerMinute, true: CheckedPerMinute}[s.Check != nil])
 	return &Guard{
@@ -61,7 +63,7 @@ func NewGuard(s Settings, contracts *Contracts, transfers *Transfers, record *Re
 	}
 }
 
-// Judge decides on a request with an account that is lent to the process. Its error is the answer to the relayer:
+// Judge decides on a request for an account that is lent to the process. Its error is the answer to the relayer:
 // PERMISSION_DENIED or RESOURCE_EXHAUSTED.
 func (g *Guard) Judge(ctx context.Context, r *hostservicev1.SignRequest) error {
 	s := g.settings

@@ -41,9 +41,9 @@ const (
 	outcomeRate      = "rate"
 )
 
-// Record is what relayers had signed and were refused: in the database, in a metric and in the log. There a signature
-// has a line at debug, since a node of many feeds makes several a second. While the database does not take them they
-// have lines at info.
+// Record keeps the signatures and refusals of relayers in the database, in a metric and in the log. In the log a
+// signature has a line at debug, since a node with many feeds makes several a second. While the database cannot be
+// written, the lines are at info.
 type Record struct {
 	database *database.Database
 	logger   *slog.Logger
@@ -64,7 +64,7 @@ type Record struct {
 	most, every int
 }
 
-// NewRecord goes on with the record in the database. Close ends it.
+// NewRecord continues the record in the database. Close ends it.
 func NewRecord(
 	ctx context.Context,
 	d *database.Database,
@@ -93,7 +93,7 @@ func NewRecord(
 	return r, nil
 }
 
-// Close writes what is not written.
+// Close writes what is not written yet.
 func (r *Record) Close() {
 	r.cancel()
 	r.work.Wait()
@@ -199,7 +199,7 @@ func (r *Record) trim(ctx context.Context, written []database.Signature) error {
 	return nil
 }
 
-// List lists at most limit signatures, newest first.
+// List returns at most limit signatures, newest first.
 func (r *Record) List(ctx context.Context, f database.SignatureFilter, limit int) ([]database.Signature, error) {
 	r.flush(ctx)
 	return r.database.Signatures(ctx, f, limit)

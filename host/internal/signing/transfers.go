@@ -15,7 +15,8 @@ import (
 // that is full it may want higher fees for hours.
 const lastingTransfer = 24 * time.Hour
 
-// Transfers are those that operators have asked for. None outlasts the node: what was signed before may still land.
+// Transfers are those that operators have asked for. They do not survive the node: what was signed before may still
+// land.
 type Transfers struct {
 	mu  sync.Mutex
 	all map[chainKey][]*transfer
@@ -26,11 +27,11 @@ type transfer struct {
 	until time.Time // zero: until it was signed or is forgotten
 }
 
-// NewTransfers knows of none.
+// NewTransfers returns Transfers without any.
 func NewTransfers() *Transfers { return &Transfers{all: map[chainKey][]*transfer{}} }
 
-// Ask has one transfer signed, once. end is called when the relayer has answered: what was not signed by then is not
-// signed any more.
+// Ask allows one transfer to be signed, once. The caller calls end when the relayer has answered: what was not signed
+// by then is no longer signed.
 func (t *Transfers) Ask(relay, chain, from, to string, amount *big.Int) (end func()) {
 	key, asked := chainKey{relay, chain}, &transfer{Transfer: signing.Transfer{From: from, To: to, Amount: amount}}
 	t.mu.Lock()

@@ -1,8 +1,8 @@
-// Package trial runs the pipelines of a job spec once, as a node runs them for an observation, and keeps what each task
-// was given and came to.
+// Package trial runs the pipelines of a job spec once, as a node runs them for an observation, and keeps the inputs and
+// the result of each task.
 //
-// It knows specs and pipelines. It must not know a node, a database or a chain: a trial has no job, so that bridges are
-// told of no earlier observation, nothing is cached and contracts cannot be read.
+// It knows specs and pipelines. It must not know a node, a database or a chain: a trial has no job, so bridges receive
+// no earlier observation, nothing is cached and contracts cannot be read.
 package trial
 
 import (
@@ -26,11 +26,12 @@ import (
 // 15 s gets two.
 const progressInterval = 5 * time.Second
 
-// Settings are what Run needs.
+// Settings configure Run.
 type Settings struct {
-	// Spec is that of a median or a product, as job.Parse gives it. Of a median's source without pipeline 0 is observed.
+	// Spec is that of a median or a product, as job.Parse returns it. A median's source without a pipeline is observed
+	// as 0.
 	Spec *job.Spec
-	// Sources names those of the spec's sources that are run.
+	// Sources names the sources of the spec to run.
 	Sources []string
 	// Bridges has the URL of each bridge that the sources use, by its name in lower case.
 	Bridges map[string]string
@@ -38,13 +39,13 @@ type Settings struct {
 	Limits config.JobPipeline
 	// HTTP makes the requests; default: the client that a node has.
 	HTTP *http.Client
-	// Progress, if set, is told from time to time which tasks a long trial waits for.
+	// Progress, if set, is called from time to time with the tasks that a long trial waits for.
 	Progress func(string)
 }
 
-// Run runs the sources side by side, as a node does, and returns when each has ended, in the order of job.Spec.Sources.
-// At the end of ctx they make do with what they have. The error is of the settings alone: what a source fails with is
-// part of what is returned.
+// Run runs the sources concurrently, as a node does, and returns when each has ended, in the order of job.Spec.Sources.
+// When ctx ends, they use what they have. The error is only about the settings: failures of sources are part of the
+// result.
 func Run(ctx context.Context, s Settings) ([]*trace.Source, error) {
 	runner, err := pipeline.NewRunner(pipeline.Settings{
 		Bridges: bridges(s.Bridges), Contracts: contracts{}, HTTP: s.HTTP,

@@ -153,7 +153,7 @@ func TestMetricsAreServedAsNothingElse(t *testing.T) {
 	}
 }
 
-// Each face is served where it belongs: the API on loopback, by TLS and by the socket, the open face on HTTP alone.
+// The API is served on loopback, by TLS and by the socket, and the open endpoints on HTTP alone.
 func TestFaces(t *testing.T) {
 	t.Parallel()
 	files := t.TempDir()

@@ -20,7 +20,7 @@ const (
 	// may send before they are read.
 	maxStreams  = 32
 	maxBuffered = 256 << 10
-	// maxOpen is the most requests of the open face in progress: each holds what it answers in memory.
+	// maxOpen is the most requests to the open endpoints in progress: each holds what it answers in memory.
 	maxOpen = 16
 )
 

@@ -239,7 +239,7 @@ func TestConnectionsOfAll(t *testing.T) {
 	}
 }
 
-// The open face has its own bound, and the API goes on.
+// The open endpoints have a bound of their own, and the API goes on.
 func TestScrapesAtOnce(t *testing.T) {
 	t.Parallel()
 	asked, finish := make(chan string), make(chan string)

@@ -11,17 +11,17 @@ import (
 	"syscall"
 )
 
-// Peer is the process at the other end of a unix socket, as the kernel tells it. Where the kernel does not, both
-// numbers are -1 and the socket's mode is the guard.
+// Peer is the process at the other end of a unix socket, according to the kernel. If the kernel does not tell, both
+// numbers are -1 and the socket's mode is the only guard.
 type Peer struct {
 	UID, PID int
-	// Refusal is why the peer may not call the API; empty: it may.
+	// Refusal returns why the peer may not call the API; empty if it may.
 	Refusal string
 }
 
 type peerKey struct{}
 
-// PeerOf is who sends a request; false if it came by TCP.
+// PeerOf returns who sends a request; false if it came by TCP.
 func PeerOf(ctx context.Context) (Peer, bool) {
 	p, ok := ctx.Value(peerKey{}).(Peer)
 	return p, ok

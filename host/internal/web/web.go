@@ -1,9 +1,9 @@
-// Package web serves what operators and Prometheus ask a node over HTTP. It has two faces: an open one, which is
-// /discovery, /plugins/<name>/metrics, /metrics, /health and /readyz, and whatever API is mounted beside them. It
-// decides where each is served, keeps browsers that speak for other sites away from both, and tells the API who is at
-// the other end of a socket.
+// Package web serves a node's HTTP requests of operators and Prometheus. It serves two things: the open endpoints,
+// which are /discovery, /plugins/<name>/metrics, /metrics, /health and /readyz, and an API that the caller mounts. It
+// decides where each is served, refuses browsers that act for other sites, and tells the API who is at the other end of
+// a socket.
 //
-// It knows plugins by name alone. It must not know jobs, chains, how a plugin is run, or who may do what.
+// It knows plugins only by name. It must not know jobs, chains, how a plugin is run, or who may do what.
 package web
 
 import (
@@ -27,29 +27,29 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Plugin is one that the node has, whether it serves or not.
+// Plugin is a plugin of the node, whether it serves or not.
 type Plugin struct {
 	Name string
-	// Kind is what the plugin says of itself: relayer, median or product.
+	// Kind is what the plugin reports about itself: relayer, median or product.
 	Kind string
-	// Job is the id of the job that has the plugin for itself; empty: all jobs share it.
+	// Job is the id of the job that has the plugin for itself; empty if all jobs share it.
 	Job string
 }
 
-// Plugins is what the server asks of the runtime.
+// Plugins is what the server needs from the runtime.
 type Plugins interface {
 	// List returns the plugins that the node has, sorted by name.
 	List() []Plugin
-	// Collect returns a plugin's exposition for an Accept header. Its errors are gRPC statuses: NOT_FOUND for a name that
-	// no plugin has, UNAVAILABLE for a plugin that is down, DEADLINE_EXCEEDED for one that does not answer in time.
+	// Collect returns a plugin's exposition for an Accept header. Its errors are gRPC statuses: NOT_FOUND if no plugin
+	// has the name, UNAVAILABLE if the plugin is down, DEADLINE_EXCEEDED if it does not answer in time.
 	Collect(ctx context.Context, name, accept string) (contentType string, exposition []byte, err error)
 }
 
-// Health is how the node does.
+// Health is the health of the node.
 type Health struct {
 	// Status is passing, degraded or failing.
 	Status string `json:"status"`
-	// Failing is whether feeds do not work.
+	// Failing reports whether feeds do not work.
 	Failing    bool        `json:"-"`
 	Components []Component `json:"components"`
 }
@@ -68,25 +68,25 @@ type Component struct {
 	Since time.Time `json:"since"`
 }
 
-// Settings are what a Server needs.
+// Settings configure a Server.
 type Settings struct {
-	// Address is host:port where the open face is served, and the API too if the host is this machine alone; port 0 takes
-	// any free one.
+	// Address is host:port where the open endpoints are served, and the API too if only this machine can reach the
+	// host; port 0 takes any free one.
 	Address string
-	// TLS is where the API is served by TLS; nil: nowhere.
+	// TLS is where the API is served by TLS; nil means nowhere.
 	TLS *TLS
-	// Socket is the path of the unix socket of the API; empty: none.
+	// Socket is the path of the unix socket of the API; empty means none.
 	Socket string
 	// Hosts are the names, besides localhost and addresses, that requests on TCP may call this node by.
 	Hosts []string
-	// DiscoveryHost is the host under which Prometheus finds this node; empty: that of the request for /discovery.
+	// DiscoveryHost is the host under which Prometheus finds this node; empty means that of the request for /discovery.
 	DiscoveryHost string
 	Plugins       Plugins
 	// Gatherer holds the node's own metrics.
 	Gatherer prometheus.Gatherer
-	// Health returns how the node and its parts do.
+	// Health returns the health of the node and its parts.
 	Health func(ctx context.Context) Health
-	// Ready is whether the node has started its jobs.
+	// Ready reports whether the node has started its jobs.
 	Ready func() bool
 	// API is served under APIPath. PeerOf tells it who calls by the socket.
 	APIPath string
@@ -102,10 +102,10 @@ type TLS struct {
 	CertPath, KeyPath string
 }
 
-// Server is what serves a node's faces.
+// Server serves the open endpoints and the API of a node.
 type Server struct {
 	settings Settings
-	listener net.Listener // of the open face
+	listener net.Listener // of the open endpoints
 	tls      net.Listener // nil without TLS
 	servers  []*http.Server
 	done     sync.WaitGroup
@@ -147,14 +147,14 @@ func Start(s Settings) (_ *Server, err error) {
 
 	api := http.NewServeMux()
 	api.Handle(s.APIPath, s.API)
-	faces := few(server.open())
+	endpoints := few(server.open())
 	if loopback(s.Address) {
-		faces = beside(s.APIPath, s.API, faces)
+		endpoints = beside(s.APIPath, s.API, endpoints)
 	} else {
 		s.Logger.Info("the operator's API is not served on this address, because other machines can reach it",
 			"http", s.Address)
 	}
-	server.serve(server.listener, &http.Server{Handler: guarded(s.Hosts, faces)})
+	server.serve(server.listener, &http.Server{Handler: guarded(s.Hosts, endpoints)})
 	if server.tls != nil {
 		server.serve(tls.NewListener(server.tls, certificate.config()), &http.Server{Handler: guarded(s.Hosts, api)})
 	}
@@ -179,10 +179,10 @@ func (s *Server) serve(l net.Listener, server *http.Server) {
 	})
 }
 
-// Address is host:port of the open face.
+// Address returns host:port of the open endpoints.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// TLSAddress is host:port of the API by TLS; empty without it.
+// TLSAddress returns host:port of the API by TLS; empty without it.
 func (s *Server) TLSAddress() string {
 	if s.tls == nil {
 		return ""
@@ -221,8 +221,8 @@ func beside(path string, below, rest http.Handler) http.Handler {
 	})
 }
 
-// open is the open face. The mux cleans paths and redirects; a plugin's name is whatever stands between two slashes,
-// escapes and dots included, so that odd names end here as unknown and never reach another route.
+// open serves the open endpoints. The mux cleans paths and redirects. A plugin's name is whatever is between two
+// slashes, escapes and dots included, so that odd names end here as unknown and never reach another route.
 func (s *Server) open() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /discovery", s.discovery)

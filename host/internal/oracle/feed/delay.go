@@ -25,8 +25,8 @@ func (r *Recorder) Begins(epoch uint32, round uint8) {
 	})
 }
 
-// Ends is called when the relayer has taken the report of a round. Another configuration begins its rounds anew: the
-// newest of the number is meant.
+// Ends is called when the relayer has accepted the report of a round. Another configuration counts its rounds from the
+// beginning, so the newest round with the number is meant.
 func (r *Recorder) Ends(epoch uint32, round uint8) {
 	r.change(func(f *health.Feed, now time.Time) {
 		r.landing.hands(handed{epoch, round, now})

@@ -49,7 +49,8 @@ func (l *landing) since() time.Time {
 	return l.oldest.at
 }
 
-// Landed is called with the newest round that the contract has taken under the configuration that runs; zero: none.
+// Landed is called with the newest round that the contract has accepted under the running configuration; zero if there
+// is none.
 func (r *Recorder) Landed(epoch uint32, round uint8) {
 	r.change(func(*health.Feed, time.Time) { r.landing.takes(epoch, round) })
 }

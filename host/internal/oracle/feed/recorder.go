@@ -1,5 +1,5 @@
-// Package feed gathers what a job of OCR really does, where it happens. What that means for people, package health
-// says.
+// Package feed gathers facts about the work of an OCR job, where it happens. Package health decides what they mean for
+// people.
 //
 // It must not know plugins, contracts or how anything is shown.
 package feed
@@ -13,7 +13,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/health"
 )
 
-// Recorder gathers a feed's facts. Its methods may be called at once, and cost little.
+// Recorder gathers a feed's facts. Its methods may be called concurrently, and are cheap.
 type Recorder struct {
 	mu    sync.Mutex
 	facts health.Feed
@@ -24,12 +24,12 @@ type Recorder struct {
 	landing landing
 }
 
-// New returns a recorder of a feed of which nothing is known.
+// New returns a recorder of a feed without any facts.
 func New(bootstrap bool) *Recorder {
 	return &Recorder{facts: health.Feed{Bootstrap: bootstrap, Absent: map[string]string{}, Heard: map[int]time.Time{}}}
 }
 
-// Facts are what is known now.
+// Facts returns the current facts.
 func (r *Recorder) Facts() health.Feed {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -49,12 +49,12 @@ func (r *Recorder) change(change func(f *health.Feed, now time.Time)) {
 	change(&r.facts, time.Now())
 }
 
-// Failed says why the job cannot do what it should; empty: it can again.
+// Failed says why the job does not work; empty if it works again.
 func (r *Recorder) Failed(reason string) {
 	r.change(func(f *health.Feed, _ time.Time) { f.Failure = reason })
 }
 
-// Waits says that the job cannot begin without something, and why it is not there; empty: it is.
+// Waits says that the job cannot begin without something, and why that is missing; empty if it is there.
 func (r *Recorder) Waits(what, why string) {
 	r.change(func(f *health.Feed, _ time.Time) {
 		if f.Absent[what] = why; why == "" {
@@ -63,8 +63,8 @@ func (r *Recorder) Waits(what, why string) {
 	})
 }
 
-// ConfigRead is called with each reading of where the contract's configuration is. The digest is empty of a contract
-// that has none.
+// ConfigRead is called with each read of where the contract's configuration is. The digest is empty if the contract has
+// none.
 func (r *Recorder) ConfigRead(digest string, err error) {
 	r.change(func(f *health.Feed, now time.Time) {
 		if f.Config.Note(now, err); err == nil && f.Digest != digest {
@@ -86,7 +86,7 @@ func (r *Recorder) Runs(digest string, interval time.Duration) {
 	})
 }
 
-// Meets is called with the number of the oracles of a configuration and this node's among them, before the first
+// Meets is called with the number of the oracles of a configuration and the index of this node, before the first
 // message of another.
 func (r *Recorder) Meets(oracles, own int) {
 	r.change(func(f *health.Feed, _ time.Time) {
@@ -122,8 +122,8 @@ func (r *Recorder) Ran(err error) {
 	})
 }
 
-// Observed is called with the outcome of an observation. A product whose pipelines fail observes nothing, and may
-// answer all the same, to keep its part in the votes.
+// Observed is called with the outcome of an observation. If a product's pipelines fail, it observes nothing, but may
+// answer anyway, to keep its votes.
 func (r *Recorder) Observed(err error) {
 	r.change(func(f *health.Feed, now time.Time) {
 		if err == nil && r.runs.Fault != "" {
@@ -133,7 +133,7 @@ func (r *Recorder) Observed(err error) {
 	})
 }
 
-// Compares is called with by how much this node's clock is ahead of most other oracles'.
+// Compares is called with how far this node's clock is ahead of most other oracles'.
 func (r *Recorder) Compares(ahead time.Duration) {
 	r.change(func(f *health.Feed, now time.Time) {
 		var err error

@@ -1,4 +1,4 @@
-// Package making follows how often an object of a plugin was made, for calls that must reach no instance twice.
+// Package making counts how often an object of a plugin was made, for calls that must not reach two instances.
 //
 // It must not know what the object is or what is called.
 package making
@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// Counter counts the makings of one object. The zero value has none.
+// Counter counts how often one object was made. The zero value means never.
 type Counter struct {
 	mu      sync.Mutex
 	makings uint64
 	changed chan struct{} // closed at the next making; nil: nobody waits
 }
 
-// Made counts a making. It is called before any call reaches the new instance.
+// Made counts one more instance. Call it before any call reaches the new instance.
 func (c *Counter) Made() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,8 +1,8 @@
 // Package ocr3 adapts the OCR3 reporting plugins of products to libocr, so that a plugin that is restarted, slow or
 // gone costs no vote that its network could still have had.
 //
-// It is the only place of the host that adapts OCR3's reporting plugins to the contract of plugins. It must not know
-// any product or chain, nor how jobs and answers are stored; and no part of it may panic under libocr, which recovers
+// It is the only package of the host that adapts OCR3's reporting plugins to the contract of plugins. It must not know
+// any product or chain, nor how jobs and answers are stored. No part of it may panic under libocr, which recovers
 // nowhere.
 package ocr3
 
@@ -30,7 +30,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/reporting"
 )
 
-// Info is what keyring and transmitter are told of a report.
+// Info is what keyring and transmitter learn about a report.
 type Info = []byte
 
 var _ ocr3types.ReportingPluginFactory[Info] = (*Factory)(nil)
@@ -44,14 +44,14 @@ const releaseTimeout = 2 * time.Second
 
 // Answers keeps what products answered to ShouldAcceptAttestedReport, across restarts of the node.
 type Answers interface {
-	// Accepted returns the answer that is kept for a report, and whether there is one.
+	// Accepted returns the stored answer for a report, and whether there is one.
 	Accepted(
 		ctx context.Context,
 		digest types.ConfigDigest,
 		seqNr uint64,
 		report [sha256.Size]byte,
 	) (answer, known bool, err error)
-	// PutAccepted keeps an answer unless one is kept already, and returns the one that is.
+	// PutAccepted stores an answer unless there is one already, and returns the stored one.
 	PutAccepted(
 		ctx context.Context,
 		digest types.ConfigDigest,
@@ -61,22 +61,22 @@ type Answers interface {
 	) (kept bool, err error)
 }
 
-// Rounds is told how this oracle fares in rounds. Calls come at once, and must return soon.
+// Rounds is told what this oracle does in rounds. Calls are concurrent, and must return soon.
 type Rounds interface {
-	// Asked is called when libocr asks for an observation in an epoch, and Observed with what came of it.
+	// Asked is called when libocr asks for an observation in an epoch, and Observed with the result.
 	Asked(epoch uint64)
 	Observed(err error)
 	// Voted is called with each outcome that this oracle has computed, which is its vote.
 	Voted()
-	// Reported is called with the number of reports that were made of an outcome agreed on.
+	// Reported is called with the number of reports that were made from an agreed outcome.
 	Reported(reports int)
-	// Lost is called when a call of libocr's came to nothing, which costs a vote or a report. ctx is libocr's.
+	// Lost is called when a call by libocr failed, which costs a vote or a report. ctx is libocr's.
 	Lost(ctx context.Context, call string, err error)
 }
 
-// Settings are what a Factory needs; all of them.
+// Settings configure a Factory. All are required.
 type Settings struct {
-	// Name is what to call the product in errors, with its article.
+	// Name is the name of the product in errors, with its article.
 	Name string
 	// Product is the job's factory in the product's plugin.
 	Product *productv1loophost.ProductFactory
@@ -84,14 +84,14 @@ type Settings struct {
 	// Logger has the job's fields.
 	Logger *slog.Logger
 	Rounds Rounds
-	// Running is told which configuration libocr begins to run and the time between its rounds, and Fail why the job does
-	// not do what it should; empty: it does again.
+	// Running is called with the configuration that libocr begins to run and the time between its rounds. Fail is
+	// called with the reason why the job does not work; empty if it works again.
 	Running func(digest types.ConfigDigest, interval time.Duration)
 	Fail    func(reason string)
 }
 
-// Factory makes reporting plugins for libocr from those of a job's product. Unlike OCR2's, OCR3's libocr asks again
-// after an error, after 1 s and at most 2 minutes.
+// Factory makes reporting plugins for libocr from those of a job's product. Unlike in OCR2, libocr asks again after an
+// error in OCR3, after 1 s up to 2 minutes.
 type Factory struct{ settings Settings }
 
 // NewFactory returns the factory of one job.

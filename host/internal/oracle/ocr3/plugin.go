@@ -117,8 +117,8 @@ func (e *invalidError) Error() string {
 	return fmt.Sprintf("the observation of oracle %d is not valid: %s", e.observer, e.problem)
 }
 
-// ValidateObservation implements ocr3types.ReportingPlugin. libocr has one word for an observation that is not valid
-// and for a call that failed.
+// ValidateObservation implements ocr3types.ReportingPlugin. libocr does not distinguish an invalid observation from a
+// failed call.
 func (p *plugin) ValidateObservation(
 	ctx context.Context,
 	at ocr3types.OutcomeContext,
@@ -151,7 +151,7 @@ func (p *plugin) ValidateObservation(
 	return nil
 }
 
-// ObservationQuorum implements ocr3types.ReportingPlugin. The product is asked where it named no number.
+// ObservationQuorum implements ocr3types.ReportingPlugin. It asks the product if that stated no number.
 func (p *plugin) ObservationQuorum(
 	ctx context.Context,
 	at ocr3types.OutcomeContext,

@@ -10,8 +10,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
 
-// NewPipelines returns what a product may run of its job. ran is told of each run why its last task failed, if it did.
-// Close ends it.
+// NewPipelines returns the pipelines that a product may run for its job. It calls ran for each run, with the reason if
+// its last task failed. Close ends it.
 func NewPipelines(s Settings, ran func(error)) *hostservice.Pipelines {
 	all := map[string]hostservice.RunPipeline{}
 	names := s.Spec.Sources()

@@ -1,8 +1,8 @@
-// Package source runs the pipelines of jobs: of a median job to observe its value, its fee coin's price and its gas
-// price, of a product's job whenever the product asks for one.
+// Package source runs the pipelines of jobs: for a median job to observe its value, its fee coin's price and its gas
+// price, and for a product's job whenever the product asks for one.
 //
-// It knows pipelines, and what is kept between their runs. It must not know libocr or plugins: the data sources that it
-// makes are lent by others, and rounds are names to it.
+// It knows pipelines, and what is kept between their runs. It must not know libocr or plugins: others lend the data
+// sources that it makes, and rounds are only names to it.
 package source
 
 import (
@@ -21,18 +21,18 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
 
-// Settings are what New needs.
+// Settings configure New.
 type Settings struct {
 	JobID         int64
 	ExternalJobID string
-	// Spec is the job, as job.Parse gives it.
+	// Spec is the job, as job.Parse returns it.
 	Spec      *job.Spec
 	Pipelines *pipeline.Runner
-	// Database keeps the price of a median job's fee coin.
+	// Database stores the price of a median job's fee coin.
 	Database *database.Database
-	// History is told of runs and observations.
+	// History records runs and observations.
 	History *history.Job
-	// Rounds are those in which a median job's sources are observed; nil: all.
+	// Rounds are the rounds in which a median job's sources may be observed; nil means all.
 	Rounds *hostservice.Rounds
 	Logger *slog.Logger
 }
@@ -56,7 +56,7 @@ type Sources struct {
 	cache *cache // nil: every observation asks for the fee coin's price
 }
 
-// New returns a median job's sources. Unless the job says otherwise the price of the fee coin is fetched from now on.
+// New returns a median job's sources. It fetches the price of the fee coin from now on, unless the job says otherwise.
 // Close ends them.
 func New(s Settings) (*Sources, error) {
 	plugin := s.Spec.PluginConfig
@@ -91,7 +91,7 @@ func New(s Settings) (*Sources, error) {
 	return all, nil
 }
 
-// Close ends what is under way and waits for it.
+// Close ends what is in progress and waits for it.
 func (s *Sources) Close() {
 	// The cache last: observations under way may be waiting for it.
 	s.Value.Close()

@@ -1,6 +1,6 @@
-// Package abi encodes and decodes values by Solidity's contract ABI, for arguments that are written as there:
-// "transfer(address to, uint256 amount)". It takes and gives the types that pipelines pass on, and bounds what
-// untrusted bytes can cost.
+// Package abi encodes and decodes values by Solidity's contract ABI, for arguments in Solidity's notation:
+// "transfer(address to, uint256 amount)". It uses the types that pipelines pass on, and bounds the cost of untrusted
+// bytes.
 //
 // It must not know tasks, chains or contracts.
 package abi
@@ -28,17 +28,17 @@ const (
 	maxDecoded = 1 << 16
 )
 
-// Signature is a list of arguments, with the name of the function or event that they belong to, if any.
+// Signature is a list of arguments, with the name of their function or event if there is one.
 type Signature struct {
 	name      string
 	text      string // canonical, as in transfer(address,uint256)
 	arguments []argument
 }
 
-// Number reads a number of whatever type the caller has. Its error says what is wrong with the value.
+// Number reads a number of any type that the caller supports. Its error says what is wrong with the value.
 type Number func(value any) (decimal.Decimal, error)
 
-// ParseFunction reads a function and its arguments, or arguments alone, with or without parentheses around them.
+// ParseFunction reads a function and its arguments, or only arguments, with or without parentheses.
 func ParseFunction(text string) (*Signature, error) { return parse(text, false) }
 
 // ParseEvent reads an event and its arguments, some of which may be indexed.

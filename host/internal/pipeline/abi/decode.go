@@ -9,9 +9,9 @@ import (
 	"math/big"
 )
 
-// Decode decodes the arguments, by their names. Integers come out as *big.Int, addresses as text with its checksum in
-// the letters' case, bytes of either kind as []byte, arrays as []any; a tuple as a map if all its fields have names of
-// their own, else as a list. The data is untrusted; what decoding it may cost is bounded.
+// Decode decodes the arguments, by their names. Integers become *big.Int, addresses text with the checksum in the
+// letters' case, bytes of either kind []byte, and arrays []any. A tuple becomes a map if all its fields have different
+// names, else a list. The data is untrusted; the cost of decoding it is bounded.
 func (s *Signature) Decode(data []byte) (map[string]any, error) {
 	out := make(map[string]any, len(s.arguments))
 	return out, s.decode(data, out)
@@ -37,8 +37,8 @@ func (s *Signature) decode(data []byte, out map[string]any) error {
 	return nil
 }
 
-// DecodeLog decodes an event's log: its topics of 32 bytes each, the event's own first, and its data. Of an indexed
-// text, array, tuple or bytes of any length a log holds the hash alone, which is what comes out.
+// DecodeLog decodes an event's log: its topics of 32 bytes each, the event's own first, and its data. For an indexed
+// text, array, tuple or bytes of any length a log holds only the hash, which is the result.
 func (s *Signature) DecodeLog(topics [][]byte, data []byte) (map[string]any, error) {
 	indexed := 0
 	for _, a := range s.arguments {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Encode encodes a value for each argument, by its name, behind the function's selector if the signature has a name.
-// Values are JSON's, and numbers of every type that number reads. Integers must be whole and fit; addresses are 0x and
-// 40 digits or 20 bytes; bytes are 0x and digits, bytes, or the bytes of a text; a tuple is a map by its fields' names,
-// or a list.
+// Encode encodes a value for each argument, by its name, after the function's selector if the signature has a name.
+// Values have JSON's types, and numbers every type that number reads. Integers must be whole and fit. Addresses are 0x
+// and 40 digits, or 20 bytes. Bytes are 0x and digits, bytes, or the bytes of a text. A tuple is a map by its fields'
+// names, or a list.
 func (s *Signature) Encode(values map[string]any, number Number) ([]byte, error) {
 	parts := make([]part, len(s.arguments))
 	for i, a := range s.arguments {

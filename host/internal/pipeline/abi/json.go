@@ -19,7 +19,7 @@ type entry struct {
 }
 
 // ParseJSON reads a function of a contract's ABI in JSON, as compilers write it: an object with a name and inputs.
-// Without a name it is the arguments alone.
+// Without a name it is only the arguments.
 func ParseJSON(text string) (*Signature, error) {
 	var function struct {
 		Name   string  `json:"name"`

@@ -1,8 +1,8 @@
-// Package egress makes HTTP clients that reach the public internet and nothing else.
+// Package egress makes HTTP clients that reach only the public internet. The address is checked when the connection is
+// made, after the name has been resolved, so neither a redirect nor a name that resolves to another address the second
+// time avoids the check.
 //
-// The address is checked when the connection is made, after the name has been resolved, so neither a redirect nor a
-// name that resolves to another address the second time gets around it. The package must not know why a request is
-// restricted.
+// The package must not know why a request is restricted.
 package egress
 
 import (
@@ -59,9 +59,9 @@ func Public(address netip.Addr) bool {
 	return true
 }
 
-// Client returns a client that connects to permitted addresses alone, which are the public ones unless a test says
-// otherwise. It takes cookies, redirect policy and timeouts from the base, and from the base's transport, if that is an
-// *http.Transport, its TLS configuration and limits. It uses no proxy: the check would see the proxy's address.
+// Client returns a client that connects only to permitted addresses, which are the public ones unless a test says
+// otherwise. It takes cookies, redirect policy and timeouts from the base, and TLS configuration and limits from the
+// base's transport if that is an *http.Transport. It uses no proxy, since the check would see the proxy's address.
 func Client(base *http.Client, permitted func(netip.Addr) bool) *http.Client {
 	transport, ok := base.Transport.(*http.Transport)
 	if ok && transport != nil {
@@ -91,8 +91,8 @@ func Client(base *http.Client, permitted func(netip.Addr) bool) *http.Client {
 	return &client
 }
 
-// Transport returns a transport of its own: that of the standard library, proxies of the environment included, made for
-// many requests to a few hosts with small replies.
+// Transport returns a new transport like that of the standard library, including proxies of the environment, but made
+// for many requests to a few hosts with small replies.
 func Transport() *http.Transport {
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 		TLSHandshakeTimeout: 10 * time.Second}

@@ -1,4 +1,4 @@
-// Package trace is how people and programs are told of one run of a pipeline: what each task was given and came to.
+// Package trace presents one run of a pipeline to people and programs: the inputs and the result of each task.
 //
 // It knows pipelines. It must not know jobs, rounds, or where a run is kept or shown.
 package trace
@@ -15,21 +15,21 @@ import (
 )
 
 // Source is one part of an observation: a median job's value, its fee coin's price or its gas price, or a pipeline that
-// a product may run. It has a result or an error. Programs read the JSON of all types here, so that its names stay as
-// they are.
+// a product may run. It has a result or an error. Programs read the JSON of all types here, so their names must not
+// change.
 type Source struct {
 	Name string `json:"-"` // as the spec's Sources have it
-	// Value is the integer that a median would observe, in decimal digits: the result cut toward zero. Empty for a
-	// product.
+	// Value is the integer that a median would observe, in decimal digits: the result cut toward zero. It is empty for
+	// a product.
 	Value string `json:"value,omitempty"`
 	Error string `json:"error,omitempty"`
-	// Result is what the pipeline ended in, before it was cut; nil if that is an error, or if there is no pipeline.
+	// Result is the result of the pipeline before it was cut; nil if that is an error, or if there is no pipeline.
 	Result   json.RawMessage `json:"result,omitempty"`
 	Duration string          `json:"duration"` // in milliseconds, as all durations here: 12.5ms
 	Tasks    []Task          `json:"tasks"`    // in an order in which they can run
 }
 
-// Task is one task of a pipeline, and what it came to.
+// Task is one task of a pipeline, with its result.
 type Task struct {
 	ID       string  `json:"id"`
 	Type     string  `json:"type"`
@@ -39,7 +39,7 @@ type Task struct {
 	Duration string  `json:"duration"` // of all attempts and the waits between them
 }
 
-// Given is what a task is given by another one.
+// Given is an input from another task.
 type Given struct {
 	ID      string `json:"id"`
 	Outcome        // of the other task
@@ -51,13 +51,13 @@ type Outcome struct {
 	Error  string          `json:"error,omitempty"`
 }
 
-// None is a source without a pipeline, of which 0 is observed.
+// None returns a source without a pipeline, which is observed as 0.
 func None(name string) *Source {
 	return &Source{Name: name, Value: "0", Duration: Milliseconds(0), Tasks: []Task{}}
 }
 
-// Of tells a run of a source's pipeline, without what its requests held as a secret. Of a median's an integer is
-// observed; what a product makes of it, it alone knows. A result that has more than longest bytes as JSON is cut; 0:
+// Of presents a run of a source's pipeline, without the secrets of its requests. An integer is observed for a median;
+// only a product knows what it makes of a result. A result with more than longest bytes of JSON is cut; 0 means that
 // none is.
 func Of(name string, p *pipeline.Pipeline, ran *pipeline.Run, median bool, longest int) *Source {
 	w := writer{secrets: ran.Secrets(), longest: longest}
@@ -123,7 +123,7 @@ func (w writer) tasks(p *pipeline.Pipeline, results []pipeline.Result) []Task {
 	return all
 }
 
-// Milliseconds writes a duration in one unit, so that times can be compared at sight. Tasks that only compute take some
+// Milliseconds writes a duration in one unit, so that times are easy to compare. Tasks that only compute take some
 // microseconds.
 func Milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d.Round(time.Microsecond).Microseconds())/1e3, 'f', -1, 64) + "ms"

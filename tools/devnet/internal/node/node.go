@@ -114,7 +114,7 @@ func (s Settings) p2pAddress() string {
 type Node struct {
 	settings   Settings
 	configFile string
-	transport  *http.Transport // to the open face
+	transport  *http.Transport // to the open endpoints
 	operators  *http.Transport // to the socket
 	client     nodev1connect.NodeServiceClient
 
