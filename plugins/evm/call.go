@@ -20,7 +20,7 @@ import (
 // maxReturned is the most bytes that the contract of the plugin lets an answer have.
 const maxReturned = 1 << 20
 
-// ReadContract implements relayerv1loop.Chain: one eth_call at the best node, and at the next if that one fails.
+// ReadContract implements relayerv1loop.Chain by one eth_call to the best node, and to the next if that one fails.
 func (c *Chain) ReadContract(ctx context.Context,
 	request *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
 	read := endpoint.Read{Input: request.GetCallData(), Gas: request.GetGasLimit()}

@@ -23,7 +23,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// Chain is one chain, with its id as a number and what nodes push of its contracts.
+// Chain is one chain, with its id as a number and the events of its contracts that nodes push.
 type Chain struct {
 	*base
 	config Config

@@ -46,8 +46,8 @@ func (codec) BuildReport(ctx context.Context, given []service.Observation) ([]by
 	return report, nil
 }
 
-// Median holds the answer of an untrusted report to its width: go-ethereum's decoder takes integers that are wider than
-// their type, which the contract refuses.
+// Median checks the width of the answer in an untrusted report: go-ethereum's decoder accepts integers that are wider
+// than their type, which the contract refuses.
 func (codec) Median(ctx context.Context, report []byte) (*big.Int, error) {
 	answer, err := evmreportcodec.ReportCodec{}.MedianFromReport(ctx, report)
 	if err == nil && !fits(answer) {

@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
-// default that DefaultConfig gives, or one of its own for chains that need it.
+// Config is the configuration of one chain: its section of the node's configuration. A missing key has the default that
+// DefaultConfig gives, or its own default for chains that need one.
 type Config struct {
 	ChainID              string            `comment:"The chain's number, in decimal. Required."`
 	Enabled              bool              `comment:"false keeps the table but starts nothing for it."`
@@ -44,15 +44,15 @@ type Config struct {
 	Nodes []NodeConfig `toml:",omitempty" comment:"The chain's RPC nodes, in the order of preference: the next is used when one fails."`
 }
 
-// NodePoolConfig is of the choice of nodes.
+// NodePoolConfig configures the selection of nodes.
 type NodePoolConfig struct {
 	SelectionMode        string            `comment:"Which RPC node is used first: PriorityLevel (by Order), HighestHead (the newest block) or RoundRobin (each in its turn)."`
 	SyncThreshold        uint32            `comment:"How many blocks an RPC node may be behind the newest of all before it is used last, 0 to 10000; 0: no limit." bounds:"0 10000"`
 	NewHeadsPollInterval document.Duration `comment:"How often an RPC node is asked for its newest block while it pushes none, 50ms to 5m; 0s: PollInterval."`
 }
 
-// NodeConfig is one RPC node. With both addresses, blocks and events are pushed over WSURL and calls made over
-// HTTPURL. They may hold keys.
+// NodeConfig is one RPC node. With both addresses, blocks and events are pushed over WSURL and calls are made over
+// HTTPURL. The addresses may contain keys.
 type NodeConfig struct {
 	Name     string          `comment:"Name in logs and metrics, unique within the chain."`
 	WSURL    document.Secret `comment:"ws:// or wss:// address, at which the RPC node pushes blocks and events. One of WSURL and HTTPURL is required."`
@@ -61,7 +61,7 @@ type NodeConfig struct {
 	Order    *uint8          `comment:"RPC nodes with a lower order are used first, 0 to 100. Left out: 100." bounds:"0 100"`
 }
 
-// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given.
+// DefaultConfig returns the configuration of a chain of which only its id and nodes are given.
 func DefaultConfig() Config {
 	return Config{
 		Enabled: true, PollInterval: document.Lasting(time.Second), RequestTimeout: document.Lasting(10 * time.Second),
@@ -98,7 +98,7 @@ func reference() Config {
 	return c
 }
 
-// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+// ParseConfig reads and checks a chain's section with the name that operators write in its header.
 func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := withPeculiarities(text)
 	problems := section.Read(text, &c, idle, func(p *document.Problems) {
@@ -162,5 +162,5 @@ func (c Config) ID() string { return c.ChainID }
 // Serves implements service.Config.
 func (c Config) Serves() bool { return c.Enabled }
 
-// Redacted is the configuration as TOML without addresses, for operators.
+// Redacted returns the configuration as TOML without addresses, for operators.
 func (c Config) Redacted() (string, error) { return document.Write(c) }

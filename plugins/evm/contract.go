@@ -153,7 +153,7 @@ func (c *contract) note(r *request) {
 	}
 }
 
-// Requested implements service.Contract. What was not looked for yet is awaited once, after the start.
+// Requested implements service.Contract. After the start it waits once for what was not looked for yet.
 func (c *contract) Requested(ctx context.Context, lookback time.Duration) (service.Round, error) {
 	v, err := c.View(ctx)
 	if err != nil {

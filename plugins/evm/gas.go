@@ -13,7 +13,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// GasEstimatorConfig holds prices and gas limits by the names that operators of OCR2 nodes know. What is left out has
+// GasEstimatorConfig holds prices and gas limits under the names that operators of OCR2 nodes know. A missing key has
 // the chain's value.
 type GasEstimatorConfig struct {
 	Mode               string      `comment:"Where prices come from: FixedPrice (the defaults only), BlockHistory or FeeHistory (tips of past blocks), or SuggestedPrice,\nL2Suggested or Arbitrum (what an RPC node proposes)."`
@@ -41,19 +41,19 @@ type LimitJobTypeConfig struct {
 	OCR2 *uint64 `comment:"Gas limit of a transmission whose job names none, at least 21000. Left out: GasLimitDefault."`
 }
 
-// BlockHistoryConfig is of the modes BlockHistory and FeeHistory.
+// BlockHistoryConfig configures the modes BlockHistory and FeeHistory.
 type BlockHistoryConfig struct {
 	BlockHistorySize      *uint16 `comment:"How many of the newest blocks the tips are read of, 1 to 1024." bounds:"1 1024"`
 	TransactionPercentile *uint16 `comment:"Which percentile of a block's tips is used, 1 to 100." bounds:"1 100"`
 }
 
-// TransactionsConfig is of the transactions of each account.
+// TransactionsConfig configures the transactions of each account.
 type TransactionsConfig struct {
 	MaxInFlight          *uint32            `comment:"Most transactions of an account that may be sent and not in a block yet; 0: 16."`
 	ResendAfterThreshold *document.Duration `comment:"How long a transaction may stay out of blocks before it is sent again, 1s to 1h." bounds:"1s 1h"`
 }
 
-// KeySpecificConfig is of one account.
+// KeySpecificConfig configures one account.
 type KeySpecificConfig struct {
 	Key          string                `comment:"The account."`
 	GasEstimator KeyGasEstimatorConfig `comment:"Prices of its own."`

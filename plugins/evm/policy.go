@@ -27,7 +27,7 @@ type policy struct {
 	chain  *big.Int
 }
 
-// SigningCheck makes the check of what is signed for a chain's relayer: transmissions to contracts of jobs, transfers
+// SigningCheck makes the signing check for a chain's relayer. It permits transmissions to contracts of jobs, transfers
 // that an operator asked for, and fillers, which are transfers of nothing to the account itself. The section's fees
 // bound all of them.
 func SigningCheck(text []byte) (signing.Check, error) {

@@ -8,8 +8,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// Wei is an amount of the chain's coin: a whole number of wei, or a number with a unit from wei to tether. A text that
-// is none is kept for Fault.
+// Wei is an amount of the chain's coin: a whole number of wei, or a number with a unit from wei to tether. An invalid
+// text is kept for Fault.
 type Wei struct {
 	big.Int
 	bad string
@@ -62,7 +62,7 @@ func parseWei(text string) (*big.Int, bool) {
 	return nil, false
 }
 
-// String writes the largest of gwei and wei that needs no fraction.
+// String returns the amount in gwei or wei, the larger unit that needs no fraction.
 func (w Wei) String() string {
 	if gwei, rest := new(big.Int).QuoRem(&w.Int, big.NewInt(1e9), new(big.Int)); rest.Sign() == 0 && gwei.Sign() > 0 {
 		return gwei.String() + " gwei"
@@ -76,7 +76,7 @@ func (w Wei) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 // above tells whether an amount is above another one, if both can be read.
 func (w Wei) above(other Wei) bool { return w.bad == "" && other.bad == "" && w.Cmp(&other.Int) > 0 }
 
-// Multiplier is a decimal number from 0.1 to 100, with quotes or without. A text that is none is kept for Fault.
+// Multiplier is a decimal number from 0.1 to 100, with quotes or without. An invalid text is kept for Fault.
 type Multiplier struct {
 	number float64
 	bad    string

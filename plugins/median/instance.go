@@ -44,8 +44,8 @@ func (i *instance) Query(ctx context.Context, request *reportingv1.QueryRequest)
 	return &reportingv1.QueryResponse{Query: query}, nil
 }
 
-// Observation implements reportingv1.ReportingPluginServiceServer. It asks the three lent sources at once and fails if
-// one does, with that one's code.
+// Observation implements reportingv1.ReportingPluginServiceServer. It asks the three lent sources concurrently. If one
+// fails, it fails with that one's code.
 func (i *instance) Observation(ctx context.Context,
 	request *reportingv1.ObservationRequest) (answer *reportingv1.ObservationResponse, err error) {
 	defer func() { i.metrics.observed(answer != nil, err) }()
@@ -60,8 +60,8 @@ func (i *instance) Observation(ctx context.Context,
 	return &reportingv1.ObservationResponse{Observation: observation}, nil
 }
 
-// Report implements reportingv1.ReportingPluginServiceServer. Observations that do not decode are left out; with f or
-// fewer left it is FAILED_PRECONDITION.
+// Report implements reportingv1.ReportingPluginServiceServer. It leaves out observations that do not decode, and
+// returns FAILED_PRECONDITION if f or fewer are left.
 func (i *instance) Report(ctx context.Context,
 	request *reportingv1.ReportRequest) (answer *reportingv1.ReportResponse, err error) {
 	defer func() { i.metrics.decided(decisionReport, answer != nil, answer.GetShouldReport()) }()

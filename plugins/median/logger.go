@@ -34,8 +34,8 @@ func (l logger) Trace(msg string, fields commontypes.LogFields) { l.log(levelTra
 // Debug implements commontypes.Logger.
 func (l logger) Debug(msg string, fields commontypes.LogFields) { l.log(slog.LevelDebug, msg, fields) }
 
-// Info implements commontypes.Logger. What libocr has to say of each round is of interest to whoever looks into one
-// alone: a node of a hundred feeds would log little else.
+// Info implements commontypes.Logger. It logs at debug, because libocr logs each round at info: otherwise a node with a
+// hundred feeds would log little else.
 func (l logger) Info(msg string, fields commontypes.LogFields) {
 	level := slog.LevelInfo
 	if strings.HasPrefix(msg, "shouldReport: ") {

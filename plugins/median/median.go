@@ -1,12 +1,12 @@
 // Package median is the median product as a plugin: libocr's own numerical median behind LOOP's contract, so that
-// reports come out byte for byte as from a node that links libocr's.
+// reports are byte for byte the same as on a node that links libocr's.
 //
-// A root makes one factory per job, a factory one instance per on-chain configuration. What an instance needs of the
-// chain and of the job's sources it calls as lent objects; lent.go alone adapts them to libocr. An instance that is
+// A root makes one factory per job, and a factory makes one instance per on-chain configuration. An instance reaches
+// the chain and the job's sources by calls to lent objects; only lent.go adapts them to libocr. An instance that is
 // made again after a restart is new: it has forgotten which reports it accepted.
 //
-// Deviation is libocr's relative test in parts per billion. A job's deviationFunc is refused whatever its type: job
-// specs know one, "pendle", and its formula is not published, and an oracle that guessed would disagree with its
+// Deviation is libocr's relative test in parts per billion. A job's deviationFunc is refused whatever its type. Job
+// specs know one, "pendle", but its formula is not published, and an oracle that guessed would disagree with its
 // network.
 //
 // The package must not know any chain, how reports are encoded, or whether it runs in a process of its own. It never
@@ -37,8 +37,8 @@ func New(h *loop.Host) *Plugin {
 	return &Plugin{logger: h.Logger(), metrics: newMetrics(h.Registry())}
 }
 
-// CreateMedianFactory implements medianv1loop.MedianService. It calls nothing that is lent. A request with a deviation
-// function is INVALID_ARGUMENT.
+// CreateMedianFactory implements medianv1loop.MedianService. It makes no call to lent objects. It returns
+// INVALID_ARGUMENT for a request with a deviation function.
 func (p *Plugin) CreateMedianFactory(_ context.Context, request *medianv1.CreateMedianFactoryRequest,
 	loans medianv1loop.CreateMedianFactoryLoans) (
 	medianv1loop.MedianFactory, *medianv1.CreateMedianFactoryResponse, error) {

@@ -26,7 +26,7 @@ import (
 // window is how many transactions of an account may be under way: one question after their statuses covers as many.
 const window = endpoint.MaxSignatures
 
-// Chain is one chain, with what reads its accounts.
+// Chain is one chain, with the readers of its accounts.
 type Chain struct {
 	*base
 	config  Config
@@ -41,7 +41,7 @@ type base = service.Chain[*endpoint.Client, ocr2.Contract, sender, *contract]
 // sender is an account that transmits.
 type sender struct{ *account.Account }
 
-// Trouble implements service.Account. Why a transaction failed stands in the log.
+// Trouble implements service.Account. The log says why a transaction failed.
 func (sender) Trouble() string { return "" }
 
 var _ relayerv1loop.Chain = (*Chain)(nil)
@@ -120,7 +120,7 @@ func (c *Chain) Close() error {
 	return errors.Join(append(failures, c.base.Close())...)
 }
 
-// LatestHead implements relayerv1loop.Chain. The hash is the newest blockhash, and the time that of the chain's own
+// LatestHead implements relayerv1loop.Chain. The hash is the newest blockhash, and the time comes from the chain's own
 // clock.
 func (c *Chain) LatestHead(ctx context.Context, _ *relayerv1.LatestHeadRequest) (*relayerv1.LatestHeadResponse, error) {
 	var response *relayerv1.LatestHeadResponse

@@ -10,8 +10,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
-// default that DefaultConfig gives.
+// Config is the configuration of one chain: its section of the node's configuration. A missing key has the default that
+// DefaultConfig gives.
 type Config struct {
 	ChainID                   string            `comment:"mainnet, testnet or devnet, or another name for any other network. Required."`
 	Enabled                   bool              `comment:"false keeps the table but starts nothing for it."`
@@ -42,14 +42,14 @@ type Config struct {
 	Nodes     []NodeConfig    `toml:",omitempty" comment:"The chain's RPC nodes, in the order of preference: the next is used when one fails."`
 }
 
-// MultiNodeConfig is how the nodes are chosen from.
+// MultiNodeConfig configures the selection of nodes.
 type MultiNodeConfig struct {
 	SelectionMode           string            `comment:"Which of the RPC nodes that serve equally well is used first: PriorityLevel (by Order), HighestHead (the newest slot) or RoundRobin (each in its turn)."`
 	SyncThreshold           uint32            `comment:"How many slots an RPC node may be behind the newest before it is used last; 0: as many as take 12 s by BlockTime."`
 	NodeNoNewHeadsThreshold document.Duration `comment:"How long an RPC node may report no new slot before it is used last, 0s to 1h; 0s: no limit." bounds:"0s 1h"`
 }
 
-// NodeConfig is one RPC node. The addresses may hold keys.
+// NodeConfig is one RPC node. The addresses may contain keys.
 type NodeConfig struct {
 	Name  string          `comment:"Name in logs and metrics, unique within the chain."`
 	URL   document.Secret `comment:"http:// or https:// address. Required."`
@@ -94,7 +94,7 @@ func reference() Config {
 	return c
 }
 
-// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+// ParseConfig reads and checks a chain's section with the name that operators write in its header.
 func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := DefaultConfig()
 	problems := section.Read(text, &c, idle, func(p *document.Problems) { c.check(p, name) })
@@ -156,5 +156,5 @@ func (c Config) ID() string { return c.ChainID }
 // Serves implements service.Config.
 func (c Config) Serves() bool { return c.Enabled }
 
-// Redacted is the configuration as TOML without addresses, for operators.
+// Redacted returns the configuration as TOML without addresses, for operators.
 func (c Config) Redacted() (string, error) { return document.Write(c) }

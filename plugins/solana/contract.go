@@ -109,7 +109,7 @@ func (c *contract) confirmRound(slot uint64) {
 	c.round.set(slot, c.round.value, nil)
 }
 
-// State implements service.Contract. It asks for the State alone, which is all that a bootstrap job needs.
+// State implements service.Contract. It asks only for the State, which is all that a bootstrap job needs.
 func (c *contract) State(ctx context.Context) (service.State, error) {
 	relayer.Await(ctx, c.head.told)
 	c.mu.Lock()
@@ -143,8 +143,8 @@ func (c *contract) Latest(ctx context.Context) (service.Transmission, error) {
 	return transmission, nil
 }
 
-// Requested implements service.Contract. Whoever asks for a round leaves no trace in the contract's accounts, so that
-// none is ever known.
+// Requested implements service.Contract. A request for a round leaves no trace in the contract's accounts, so none is
+// ever known.
 func (c *contract) Requested(ctx context.Context, _ time.Duration) (service.Round, error) {
 	state, err := c.State(ctx)
 	return service.Round{Digest: state.ConfigDigest}, err

@@ -52,7 +52,7 @@ func newMarket(config Config, pool *account.Pool, logger *slog.Logger, metrics *
 	return m
 }
 
-// Close ends the readings.
+// Close ends the reads.
 func (m *market) Close() error {
 	if m.blocks == nil {
 		return nil

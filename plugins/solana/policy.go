@@ -20,8 +20,8 @@ import (
 // policy is what one chain's transactions are held to.
 type policy struct{ highest uint64 } // price of a compute unit
 
-// SigningCheck makes the check of what is signed for a chain's relayer: transmissions to contracts of jobs and
-// transfers that an operator asked for, each alone but for its price and limit of compute units. The section's
+// SigningCheck makes the signing check for a chain's relayer. It permits transmissions to contracts of jobs and
+// transfers that an operator asked for, each alone except for its price and limit of compute units. The section's
 // ComputeUnitPriceMax bounds the price.
 func SigningCheck(text []byte) (signing.Check, error) {
 	config, _ := ParseConfig("Solana", text) // another relayer of these chains may have keys that are not known here

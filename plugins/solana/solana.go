@@ -1,7 +1,7 @@
 // Package solana is the relayer of Solana chains: one process of it serves every such chain and every job on them.
 //
-// It speaks LOOP's contract on one side and JSON-RPC on the other. It must not know the host but through that contract,
-// nor hold a key: the host's keystore signs.
+// It speaks LOOP's contract on one side and JSON-RPC on the other. It must know the host only through that contract,
+// and hold no key: the host's keystore signs.
 package solana
 
 import (

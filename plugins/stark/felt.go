@@ -12,15 +12,15 @@ import (
 // Felt is an element of Starknet's field: a number from 0 to 2^251 + 17*2^192. The zero value is 0, and == compares.
 type Felt struct{ element fp.Element }
 
-// FromUint64 makes an element of a number.
+// FromUint64 returns a number as an element.
 func FromUint64(n uint64) Felt {
 	var f Felt
 	f.element.SetUint64(n)
 	return f
 }
 
-// FromBytes makes an element of a big-endian number of at most 32 bytes. A number beyond the field is an error: to
-// reduce it would give another number the same name.
+// FromBytes returns the element for a big-endian number of at most 32 bytes. A number beyond the field is an error,
+// since reducing it would give another number the same name.
 func FromBytes(number []byte) (Felt, error) {
 	if len(number) > fp.Bytes {
 		return Felt{}, fmt.Errorf("%d bytes are more than the 32 of a field element", len(number))
@@ -36,7 +36,7 @@ func FromBytes(number []byte) (Felt, error) {
 	return f, nil
 }
 
-// FromBig makes an element of a number that is neither negative nor beyond the field.
+// FromBig returns the element for a number that is neither negative nor beyond the field.
 func FromBig(number *big.Int) (Felt, error) {
 	if number.Sign() < 0 {
 		return Felt{}, errors.New("the number is negative, and field elements are not")
@@ -44,7 +44,7 @@ func FromBig(number *big.Int) (Felt, error) {
 	return FromBytes(number.Bytes())
 }
 
-// ShortString makes an element of a text of at most 31 ASCII characters, such as a chain's name.
+// ShortString returns the element for a text of at most 31 ASCII characters, such as a chain's name.
 func ShortString(text string) (Felt, error) {
 	if len(text) > fp.Bytes-1 {
 		return Felt{}, fmt.Errorf("%d characters are more than the 31 of a short string", len(text))
@@ -71,19 +71,19 @@ func ParseFelt(text string) (Felt, error) {
 	return f, nil
 }
 
-// Bytes is the number in 32 bytes, big-endian.
+// Bytes returns the number in 32 bytes, big-endian.
 func (f Felt) Bytes() [32]byte { return f.element.Bytes() }
 
-// Big is the number.
+// Big returns the number.
 func (f Felt) Big() *big.Int { return f.element.BigInt(new(big.Int)) }
 
-// Uint64 is the number, if it has at most 64 bits.
+// Uint64 returns the number, if it has at most 64 bits.
 func (f Felt) Uint64() (n uint64, ok bool) { return f.element.Uint64(), f.element.IsUint64() }
 
-// IsZero tells whether the number is 0.
+// IsZero reports whether the number is 0.
 func (f Felt) IsZero() bool { return f == Felt{} }
 
-// String is 0x and the number in hexadecimal without leading zeros: the form of the JSON-RPC and of accounts in a
+// String returns 0x and the number in hexadecimal without leading zeros: the form of the JSON-RPC and of accounts in a
 // contract's configuration.
 func (f Felt) String() string { return "0x" + f.element.Text(16) }
 

@@ -22,7 +22,7 @@ type Key struct {
 	public Felt
 }
 
-// NewKey makes a key of a secret of 32 bytes, big-endian.
+// NewKey makes a key from a secret of 32 bytes, big-endian.
 func NewKey(secret []byte) (*Key, error) {
 	number := new(big.Int).SetBytes(secret)
 	if len(secret) != fr.Bytes || number.Sign() == 0 || number.Cmp(fr.Modulus()) >= 0 {
@@ -32,7 +32,7 @@ func NewKey(secret []byte) (*Key, error) {
 	return &Key{secret: number, public: abscissa(number)}, nil
 }
 
-// GenerateKey makes a key of random bytes.
+// GenerateKey makes a key from random bytes.
 func GenerateKey(random io.Reader) (*Key, error) {
 	var secret [fr.Bytes]byte
 	for {
@@ -46,10 +46,10 @@ func GenerateKey(random io.Reader) (*Key, error) {
 	}
 }
 
-// Secret is what NewKey makes the key of.
+// Secret returns the bytes from which NewKey makes the key.
 func (k *Key) Secret() []byte { return k.secret.FillBytes(make([]byte, fr.Bytes)) }
 
-// Public is the x coordinate of the public key, which is all that Starknet knows of it.
+// Public returns the x coordinate of the public key, which is all that Starknet knows of it.
 func (k *Key) Public() Felt { return k.public }
 
 // String implements fmt.Stringer.
@@ -61,8 +61,8 @@ func (*Key) GoString() string { return "[private key]" }
 // Signature is an ECDSA signature on the Stark curve.
 type Signature struct{ R, S Felt }
 
-// Sign signs a hash, always with the same result (RFC 6979 with SHA-256, as StarkWare's libraries sign), and with the S
-// of both that is in the lower half.
+// Sign signs a hash, always with the same result (RFC 6979 with SHA-256, as StarkWare's libraries sign), and with S in
+// the lower half.
 func (k *Key) Sign(hash Felt) (Signature, error) {
 	order := fr.Modulus()
 	z := new(big.Int).Mod(hash.Big(), order)
@@ -85,8 +85,8 @@ func (k *Key) Sign(hash Felt) (Signature, error) {
 	return Signature{}, errors.New("the hash could not be signed: no nonce out of 100 served")
 }
 
-// Verify tells whether a signature over a hash is of the public key with that x coordinate: of either of its two
-// points, as a contract does. One with S in the upper half is none, so that nobody can make a second of the first.
+// Verify reports whether a signature over a hash belongs to the public key with that x coordinate, at either of its two
+// points, as in a contract. It refuses S in the upper half, so that nobody can make a second signature from the first.
 func Verify(public, hash Felt, signature Signature) bool {
 	order := fr.Modulus()
 	r, s := signature.R.Big(), signature.S.Big()

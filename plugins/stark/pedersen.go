@@ -79,7 +79,7 @@ func point(i int) starkcurve.G1Affine {
 	panic(fmt.Sprintf("a constant of this package does not parse: %v", err)) // a broken build, found by every test
 }
 
-// Pedersen is the Pedersen hash of two elements.
+// Pedersen returns the Pedersen hash of two elements.
 func Pedersen(a, b Felt) Felt {
 	t := tables()
 	var sum starkcurve.G1Jac

@@ -91,8 +91,8 @@ func (c *Chain) read() {
 // Close ends all work of the chain. The host releases providers before their chain.
 func (c *Chain) Close() error { return errors.Join(c.reader.Close(), c.base.Close()) }
 
-// Transact implements relayerv1loop.Chain: it moves the token that fees are paid in, in its smallest unit, FRI. It
-// knows the key of an account that a job transmits from, and of no other.
+// Transact implements relayerv1loop.Chain: it transfers the token that pays fees, in its smallest unit, FRI. It knows
+// only the keys of accounts that a job transmits from.
 func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest) (*relayerv1.TransactResponse, error) {
 	transfer, err := service.ReadTransfer(request, stark.ParseFelt, "FRI", 256)
 	if err != nil {

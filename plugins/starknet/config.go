@@ -12,8 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what a user sets of one chain: its section of the node's configuration. A key that is left out has the
-// default that DefaultConfig gives.
+// Config is the configuration of one chain: its section of the node's configuration. A missing key has the default that
+// DefaultConfig gives.
 type Config struct {
 	ChainID                  string            `comment:"SN_MAIN, SN_SEPOLIA, or another network's name as its RPC nodes give it. Required."`
 	Enabled                  bool              `comment:"false keeps the table but starts nothing for it."`
@@ -31,7 +31,7 @@ type Config struct {
 	Nodes []NodeConfig `toml:",omitempty" comment:"The chain's RPC nodes, in the order of preference: the next is used when one fails."`
 }
 
-// NodeConfig is one RPC node. The address may hold a key, too.
+// NodeConfig is one RPC node. The address may also contain a key.
 type NodeConfig struct {
 	Name   string          `comment:"Name in logs and metrics, unique within the chain."`
 	URL    document.Secret `comment:"http:// or https:// address of the RPC node, for JSON-RPC 0.10, 0.9 or 0.8. Required."`
@@ -47,7 +47,7 @@ var idle = []document.Idle{{
 // strk is the contract of the token STRK, at the same address on every public network and in starknet-devnet.
 const strk = "0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d"
 
-// DefaultConfig is the configuration of a chain of which nothing but its id and nodes is given.
+// DefaultConfig returns the configuration of a chain of which only its id and nodes are given.
 func DefaultConfig() Config {
 	token, err := stark.ParseFelt(strk)
 	if err != nil {
@@ -63,7 +63,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// ParseConfig reads and checks a chain's section, of the name that operators write in its header.
+// ParseConfig reads and checks a chain's section with the name that operators write in its header.
 func ParseConfig(name string, text []byte) (Config, *document.Problems) {
 	c := DefaultConfig()
 	problems := section.Read(text, &c, idle, func(p *document.Problems) { c.check(p, name) })
@@ -113,7 +113,7 @@ func (c Config) check(p *document.Problems, name string) {
 // written is a field element as loop keys list shows it.
 var written = regexp.MustCompile(`^0x[1-9a-f][0-9a-f]{0,63}$`)
 
-// Felt is the address of a contract. A text that is none is kept for Fault.
+// Felt is the address of a contract. An invalid text is kept for Fault.
 type Felt struct {
 	stark.Felt
 	bad string
@@ -151,5 +151,5 @@ func (c Config) ID() string { return c.ChainID }
 // Serves implements service.Config.
 func (c Config) Serves() bool { return c.Enabled }
 
-// Redacted is the configuration as TOML without addresses and keys of nodes, for operators.
+// Redacted returns the configuration as TOML without addresses and keys of nodes, for operators.
 func (c Config) Redacted() (string, error) { return document.Write(c) }

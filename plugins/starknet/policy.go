@@ -20,9 +20,9 @@ type policy struct {
 	most         *big.Int // FRI that a transaction may allow the chain to take
 }
 
-// SigningCheck makes the check of what is signed for a chain's relayer: transactions of one call, which is a
+// SigningCheck makes the signing check for a chain's relayer. It permits transactions of one call, which is a
 // transmission to a contract of a job or a transfer that an operator asked for, and fillers, which call nothing. The
-// section's FeeMax bounds what each costs.
+// section's FeeMax bounds the cost of each.
 func SigningCheck(text []byte) (signing.Check, error) {
 	config, _ := ParseConfig("Starknet", text) // another relayer of these chains may have keys that are not known here
 	chain, err := stark.ShortString(config.ChainID)

@@ -15,8 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// CreateProvider implements relayerv1loop.Chain. The gas limit of a job is of no use here: a transaction's bounds are
-// those of its estimate.
+// CreateProvider implements relayerv1loop.Chain. It does not use the gas limit of a job, since a transaction's bounds
+// come from its estimate.
 func (c *Chain) CreateProvider(_ context.Context,
 	request *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	job, err := c.Job(request)

@@ -1,9 +1,9 @@
 // Package starknet is the relayer of Starknet networks: one process of it serves every such network and every job on
 // them.
 //
-// It speaks LOOP's contract on one side and Starknet's JSON-RPC 0.8 to 0.10 on the other. Of
-// github.com/NethermindEth/starknet.go it uses nothing: package endpoint says why for its client, package stark for its
-// hashes. It must not know the host but through the contract, nor hold a key: the host's keystore signs.
+// It speaks LOOP's contract on one side and Starknet's JSON-RPC 0.8 to 0.10 on the other. It does not use
+// github.com/NethermindEth/starknet.go: package endpoint says why for its client, and package stark for its hashes. It
+// must know the host only through the contract, and hold no key: the host's keystore signs.
 package starknet
 
 import (

@@ -1,5 +1,5 @@
-// Package templates holds what new plugins begin as: programs that build and pass the conformance suite as they are,
-// with the places marked where their author begins.
+// Package templates holds the beginnings of new plugins: programs that build and pass the conformance suite unchanged,
+// with marks where their author begins.
 package templates
 
 import "embed"

@@ -1,6 +1,7 @@
-// Package account makes and sends the transactions of one account of an EVM chain: it is the Sender of relayer's queue.
+// Package account makes and sends the transactions of one account of an EVM chain: it implements the Sender of
+// relayer's queue.
 //
-// It knows fees, nonces, receipts and the aggregator's views by which a report is seen to be stale. It must not know
+// It knows fees, nonces, receipts and the aggregator's views that show whether a report is stale. It must not know
 // jobs, nor keep anything: what must survive is in the queue's Store.
 package account
 
@@ -24,7 +25,7 @@ import (
 // Pool is the nodes of the account's chain.
 type Pool = relayer.Pool[*endpoint.Client]
 
-// Settings is what an Account is made of. All are required.
+// Settings configure an Account. All are required.
 type Settings struct {
 	Address  common.Address
 	ChainID  *big.Int
@@ -32,7 +33,8 @@ type Settings struct {
 	Pool     *Pool
 	// FinalityDepth is how many blocks on top of a transaction make it final.
 	FinalityDepth uint64
-	// FinalityTag takes as final what the chain's block "finalized" has instead, and FinalityOffset that many blocks less.
+	// FinalityTag makes the chain's block "finalized" decide instead, and FinalityOffset makes it that many blocks
+	// less.
 	FinalityTag    bool
 	FinalityOffset uint64
 	// GasLimit of fillers.
@@ -41,13 +43,13 @@ type Settings struct {
 	Fees     Fees
 }
 
-// Limit is how gas limits are made. The zero value takes each as its job, or the configuration, gives it.
+// Limit configures gas limits. The zero value takes each from its job, or from the configuration.
 type Limit struct {
-	// Estimate asks a node for each transaction's gas instead. What it refuses to estimate is not sent.
+	// Estimate asks a node for each transaction's gas instead. A transaction that it refuses to estimate is not sent.
 	Estimate bool
-	// Multiplier of each limit; 0: 1.
+	// Multiplier of each limit; 0 means 1.
 	Multiplier float64
-	// Max bounds each limit; 0: nothing does.
+	// Max bounds each limit; 0 means no bound.
 	Max uint64
 }
 
@@ -85,7 +87,7 @@ const stubborn = time.Minute
 
 var _ relayer.Sender = (*Account)(nil)
 
-// New makes an account. It calls nobody.
+// New makes an account. It makes no call yet.
 func New(settings Settings) *Account {
 	return &Account{settings: settings, standing: map[string]standing{}, mined: map[uint64]mined{}}
 }
@@ -107,7 +109,7 @@ func (c Call) Encode() ([]byte, error) {
 	return payload, nil
 }
 
-// Send implements relayer.Sender: every node gets the transaction, since any one may keep it to itself.
+// Send implements relayer.Sender. It sends the transaction to every node, since any one may keep it to itself.
 func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	heard := &answers{least: silent}
 	sure, err := a.settings.Pool.Broadcast(ctx, func(ctx context.Context, client *endpoint.Client) error {
@@ -227,7 +229,7 @@ func (a *Account) missed(hash string, sure bool, least meaning, floor *big.Int) 
 	return now
 }
 
-// Trouble is why the account's latest transaction was not taken, as a sentence for people; empty once one is.
+// Trouble says why the account's latest transaction was not accepted, in a sentence for people; empty once one is.
 func (a *Account) Trouble() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -240,7 +242,7 @@ func (a *Account) tell(trouble string) {
 	a.trouble = trouble
 }
 
-// Balance is what the account holds, in wei.
+// Balance returns what the account holds, in wei.
 func (a *Account) Balance(ctx context.Context) (*big.Int, error) {
 	var balance hexutil.Big
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
@@ -254,7 +256,7 @@ func (a *Account) TransferGas(ctx context.Context, to common.Address, value *big
 	return a.estimate(ctx, to, nil, value)
 }
 
-// Cost is the most that a first attempt with that gas takes in fees, in wei.
+// Cost returns the most that a first attempt with that gas costs in fees, in wei.
 func (a *Account) Cost(ctx context.Context, gas uint64) (*big.Int, error) {
 	t, err := a.terms(ctx, nil)
 	if err != nil {
@@ -263,7 +265,7 @@ func (a *Account) Cost(ctx context.Context, gas uint64) (*big.Int, error) {
 	return new(big.Int).Mul(new(big.Int).SetUint64(gas), t.Cap), nil
 }
 
-// ShortOfFunds tells whether a node's answer says that the account cannot pay.
+// ShortOfFunds reports whether a node's answer says that the account cannot pay.
 func ShortOfFunds(err error) bool {
 	return err != nil && (errors.Is(err, relayer.ErrUnfunded) || meant(relayer.Reason(err)) == unfunded)
 }

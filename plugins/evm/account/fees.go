@@ -10,26 +10,28 @@ import (
 
 // Fees bounds what transactions offer. Amounts are wei per gas.
 type Fees struct {
-	// Fixed has first attempts offer the defaults, whatever the node proposes.
+	// Fixed makes first attempts offer the defaults, whatever the node proposes.
 	Fixed bool
-	// History is of how many blocks the tips are read, and Percentile which of a block's is taken; 0 blocks: the node's
-	// own proposal.
+	// History is the number of blocks from which tips are read, and Percentile the percentile of each block that is
+	// used; 0 blocks means the node's own proposal.
 	History    uint64
 	Percentile uint16
-	// Legacy has all transactions offer a gas price, as before EIP-1559, on chains with a base fee too.
+	// Legacy makes all transactions offer a gas price, as before EIP-1559, also on chains with a base fee.
 	Legacy bool
-	// CapDefault is the fee, at most, of a first attempt that the base fee does not make too low, and TipDefault its tip,
+	// CapDefault is the largest fee of a first attempt, unless the base fee makes it too low, and TipDefault its tip,
 	// unless the node proposes more.
 	CapDefault, TipDefault *big.Int
-	// PriceDefault is the gas price of one without a base fee, where Fixed; nil: CapDefault.
+	// PriceDefault is the gas price of an attempt without a base fee if Fixed; nil means CapDefault.
 	PriceDefault *big.Int
-	// PriceMin is the gas price, and TipMin the tip, that no attempt goes below; nil: 0.
+	// PriceMin is the least gas price of an attempt, and TipMin the least tip; nil means 0.
 	PriceMin, TipMin *big.Int
-	// CapMax is the fee that no attempt goes beyond.
+	// CapMax is the largest fee of any attempt.
 	CapMax *big.Int
-	// BumpThreshold is how many blocks an attempt that a node holds may miss before it is replaced; 0: it never is.
+	// BumpThreshold is how many blocks an attempt that a node holds may miss before it is replaced; 0 means that it
+	// never is.
 	BumpThreshold uint64
-	// BumpPercent is by how much both fee and tip grow with each attempt, at least 10, and BumpMin the least step, nil: 0.
+	// BumpPercent is by how much both fee and tip grow with each attempt, at least 10, and BumpMin the least step; nil
+	// means 0.
 	BumpPercent uint64
 	BumpMin     *big.Int
 }

@@ -50,7 +50,7 @@ type mined struct {
 	ok    bool
 }
 
-// Survey implements relayer.Sender: all at one node, and what depends on an earlier answer after it.
+// Survey implements relayer.Sender. It makes all calls to one node, those that depend on an earlier answer after it.
 func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
 	known := a.settings.Pool.Height()
 	var survey relayer.Survey

@@ -15,8 +15,8 @@ import (
 type Unsigned struct {
 	ChainID *big.Int
 	Nonce   uint64
-	// Cap is the most that is paid per gas, and Tip the part of it for who makes the block. Tip is nil before EIP-1559,
-	// where Cap is the gas price.
+	// Cap is the most that is paid per gas, and Tip the part of it for the block's producer. Tip is nil before
+	// EIP-1559, where Cap is the gas price.
 	Cap, Tip   *big.Int
 	Gas        uint64
 	To         *common.Address // nil: it makes a contract
@@ -61,7 +61,7 @@ func unsigned(chain *big.Int, tx *types.Transaction) Unsigned {
 	return u
 }
 
-// Preimage is what the hash that the account signs is the Keccak-256 of.
+// Preimage returns the bytes whose Keccak-256 is the hash that the account signs.
 func (u Unsigned) Preimage() ([]byte, error) {
 	if u.Tip == nil {
 		return rlp.EncodeToBytes(legacyBody{
@@ -82,8 +82,8 @@ func (u Unsigned) Preimage() ([]byte, error) {
 // EIP-2718.
 const firstOfList = 0xc0
 
-// ReadUnsigned reads what Preimage makes, of a stranger. Its error says what it is instead, as a clause that begins
-// with "it".
+// ReadUnsigned reads untrusted bytes in the form of Preimage. Its error says what they are instead, as a clause that
+// begins with "it".
 func ReadUnsigned(preimage []byte) (Unsigned, error) {
 	if len(preimage) == 0 {
 		return Unsigned{}, errors.New("it comes without the transaction that its hash is of; upgrade the plugin")

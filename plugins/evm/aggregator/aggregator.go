@@ -1,6 +1,6 @@
 // Package aggregator is the OCR2Aggregator contract as bytes: its views, its events and its transmit call.
 //
-// It calls nobody, and must not know nodes, jobs or accounts. What it parses is untrusted.
+// It makes no calls, and must not know nodes, jobs or accounts. What it parses is untrusted.
 package aggregator
 
 import (
@@ -29,15 +29,15 @@ var contract = sync.OnceValue(func() *abi.ABI {
 	return parsed
 })
 
-// ConfigDetails are the answer of latestConfigDetails.
+// ConfigDetails is the answer of latestConfigDetails.
 type ConfigDetails struct {
 	// Block is where the latest configuration was set; 0 before the first.
 	Block  uint64
 	Digest types.ConfigDigest
 }
 
-// TransmissionDetails are the answer of latestTransmissionDetails: all zero before the first transmission, but for the
-// digest, which is that of the latest configuration. latestConfigDigestAndEpoch tells nothing else.
+// TransmissionDetails is the answer of latestTransmissionDetails. Before the first transmission it is all zero, except
+// for the digest, which is that of the latest configuration. latestConfigDigestAndEpoch tells nothing else.
 type TransmissionDetails struct {
 	Digest types.ConfigDigest
 	Epoch  uint32
@@ -106,7 +106,7 @@ func parse(view string, output hexutil.Bytes, into any) error {
 // oracles.
 const MaxSignatures = 31
 
-// Transmit is the input of a transmission's call. Each signature is r, s and v (0 or 1) in 65 bytes.
+// Transmit returns the input of a transmission's call. Each signature is r, s and v (0 or 1) in 65 bytes.
 func Transmit(context [3][32]byte, report []byte, signatures [][]byte) ([]byte, error) {
 	if len(signatures) == 0 || len(signatures) > MaxSignatures {
 		return nil, fmt.Errorf("the contract takes 1 to %d signatures, got %d", MaxSignatures, len(signatures))

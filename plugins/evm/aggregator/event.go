@@ -20,7 +20,7 @@ func RoundRequestedTopic() common.Hash { return contract().Events["RoundRequeste
 // NewTransmissionTopic is the event's first topic.
 func NewTransmissionTopic() common.Hash { return contract().Events["NewTransmission"].ID }
 
-// NewTransmission is the event of a report that the contract took.
+// NewTransmission is the event of a report that the contract accepted.
 type NewTransmission struct {
 	Digest types.ConfigDigest
 	Epoch  uint32
@@ -46,7 +46,7 @@ func ParseConfigSet(log gethtypes.Log) (types.ContractConfig, error) {
 	return evmutil.ContractConfigFromConfigSetEvent(event), nil
 }
 
-// ParseNewTransmission reads the event of a report that the contract took.
+// ParseNewTransmission reads the event of a report that the contract accepted.
 func ParseNewTransmission(log gethtypes.Log) (NewTransmission, error) {
 	var event ocr2aggregator.OCR2AggregatorNewTransmission
 	if err := contract().UnpackIntoInterface(&event, "NewTransmission", log.Data); err != nil {

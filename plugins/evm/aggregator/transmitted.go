@@ -9,8 +9,8 @@ import (
 // selectorLength is how many bytes name a function before its arguments.
 const selectorLength = 4
 
-// TransmittedReport is the report in an input that Transmit made, of a stranger. Another input of the same meaning is
-// an error: the contract takes one length alone.
+// TransmittedReport returns the report in an untrusted input in the form of Transmit. Another input with the same
+// meaning is an error, since the contract accepts only one length.
 func TransmittedReport(input []byte) ([]byte, error) {
 	transmit := contract().Methods["transmit"]
 	if !bytes.HasPrefix(input, transmit.ID) {

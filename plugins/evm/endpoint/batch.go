@@ -34,8 +34,8 @@ func (c *Client) Batch(ctx context.Context, calls []rpc.BatchElem) error {
 	return nil
 }
 
-// Each makes several calls, in order, and leaves what the node answered with an error to the caller: in each
-// element's Error, marked relayer.Answered. A fault of the node in any of them is the error of all.
+// Each makes several calls, in order. If the node answers one with an error, that is in the element's Error, marked
+// relayer.Answered. A fault of the node in any of them is the error of all.
 func (c *Client) Each(ctx context.Context, calls []rpc.BatchElem) error {
 	return c.inTurn(ctx, calls, func(done []rpc.BatchElem) error {
 		for _, call := range done {
@@ -47,9 +47,8 @@ func (c *Client) Each(ctx context.Context, calls []rpc.BatchElem) error {
 	})
 }
 
-// Every makes several calls, in order, and leaves all that goes wrong with one of them to the caller: in each element's
-// Error, which is marked relayer.Answered if it is the node's answer and no fault. A request that fails as a whole is
-// the error of all.
+// Every makes several calls, in order. If one of them fails, that is in the element's Error, which is marked
+// relayer.Answered if it is the node's answer and not a fault. If a request fails as a whole, that is the error of all.
 func (c *Client) Every(ctx context.Context, calls []rpc.BatchElem) error {
 	return c.inTurn(ctx, calls, func([]rpc.BatchElem) error { return nil })
 }

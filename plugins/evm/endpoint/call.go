@@ -17,7 +17,7 @@ func LatestBlock(head *Head) rpc.BatchElem {
 	return rpc.BatchElem{Method: "eth_getBlockByNumber", Args: []any{"latest", false}, Result: head}
 }
 
-// Finalized is the number of the block that the chain itself calls final; 0 while it calls none so.
+// Finalized is the number of the block that the chain itself calls final; 0 while there is none.
 func (c *Client) Finalized(ctx context.Context) (uint64, error) {
 	var block *Head
 	err := c.rpc.CallContext(ctx, &block, "eth_getBlockByNumber", "finalized", false)
@@ -36,13 +36,13 @@ func (c *Client) Finalized(ctx context.Context) (uint64, error) {
 	return block.Number, nil
 }
 
-// View is the part of a batch that asks a contract at the newest block. What it returned must pass Output.
+// View is the part of a batch that asks a contract at the newest block. Check its result by Output.
 func View(contract common.Address, input []byte, output *hexutil.Bytes) rpc.BatchElem {
 	return rpc.BatchElem{Method: "eth_call", Args: []any{Object(contract, input), "latest"}, Result: output}
 }
 
-// Object is a call as eth_call and eth_estimateGas take it. Its bytes stand under both names that there are: some
-// servers know "data" alone and some like "input" better, and those that know both take them where they are equal.
+// Object is a call in the form of eth_call and eth_estimateGas. Its bytes have both names, because some servers know
+// only "data" and some prefer "input", and those that know both accept them if they are equal.
 func Object(to common.Address, input []byte) map[string]any {
 	return map[string]any{"to": to, "input": hexutil.Bytes(input), "data": hexutil.Bytes(input)}
 }
@@ -52,10 +52,11 @@ type Read struct {
 	Contract, From common.Address
 	Input          []byte
 	Block          string // a name that nodes know, or a number in their hexadecimal
-	Gas            uint64 // 0: the node's own limit
+	Gas            uint64 // 0 means the node's own limit
 }
 
-// Read calls a contract. Its error is a fault of the node, or marked relayer.Answered; one of these is a RevertedError.
+// Read calls a contract. Its error is a fault of the node, or is marked relayer.Answered; one of the latter is a
+// RevertedError.
 func (c *Client) Read(ctx context.Context, r Read) ([]byte, error) {
 	call := Object(r.Contract, r.Input)
 	call["from"] = r.From
@@ -76,7 +77,7 @@ func (c *Client) Read(ctx context.Context, r Read) ([]byte, error) {
 // errNoContract is the answer of an address without a contract: nodes answer calls to it with nothing.
 var errNoContract = errors.New("there is no contract at this address; check the contract's address and the chain")
 
-// Output checks what a View returned.
+// Output checks the result of a View.
 func Output(output hexutil.Bytes) ([]byte, error) {
 	if len(output) == 0 {
 		return nil, relayer.Answered(errNoContract)

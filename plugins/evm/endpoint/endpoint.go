@@ -1,5 +1,5 @@
-// Package endpoint reaches one RPC node of an EVM chain: calls over HTTP (or WebSocket where that is all there is), new
-// blocks and events pushed over WebSocket, and polled while the push is broken.
+// Package endpoint connects to one RPC node of an EVM chain. Calls go over HTTP, or over WebSocket if there is nothing
+// else. New blocks and events are pushed over WebSocket, and polled while the push is broken.
 //
 // It must not know contracts, jobs or accounts, nor that there are other nodes.
 package endpoint
@@ -21,7 +21,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Head is a block as far as a relayer looks at it.
+// Head is a block as far as a relayer needs it.
 type Head struct {
 	Number uint64
 	Hash   common.Hash
@@ -30,7 +30,8 @@ type Head struct {
 	BaseFee *big.Int
 }
 
-// UnmarshalJSON reads a block or header of the JSON-RPC. Its hash is the node's own: other chains hash other fields.
+// UnmarshalJSON reads a block or header of the JSON-RPC. It takes the hash from the node, since other chains hash other
+// fields.
 func (h *Head) UnmarshalJSON(text []byte) error {
 	var block struct {
 		Number        *hexutil.Big    `json:"number"`
@@ -49,7 +50,7 @@ func (h *Head) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Settings is what a Driver is made of. ChainID and one of the addresses are required.
+// Settings configure a Driver. ChainID and one of the addresses are required.
 type Settings struct {
 	WSURL, HTTPURL string
 	ChainID        *big.Int
@@ -57,16 +58,17 @@ type Settings struct {
 	PollInterval time.Duration
 	// Timeout bounds each call.
 	Timeout time.Duration
-	// BatchSize is the most calls in one request; 0: 100. Servers that take fewer are found out.
+	// BatchSize is the largest number of calls in one request; 0 means 100. The driver finds out if a server accepts
+	// fewer.
 	BatchSize uint64
-	// Page is the most blocks of which one call reads events; 0: 1000. The same holds.
+	// Page is the largest number of blocks for which one call reads events; 0 means 1000. The same holds.
 	Page uint64
-	// SendOnly: nothing is asked but which chain the node serves, since some that take transactions answer nothing
-	// else.
+	// SendOnly means that the node is asked only which chain it serves, since some nodes that accept transactions
+	// answer nothing else.
 	SendOnly bool
-	// Contracts whose events are to be pushed.
+	// Contracts are the contracts whose events are to be pushed.
 	Contracts *Contracts
-	// Logged hears of an event of a contract. It must not block.
+	// Logged is called with each event of a contract. It must not block.
 	Logged func(log types.Log)
 }
 
@@ -79,7 +81,7 @@ type Driver struct {
 
 var _ relayer.Driver[*Client] = (*Driver)(nil)
 
-// NewDriver makes a driver. It connects to nothing.
+// NewDriver makes a driver. It does not connect yet.
 func NewDriver(settings Settings) *Driver {
 	settings.BatchSize = cmp.Or(settings.BatchSize, 100)
 	settings.Page = cmp.Or(settings.Page, 1000)
@@ -98,7 +100,7 @@ type Client struct {
 	limits      *limits
 }
 
-// Head is the newest block that the node has told of; zero before the first.
+// Head returns the newest block that the node has reported; zero before the first.
 func (c *Client) Head() Head {
 	if h := c.head.Load(); h != nil {
 		return *h
@@ -168,7 +170,7 @@ func (d *Driver) check(ctx context.Context, c *Client) error {
 	return nil
 }
 
-// Call makes one call. Its error is a fault of the node, or marked relayer.Answered.
+// Call makes one call. Its error is a fault of the node, or is marked relayer.Answered.
 func (c *Client) Call(ctx context.Context, result any, method string, args ...any) error {
 	if err := c.rpc.CallContext(ctx, result, method, args...); err != nil {
 		return fmt.Errorf("%s: %w", method, classify(err))

@@ -16,7 +16,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Filter is which events are read: those of the contracts whose first topic is one of the topics.
+// Filter selects events: those of the contracts whose first topic is one of the topics.
 type Filter struct {
 	Contracts []common.Address
 	Topics    []common.Hash
@@ -25,10 +25,10 @@ type Filter struct {
 // mostContracts is how many contracts go-ethereum takes in one eth_getLogs (its LogQueryLimit).
 const mostContracts = 1000
 
-// Logs reads the events of contracts from one block to another, both included, or as far as the server lets one call
-// read: reached is the last block of which it has them.
+// Logs reads the events of contracts from one block to another, both included, or as far as the server allows in one
+// call: reached is the last block whose events it has.
 //
-// Its error is marked relayer.Answered or relayer.Unserved, or a fault of the node.
+// Its error is marked relayer.Answered or relayer.Unserved, or is a fault of the node.
 func (c *Client) Logs(ctx context.Context, filter Filter, from, to uint64) (
 	logs []types.Log, reached uint64, err error,
 ) {

@@ -15,8 +15,8 @@ import (
 // codeReverted is the code by which go-ethereum and most others answer that a contract reverted.
 const codeReverted = 3
 
-// RevertedError is a contract's refusal of a call. Its text is the contract's reason: anybody's, so in quotes and
-// short.
+// RevertedError is a contract's refusal of a call. Its text is the contract's reason, which is untrusted, so it is
+// quoted and short.
 type RevertedError struct{ reason string }
 
 // Error implements error.

@@ -17,9 +17,9 @@ import (
 // Contracts is the set of contracts whose events all nodes of a chain push.
 type Contracts = relayer.Followed[common.Address]
 
-// Watch implements relayer.Driver. Blocks come pushed where the node takes WebSockets, and polled at PollInterval
-// otherwise and while the push is broken. While it works they are polled all the same, but seldom: a push that has
-// silently stopped looks like a chain at rest.
+// Watch implements relayer.Driver. Blocks are pushed if the node supports WebSockets, and otherwise, or while the push
+// is broken, polled at PollInterval. While the push works they are also polled, but rarely, because a push that has
+// silently stopped looks like an idle chain.
 func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -33,8 +33,7 @@ type instance struct {
 	f                                                int
 }
 
-// Query implements reportingv1.Ocr3PluginServiceServer. All oracles observe the same, so that the leader has nothing to
-// say.
+// Query implements reportingv1.Ocr3PluginServiceServer. All oracles observe the same, so the leader has nothing to say.
 func (i *instance) Query(
 	context.Context,
 	*reportingv1.Ocr3PluginServiceQueryRequest,
@@ -42,8 +41,7 @@ func (i *instance) Query(
 	return &reportingv1.Ocr3PluginServiceQueryResponse{}, nil
 }
 
-// Observation implements reportingv1.Ocr3PluginServiceServer. An oracle that sees nothing says so, and keeps its part
-// in the votes.
+// Observation implements reportingv1.Ocr3PluginServiceServer. An oracle without a value says so, and still votes.
 func (i *instance) Observation(
 	ctx context.Context,
 	request *reportingv1.Ocr3PluginServiceObservationRequest,

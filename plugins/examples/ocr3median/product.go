@@ -1,10 +1,10 @@
-// Package ocr3median is a median over OCR3 as a plugin: each oracle observes the job's observationSource, an outcome is
-// the median of what they observed, and it is reported when it deviates from the last reported one or when that is old.
-// What was reported last stands in the outcome, so that no restart forgets it and all oracles know it alike.
+// Package ocr3median is a median over OCR3 as a plugin. Each oracle observes the job's observationSource. An outcome is
+// the median of the observations. It is reported when it deviates from the last reported one, or when that is old. The
+// outcome also holds what was reported last, so that no restart forgets it and all oracles agree on it.
 //
-// It is an example to begin a product of one's own from, and as small as it can be while it serves real contracts: any
-// that take the relayer's median reports. product.go is the root and the factory, instance.go the calls of a round,
-// outcome.go what they decide and the bytes that oracles exchange.
+// It is an example from which to begin your own product, and as small as it can be while it serves real contracts: any
+// that accept the relayer's median reports. product.go is the root and the factory, instance.go the calls of a round,
+// outcome.go their decisions and the bytes that oracles exchange.
 package ocr3median
 
 import (

@@ -1,7 +1,7 @@
-// Package account makes and sends the transactions of one account of a Solana chain: it is the Sender of relayer's
-// queue.
+// Package account makes and sends the transactions of one account of a Solana chain: it implements the Sender of
+// relayer's queue.
 //
-// It knows blockhashes, fees, statuses and the head of a contract's State by which a report is seen to be stale. It
+// It knows blockhashes, fees, statuses and the head of a contract's State, which shows whether a report is stale. It
 // must not know jobs, nor keep anything: what must survive is in the queue's Store.
 package account
 
@@ -26,21 +26,21 @@ import (
 // Pool is the nodes of the account's chain.
 type Pool = relayer.Pool[*endpoint.Client]
 
-// Settings is what an Account is made of. Key, Keystore, Pool, Horizon, Commitment and Logger are required.
+// Settings configure an Account. Key, Keystore, Pool, Horizon, Commitment and Logger are required.
 type Settings struct {
 	Key      sol.PublicKey
 	Keystore hostservicev1.KeystoreServiceClient
 	Pool     *Pool
-	// Horizon is the chain's.
+	// Horizon is the horizon of the chain.
 	Horizon *endpoint.Horizon
-	// Commitment from which a transaction counts as there for good.
+	// Commitment from which a transaction counts as final.
 	Commitment rpc.CommitmentType
-	// SkipPreflight keeps nodes from trying a transaction before they take it, and Retries is how often a node sends it
-	// again by itself; negative: as it likes.
+	// SkipPreflight keeps nodes from simulating a transaction before they accept it, and Retries is how often a node
+	// sends it again by itself; negative means as often as it likes.
 	SkipPreflight bool
 	Retries       int
-	// UnitLimit is how many compute units a transaction may take whose payload names no limit. EstimateUnits asks a node
-	// first, and takes a fifth more.
+	// UnitLimit is how many compute units a transaction may take if its payload names no limit. EstimateUnits asks a
+	// node first, and adds a fifth.
 	UnitLimit     uint32
 	EstimateUnits bool
 	Fees          Fees
@@ -59,7 +59,7 @@ type Account struct {
 
 var _ relayer.Sender = (*Account)(nil)
 
-// New makes an account. It calls nobody.
+// New makes an account. It makes no call yet.
 func New(settings Settings) *Account { return &Account{settings: settings} }
 
 // Call is the payload of a transaction, as the queue keeps it: one instruction, signed and paid by the account.
@@ -67,13 +67,14 @@ type Call struct {
 	Program  sol.PublicKey `json:"program"`
 	Accounts []Meta        `json:"accounts"`
 	Data     []byte        `json:"data"`
-	// Limit of compute units; 0: the account's.
+	// Limit of compute units; 0 means the account's.
 	Limit uint32 `json:"limit,omitempty"`
-	// Once says that two transactions of this payload would have two effects: none is signed while another may land.
+	// Once says that two transactions with this payload would have two effects, so none is signed while another may
+	// land.
 	Once bool `json:"once,omitempty"`
 }
 
-// Meta is an account that an instruction touches.
+// Meta is an account that an instruction uses.
 type Meta struct {
 	Key      sol.PublicKey `json:"key"`
 	Writable bool          `json:"w,omitempty"`
@@ -113,8 +114,8 @@ var refusals = []string{
 	"insufficientfundsforfee", "too large", "failed to sanitize", "failed to deserialize", "may not be used",
 }
 
-// Send implements relayer.Sender: every node gets the transaction, since any one may lose it. What a person waits for
-// is tried first, so that he learns why it fails.
+// Send implements relayer.Sender. It sends the transaction to every node, since any one may lose it. A transaction that
+// a person waits for is simulated first, so that the person learns why it fails.
 func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	t, err := decodeTerms(attempt)
 	if err != nil {
@@ -148,7 +149,7 @@ func contains(err error, texts []string) bool {
 	return false
 }
 
-// Balance is what the account holds, in lamports.
+// Balance returns what the account holds, in lamports.
 func (a *Account) Balance(ctx context.Context) (lamports uint64, err error) {
 	err = a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		lamports, err = client.Balance(ctx, a.settings.Key)
@@ -160,7 +161,7 @@ func (a *Account) Balance(ctx context.Context) (lamports uint64, err error) {
 // signatureFee is what each signature of a transaction costs, in lamports (agave's DEFAULT_LAMPORTS_PER_SIGNATURE).
 const signatureFee = 5000
 
-// Cost is the most that a transaction of the account's unit limit takes in fees, in lamports.
+// Cost returns the most that a transaction with the account's unit limit costs in fees, in lamports.
 func (a *Account) Cost() uint64 {
 	return signatureFee + (a.settings.Fees.Max*uint64(a.settings.UnitLimit)+999_999)/1_000_000
 }

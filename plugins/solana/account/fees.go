@@ -15,11 +15,12 @@ import (
 
 // Fees bounds what transactions offer. Prices are millionths of a lamport per compute unit.
 type Fees struct {
-	// Default is what a first attempt offers while Market has no price; Min and Max bound every attempt.
+	// Default is the offer of a first attempt while Market has no price; Min and Max bound every attempt.
 	Default, Min, Max uint64
-	// BumpPeriod is how long an attempt may be in no block before it is replaced by one of twice the price; 0: none is.
+	// BumpPeriod is how long an attempt may be in no block before one with twice the price replaces it; 0 means that
+	// none is replaced.
 	BumpPeriod time.Duration
-	// Market, if set, is what others paid of late who wrote to these accounts; 0: it is not known.
+	// Market, if set, returns what other writers of these accounts paid recently; 0 if it is not known.
 	Market func(ctx context.Context, written []sol.PublicKey) uint64
 }
 

@@ -19,7 +19,7 @@ import (
 // they come every 200 ms.
 const fresh = 1500 * time.Millisecond
 
-// Sign implements relayer.Sender. An attempt that replaces others has their blockhash, so that all of them die
+// Sign implements relayer.Sender. An attempt that replaces others has their blockhash, so that all of them expire
 // together, and a higher price.
 func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attempt, error) {
 	call, err := decodeCall(draft.Payload)

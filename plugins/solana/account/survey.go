@@ -13,7 +13,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Survey implements relayer.Sender: all from one node.
+// Survey implements relayer.Sender. It makes all calls to one node.
 func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
 	horizon := a.settings.Horizon.Slot()
 	var survey relayer.Survey

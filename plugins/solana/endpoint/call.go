@@ -20,7 +20,7 @@ import (
 const (
 	MaxAccounts   = 100
 	MaxSignatures = 256
-	// MaxFeeAccounts is MAX_TX_ACCOUNT_LOCKS, to which the same file holds getRecentPrioritizationFees.
+	// MaxFeeAccounts is MAX_TX_ACCOUNT_LOCKS, the limit of getRecentPrioritizationFees in the same file.
 	MaxFeeAccounts = 128
 )
 
@@ -50,7 +50,7 @@ func dispensable(err error) error {
 // odd is an answer that cannot be used.
 func odd(method, reason string) error { return fmt.Errorf("%s: %w", method, relayer.Said(reason)) }
 
-// Slot is the newest slot of a commitment.
+// Slot returns the newest slot of a commitment.
 func (c *Client) Slot(ctx context.Context, commitment rpc.CommitmentType) (slot uint64, err error) {
 	err = c.under(commitment, func(commitment rpc.CommitmentType) error {
 		slot, err = c.rpc.GetSlot(ctx, commitment)
@@ -59,11 +59,11 @@ func (c *Client) Slot(ctx context.Context, commitment rpc.CommitmentType) (slot 
 	return slot, err
 }
 
-// Newest is the newest slot that the node has told of.
+// Newest returns the newest slot that the node has reported.
 func (c *Client) Newest() uint64 { return c.slot.Load() }
 
-// BlockHeight is the number of blocks under the commitment of reads. Slots that were skipped make it smaller than the
-// slot.
+// BlockHeight returns the number of blocks under the commitment of reads. Because of skipped slots it is smaller than
+// the slot.
 func (c *Client) BlockHeight(ctx context.Context) (height uint64, err error) {
 	err = c.under(c.commitment, func(commitment rpc.CommitmentType) error {
 		height, err = c.rpc.GetBlockHeight(ctx, commitment)
@@ -81,7 +81,7 @@ type Blockhash struct {
 	Slot uint64
 }
 
-// LatestBlockhash is the newest one of a commitment.
+// LatestBlockhash returns the newest blockhash of a commitment.
 func (c *Client) LatestBlockhash(ctx context.Context, commitment rpc.CommitmentType) (Blockhash, error) {
 	const method = "getLatestBlockhash"
 	var answer *rpc.GetLatestBlockhashResult
@@ -129,11 +129,11 @@ func (h *held) content() ([]byte, error) {
 	return data, nil
 }
 
-// Slice is a part of an account: Length bytes from Offset on. The zero value is all of it.
+// Slice is a part of an account: Length bytes from Offset on. The zero value means all of it.
 type Slice struct{ Offset, Length uint64 }
 
-// Accounts reads a part of several accounts in one call, MaxAccounts at most, under the commitment of reads. What does
-// not exist is nil.
+// Accounts reads a part of several accounts in one call, MaxAccounts at most, under the commitment of reads. An account
+// that does not exist is nil.
 func (c *Client) Accounts(ctx context.Context, keys []sol.PublicKey,
 	part Slice) (slot uint64, contents [][]byte, err error) {
 	options := rpc.M{"encoding": "base64"}
@@ -164,16 +164,16 @@ func (c *Client) Accounts(ctx context.Context, keys []sol.PublicKey,
 	return answer.Context.Slot, contents, nil
 }
 
-// Status is what a node knows of a transaction that is in a block.
+// Status is what a node knows about a transaction that is in a block.
 type Status struct {
 	Slot uint64
 	// Commitment that its block has reached.
 	Commitment rpc.CommitmentType
-	// Failure is the transaction's error as JSON; nil: it succeeded.
+	// Failure is the transaction's error as JSON; nil if it succeeded.
 	Failure json.RawMessage
 }
 
-// Custom is the number of a program's own error in a Failure.
+// Custom returns the number of a program's own error in a Failure.
 func (s Status) Custom() (code uint64, ok bool) {
 	var failed struct {
 		InstructionError []json.RawMessage
@@ -186,8 +186,9 @@ func (s Status) Custom() (code uint64, ok bool) {
 	return *custom.Custom, true
 }
 
-// Statuses asks for transactions by their signatures. What is in no block the node knows of is nil. Without history it
-// looks at the last 300 slots or so only (agave's MAX_RECENT_BLOCKHASHES), a minute where they take 200 ms.
+// Statuses asks for transactions by their signatures. A transaction that is in no block known to the node is nil.
+// Without history it looks only at the last 300 slots or so (agave's MAX_RECENT_BLOCKHASHES), a minute if they take 200
+// ms.
 func (c *Client) Statuses(ctx context.Context, signatures []string, history bool) ([]*Status, error) {
 	const method = "getSignatureStatuses"
 	var all []*Status
@@ -225,8 +226,8 @@ func (c *Client) Statuses(ctx context.Context, signatures []string, history bool
 	return all, nil
 }
 
-// Send hands a signed transaction to the node, which sends it again as often as retries says, and as it likes if that
-// is negative.
+// Send sends a signed transaction to the node, which sends it again as often as retries says, or as it likes if that is
+// negative.
 func (c *Client) Send(ctx context.Context, transaction []byte, skipPreflight bool, retries int) error {
 	options := rpc.M{"encoding": "base64", "skipPreflight": skipPreflight}
 	if retries >= 0 {
@@ -239,7 +240,7 @@ func (c *Client) Send(ctx context.Context, transaction []byte, skipPreflight boo
 	})
 }
 
-// Units is how many compute units a transaction would take now; its signatures are not looked at. An error of the
+// Units returns how many compute units a transaction would take now, without checking its signatures. An error of the
 // transaction itself is marked relayer.Answered.
 func (c *Client) Units(ctx context.Context, transaction []byte) (uint64, error) {
 	var answer struct {
@@ -264,7 +265,7 @@ func (c *Client) Units(ctx context.Context, transaction []byte) (uint64, error) 
 	return answer.Value.UnitsConsumed, nil
 }
 
-// Balance is what an account holds, in lamports.
+// Balance returns what an account holds, in lamports.
 func (c *Client) Balance(ctx context.Context, account sol.PublicKey) (uint64, error) {
 	const method = "getBalance"
 	var answer *rpc.GetBalanceResult
@@ -303,13 +304,13 @@ type Block struct {
 	} `json:"transactions"`
 }
 
-// ErrNoBlock says of a slot that the node has no block of it: it was skipped, or the node does not have it yet, or any
-// more.
+// ErrNoBlock means that the node has no block for a slot: it was skipped, or the node does not have it yet, or no
+// longer.
 var ErrNoBlock = errors.New("the node has no block of that slot")
 
-// Block reads the block of a slot. An answer that is none is marked relayer.Answered: ErrNoBlock, or a Refusal of
-// CodeVersion if a transaction of the block is of a version above newestVersion. That the node lacks the method is
-// marked relayer.Unserved.
+// Block reads the block of a slot. If the node answers that there is none, the error is marked relayer.Answered:
+// ErrNoBlock, or a Refusal with CodeVersion if a transaction of the block has a version above newestVersion. If the
+// node lacks the method, the error is marked relayer.Unserved.
 func (c *Client) Block(ctx context.Context, slot uint64) (Block, error) {
 	const method = "getBlock"
 	var block *Block
@@ -332,10 +333,10 @@ func (c *Client) Block(ctx context.Context, slot uint64) (Block, error) {
 	return *block, nil
 }
 
-// RecentFees is what transactions offered at least in each of the last 150 blocks that wrote to these accounts,
-// MaxFeeAccounts at most, or got into the block at all: millionths of a lamport per compute unit. With a percentile, in
-// hundredths of a percent, it is that of the block's offers instead of the least; only nodes of Triton's kind know it
-// (0: the least). That the node lacks the method is marked relayer.Unserved.
+// RecentFees returns the lowest offer, in each of the last 150 blocks, of transactions that wrote to these accounts
+// (MaxFeeAccounts at most), or of all if there are no accounts, in millionths of a lamport per compute unit. With a
+// percentile, in hundredths of a percent, it returns that percentile of the block's offers instead; only nodes of
+// Triton's kind know it (0 means the lowest). If the node lacks the method, the error is marked relayer.Unserved.
 func (c *Client) RecentFees(ctx context.Context, accounts []sol.PublicKey, percentile uint16) ([]uint64, error) {
 	params := []any{accounts[:min(len(accounts), MaxFeeAccounts)]}
 	if percentile > 0 {

@@ -27,10 +27,10 @@ const (
 // skipped, was skipped or lost long ago, or is not confirmed yet.
 var noBlock = []int{-32001, -32004, -32007, -32009, -32014}
 
-// CodeVersion is that of a block with a transaction of a newer version than the asker knows.
+// CodeVersion is the code for a block with a transaction of a newer version than the caller knows.
 const CodeVersion = -32015
 
-// CodePreflight is that of a transaction that the node tried and refused.
+// CodePreflight is the code for a transaction that the node simulated and refused.
 const CodePreflight = -32002
 
 // faults are texts by which nodes say that they cannot answer now. Compared in lower case.
@@ -46,7 +46,7 @@ type Refusal struct {
 // Error implements error.
 func (r *Refusal) Error() string { return r.Message }
 
-// Unwrap lets relayer.Reason know what the node said.
+// Unwrap gives relayer.Reason the node's message.
 func (r *Refusal) Unwrap() error { return relayer.Said(r.Message) }
 
 // errNoMethod marks a call of a method that the node does not have, as Firedancer lacks several.

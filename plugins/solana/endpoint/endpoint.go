@@ -1,5 +1,5 @@
-// Package endpoint reaches one RPC node of a Solana chain: calls over HTTP; slots and accounts pushed over WebSocket
-// where the node has one, and slots polled while nothing is pushed.
+// Package endpoint connects to one RPC node of a Solana chain. Calls go over HTTP. Slots and accounts are pushed over
+// WebSocket if the node supports it, and slots are polled while nothing is pushed.
 //
 // It must not know contracts, jobs or keys, nor that there are other nodes.
 package endpoint
@@ -21,24 +21,25 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Settings is what a Driver is made of. URL, ChainID, Commitment, the durations, Accounts and Pushed are required.
+// Settings configure a Driver. URL, ChainID, Commitment, the durations, Accounts and Pushed are required.
 type Settings struct {
-	// URL is http:// or https://; WSURL, if any, ws:// or wss://.
+	// URL is http:// or https://; WSURL, if any, is ws:// or wss://.
 	URL, WSURL string
-	// ChainID is mainnet, testnet or devnet, or any other name for a chain that is none of these.
+	// ChainID is mainnet, testnet or devnet, or any other name for another chain.
 	ChainID string
-	// Commitment of what is read and pushed.
+	// Commitment of reads and pushes.
 	Commitment rpc.CommitmentType
 	// PollInterval is how often the newest slot is asked for while nothing is pushed.
 	PollInterval time.Duration
-	// SendOnly: nothing is asked but which chain the node serves, and a node that does not say is believed, since some
-	// that take transactions answer nothing else.
+	// SendOnly means that the node is asked only which chain it serves, and is believed if it does not say, since some
+	// nodes that accept transactions answer nothing else.
 	SendOnly bool
 	// Timeout bounds each call.
 	Timeout time.Duration
-	// Accounts are to be pushed.
+	// Accounts are the accounts to be pushed.
 	Accounts *relayer.Followed[sol.PublicKey]
-	// Pushed hears of an account's content at a slot; nil data: there is no such account. It must not block.
+	// Pushed is called with an account's content at a slot; nil data means that there is no such account. It must not
+	// block.
 	Pushed func(account sol.PublicKey, slot uint64, data []byte)
 }
 
@@ -50,7 +51,7 @@ type Driver struct {
 
 var _ relayer.Driver[*Client] = (*Driver)(nil)
 
-// NewDriver makes a driver. It connects to nothing.
+// NewDriver makes a driver. It does not connect yet.
 func NewDriver(settings Settings) *Driver { return &Driver{settings, longest} }
 
 // Client makes calls at one node.
@@ -61,11 +62,11 @@ type Client struct {
 	slot        atomic.Uint64
 }
 
-// Horizon is the newest slot that any node has answered at, under the commitment of reads. An answer from before it may
-// lack what is known already. The zero value is ready.
+// Horizon is the newest slot at which any node has answered, under the commitment of reads. An answer from an earlier
+// slot may lack what is known already. The zero value is ready.
 type Horizon struct{ slot atomic.Uint64 }
 
-// Reach moves the horizon to a slot unless it is beyond it.
+// Reach moves the horizon to a slot unless it is already beyond it.
 func (h *Horizon) Reach(slot uint64) {
 	for {
 		known := h.slot.Load()
@@ -75,7 +76,7 @@ func (h *Horizon) Reach(slot uint64) {
 	}
 }
 
-// Slot is where the horizon is.
+// Slot returns the slot of the horizon.
 func (h *Horizon) Slot() uint64 { return h.slot.Load() }
 
 // Connect implements relayer.Driver.

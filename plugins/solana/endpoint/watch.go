@@ -12,8 +12,8 @@ import (
 // hand, and seldom.
 const genesisInterval = time.Minute
 
-// Watch implements relayer.Driver. Slots come pushed where the node takes WebSockets, and polled at PollInterval
-// otherwise and while the push is broken. While it works they are polled all the same, but seldom: calls go over
+// Watch implements relayer.Driver. Slots are pushed if the node supports WebSockets, and otherwise, or while the push
+// is broken, polled at PollInterval. While the push works they are also polled, but rarely, because calls go over
 // another connection.
 func (d *Driver) Watch(ctx context.Context, c *Client, report func(height uint64)) error {
 	ctx, cancel := context.WithCancel(ctx)

@@ -22,8 +22,8 @@ type Config struct {
 	Offchain        []byte
 }
 
-// Digest is what the program computes when it accepts a configuration. There must be as many signers as transmitters,
-// and at most 255.
+// Digest returns what the program computes when it accepts a configuration. There must be as many signers as
+// transmitters, and at most 255.
 func (c Config) Digest(program, state sol.PublicKey) [32]byte {
 	hash := sha256.New()
 	u32 := func(n uint32) { hash.Write(binary.BigEndian.AppendUint32(nil, n)) }

@@ -16,9 +16,9 @@ type NewTransmission struct {
 	RoundID uint32
 	Digest  [32]byte
 	Answer  *big.Int
-	// Transmitter is the oracle's place in the configuration.
+	// Transmitter is the oracle's index in the configuration.
 	Transmitter uint8
-	// Time is that of the observations, in seconds.
+	// Time is the time of the observations, in seconds.
 	Time            uint32
 	Observers       []uint8
 	JuelsPerLamport uint64
@@ -26,7 +26,7 @@ type NewTransmission struct {
 	Reimbursement uint64
 }
 
-// ParseLog reads the event out of a line of a transaction's log. It tells whether the line is one.
+// ParseLog reads the event from a line of a transaction's log, and reports whether the line is one.
 func ParseLog(line string) (event NewTransmission, found bool, err error) {
 	text, ok := strings.CutPrefix(line, "Program data: ")
 	if !ok {

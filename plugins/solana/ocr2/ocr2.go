@@ -1,7 +1,7 @@
-// Package ocr2 is Solana's OCR2 program and its store as bytes: the accounts that they keep, the events that they log,
-// the transmit instruction, reports and config digests.
+// Package ocr2 is Solana's OCR2 program and its store as bytes: their accounts, the events that they log, the transmit
+// instruction, reports and config digests.
 //
-// It calls nobody, and must not know nodes, jobs or keys. What it parses is untrusted.
+// It makes no calls, and must not know nodes, jobs or keys. What it parses is untrusted.
 package ocr2
 
 import (
@@ -18,7 +18,7 @@ const (
 	MaxOracles = 19
 	// MaxOffchainConfig is how long the off-chain configuration may be, in bytes.
 	MaxOffchainConfig = 4096
-	// SignerLength is the length of an on-chain public key: an address of Ethereum's kind.
+	// SignerLength is the length of an on-chain public key, an address as on Ethereum.
 	SignerLength = 20
 	// SignatureLength is r, s and the recovery id (0 or 1).
 	SignatureLength = 65
@@ -33,12 +33,12 @@ func discriminator(space, name string) [discriminatorLength]byte {
 	return [discriminatorLength]byte(sum[:discriminatorLength])
 }
 
-// StoreAuthority is the address by which the program writes to a contract's feed, and its bump.
+// StoreAuthority returns the address by which the program writes to a contract's feed, and its bump.
 func StoreAuthority(program, state sol.PublicKey) (authority sol.PublicKey, bump uint8, err error) {
 	return derived("store", program, state)
 }
 
-// VaultAuthority is the address that owns a contract's vault, and its bump.
+// VaultAuthority returns the address that owns a contract's vault, and its bump.
 func VaultAuthority(program, state sol.PublicKey) (authority sol.PublicKey, bump uint8, err error) {
 	return derived("vault", program, state)
 }
@@ -51,8 +51,8 @@ func derived(seed string, program, state sol.PublicKey) (sol.PublicKey, uint8, e
 	return address, bump, nil
 }
 
-// Refusal names an error of the program: the number in a failed transaction's {"Custom": number}. Empty: it is none of
-// the program's.
+// Refusal returns the name of a program's error from the number in a failed transaction's {"Custom": number}; empty if
+// it is not the program's.
 func Refusal(code uint64) string {
 	const first = 6000 // of Anchor's errors that a program declares
 	names := [...]string{

@@ -22,7 +22,7 @@ const (
 	juelsAt         = 53
 )
 
-// Observation is one oracle's part in a report.
+// Observation is one oracle's part of a report.
 type Observation struct {
 	Time            uint32
 	Value           *big.Int
@@ -90,8 +90,8 @@ func ParseReport(text []byte) (Report, error) {
 	}, nil
 }
 
-// ReportHash is sha256(length of the report in a byte || report || context), as the program computes it. Without the
-// length it is the hash of other tools, which no deployed program takes.
+// ReportHash returns sha256(length of the report in a byte || report || context), as the program computes it. Without
+// the length it is the hash of other tools, which no deployed program accepts.
 func ReportHash(context [3][32]byte, report []byte) ([]byte, error) {
 	if len(report) > math.MaxUint8 {
 		return nil, errors.New("the report is longer than its length's byte can say")

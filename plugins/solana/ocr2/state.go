@@ -13,7 +13,8 @@ import (
 const (
 	// StateLength is the length of the account.
 	StateLength = 6920
-	// HeadLength is how many bytes of it ParseHead needs: all but the off-chain configuration and the oracles.
+	// HeadLength is how many bytes of it ParseHead needs: everything before the off-chain configuration and the
+	// oracles.
 	HeadLength = 368
 
 	stateVersion      = 1
@@ -29,7 +30,7 @@ const (
 type Head struct {
 	// VaultNonce is the bump of the vault's authority.
 	VaultNonce uint8
-	// Feed is the account of the store that the answers are written to.
+	// Feed is the account of the store to which the answers are written.
 	Feed       sol.PublicKey
 	Owner      sol.PublicKey
 	TokenMint  sol.PublicKey
@@ -56,7 +57,7 @@ type Oracle struct {
 	Transmitter sol.PublicKey
 	Signer      [SignerLength]byte
 	Payee       sol.PublicKey
-	// FromRoundID is the round from which observations are not paid yet, and Payment what is owed in gjuels besides.
+	// FromRoundID is the round from which observations are not paid yet, and Payment what else is owed, in gjuels.
 	FromRoundID uint32
 	Payment     uint64
 }
@@ -129,7 +130,7 @@ func ParseState(data []byte) (State, error) {
 	return s, nil
 }
 
-// Config is the configuration that the State holds.
+// Config returns the configuration in the State.
 func (s State) Config() (Config, error) {
 	onchain, err := OnchainConfig(s.MinAnswer, s.MaxAnswer)
 	if err != nil {

@@ -27,7 +27,7 @@ type FeedHeader struct {
 	Description       string
 	Decimals          uint8
 	FlaggingThreshold uint32
-	// LatestRoundID counts records; 0: there is none.
+	// LatestRoundID counts records; 0 means none.
 	LatestRoundID uint32
 	// Granularity is how many rounds make one record of the historical ring.
 	Granularity uint8
@@ -47,7 +47,7 @@ type Record struct {
 // Transmissions is a whole account.
 type Transmissions struct {
 	FeedHeader
-	// Live is the live ring as it lies in the account, and Historical that of every so many rounds.
+	// Live is the live ring in the account's order, and Historical the ring of every so many rounds.
 	Live, Historical []Record
 }
 
@@ -81,7 +81,7 @@ func ParseFeedHeader(data []byte) (FeedHeader, error) {
 	return h, nil
 }
 
-// Latest is where the newest record lies in the live ring.
+// Latest returns the index of the newest record in the live ring.
 func (h FeedHeader) Latest() uint32 {
 	if h.LiveCursor == 0 {
 		return h.LiveLength - 1
@@ -89,7 +89,7 @@ func (h FeedHeader) Latest() uint32 {
 	return h.LiveCursor - 1
 }
 
-// LatestOffset is where the newest record lies in the account, in bytes.
+// LatestOffset returns the offset of the newest record in the account, in bytes.
 func (h FeedHeader) LatestOffset() uint64 { return ringAt + uint64(h.Latest())*RecordLength }
 
 // ParseRecord reads one record: RecordLength bytes.
@@ -104,7 +104,7 @@ func ParseRecord(data []byte) (Record, error) {
 	}, nil
 }
 
-// NoRecord is what a feed without rounds answers.
+// NoRecord is the answer of a feed without rounds.
 func NoRecord() Record { return Record{Time: time.Unix(0, 0).UTC(), Answer: new(big.Int)} }
 
 // ParseTransmissions reads a whole account.
@@ -128,7 +128,7 @@ func ParseTransmissions(data []byte) (Transmissions, error) {
 	return t, nil
 }
 
-// ParseLatest reads the header and the newest record of a whole account, and no other record.
+// ParseLatest reads only the header and the newest record of a whole account.
 func ParseLatest(data []byte) (FeedHeader, Record, error) {
 	header, err := checkFeed(data)
 	if err != nil {

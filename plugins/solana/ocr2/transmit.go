@@ -16,8 +16,8 @@ type Contract struct {
 	Program, State, Feed, Store sol.PublicKey
 }
 
-// Transmit is the instruction that hands a report in. It bears no discriminator: the program takes for a transmission
-// what it does not know. Each signature is r, s and the recovery id in 65 bytes.
+// Transmit returns the instruction that submits a report. It has no discriminator: the program treats an unknown
+// instruction as a transmission. Each signature is r, s and the recovery id in 65 bytes.
 func (c Contract) Transmit(transmitter sol.PublicKey, context [3][32]byte, report []byte,
 	signatures [][]byte) (*sol.GenericInstruction, error) {
 	if len(signatures) == 0 || len(signatures) > MaxOracles {

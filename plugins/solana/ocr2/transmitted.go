@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// CheckTransmit tells why an instruction's data are not such as Transmit makes for a contract whose store authority
-// has a bump. The config digest must look like one: else the first 8 bytes could name another instruction of the
-// program, which takes for a transmission only what it does not know.
+// CheckTransmit says why an instruction's data do not have the form of Transmit for a contract whose store authority
+// has a bump. The config digest must look like one: otherwise the first 8 bytes could name another instruction of the
+// program, which treats only unknown ones as a transmission.
 func CheckTransmit(bump uint8, data []byte) error {
 	signatures := len(data) - 1 - contextLength - ReportLength
 	switch {

@@ -1,8 +1,8 @@
-// Package account makes and sends the transactions of one account of a Starknet network: it is the Sender of relayer's
-// queue.
+// Package account makes and sends the transactions of one account of a Starknet network: it implements the Sender of
+// relayer's queue.
 //
-// It knows fees, nonces, statuses of transactions and the aggregator's view by which a report is seen to be stale. It
-// must not know jobs, nor keep anything that a process's end may not take: what must survive is in the queue's Store.
+// It knows fees, nonces, statuses of transactions and the aggregator's view that shows whether a report is stale. It
+// must not know jobs, nor keep anything that must survive the process: that is in the queue's Store.
 package account
 
 import (
@@ -26,7 +26,7 @@ import (
 // Pool is the nodes of the account's chain.
 type Pool = relayer.Pool[*endpoint.Client]
 
-// Settings is what an Account is made of. All are required.
+// Settings configure an Account. All are required.
 type Settings struct {
 	// Address of the account's contract.
 	Address  stark.Felt
@@ -34,14 +34,14 @@ type Settings struct {
 	Keystore hostservicev1.KeystoreServiceClient
 	Pool     *Pool
 	Logger   *slog.Logger
-	// FeeMultiplier is by how much bounds are above what the estimate says, in amounts and prices.
+	// FeeMultiplier is the factor between an estimate and the bounds, for amounts and prices.
 	FeeMultiplier float64
-	// FeeMax is the most FRI that a transaction may cost; nil: there is no such limit.
+	// FeeMax is the most FRI that a transaction may cost; nil means no limit.
 	FeeMax *big.Int
-	// Estimates is how often a fee is estimated whose nonce something else takes meanwhile.
+	// Estimates is how often a fee is estimated again because another transaction takes the nonce meanwhile.
 	Estimates int
 	// Timeout is how long a transaction may be out of blocks before another attempt is made on better terms. It doubles
-	// with each.
+	// with each attempt.
 	Timeout time.Duration
 }
 
@@ -59,27 +59,26 @@ type Account struct {
 
 var _ relayer.Sender = (*Account)(nil)
 
-// New makes an account. It calls nobody.
+// New makes an account. It makes no call yet.
 func New(settings Settings) *Account {
 	return &Account{settings: settings, reverted: map[string]struct{}{}, said: map[string]answer{}}
 }
 
-// Use tells which key signs for the account from now on, for what no job asked for.
+// Use says which key signs for the account from now on, for transactions that no job asked for.
 func (a *Account) Use(key stark.Felt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.key = key
 }
 
-// Key is the key that Use named last, or that the account's unfinished transactions were signed with; zero: none is
-// known.
+// Key returns the key that Use named last, or that signed the account's unfinished transactions; zero if none is known.
 func (a *Account) Key() stark.Felt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.key
 }
 
-// Trouble is what went wrong with the account's latest transaction, or what it is refused for, as a sentence; empty if
+// Trouble says what went wrong with the account's latest transaction, or why it is refused, in a sentence; empty if
 // nothing did.
 func (a *Account) Trouble() string {
 	a.mu.Lock()
@@ -119,7 +118,7 @@ const (
 	cheap                   // all want more for it
 )
 
-// Send implements relayer.Sender: every node gets the transaction, since any one may keep it to itself.
+// Send implements relayer.Sender. It sends the transaction to every node, since any one may keep it to itself.
 func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	sure, err := a.settings.Pool.Broadcast(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		hash, err := client.AddInvoke(ctx, attempt.Raw)
@@ -159,7 +158,7 @@ func (a *Account) refused(err error, advice string) error {
 	return err
 }
 
-// Balance is what the account holds of a token, in its smallest unit.
+// Balance returns what the account holds of a token, in its smallest unit.
 func (a *Account) Balance(ctx context.Context, token stark.Felt) (*big.Int, error) {
 	var balance *big.Int
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
@@ -179,7 +178,7 @@ func (a *Account) Balance(ctx context.Context, token stark.Felt) (*big.Int, erro
 	return balance, err
 }
 
-// Cost is the most that a call may take in fees, in FRI.
+// Cost returns the most that a call may cost in fees, in FRI.
 func (a *Account) Cost(ctx context.Context, call Call) (*big.Int, error) {
 	estimate, err := a.estimate(ctx, call.calldata())
 	if err != nil {

@@ -24,8 +24,8 @@ type contractView struct {
 	err    error
 }
 
-// Survey implements relayer.Sender: all at one node, nonces before statuses, so that a transaction which is taken in
-// between is seen by its status and never thought lost.
+// Survey implements relayer.Sender. It makes all calls to one node, nonces before statuses, so that the status shows a
+// transaction that is accepted in between, and it never counts as lost.
 func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []relayer.Item) (relayer.Survey, error) {
 	a.learn(flights)
 	known := a.settings.Pool.Height()

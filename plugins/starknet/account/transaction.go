@@ -24,7 +24,7 @@ type Bound struct {
 	Price  *big.Int `json:"price"`
 }
 
-// Bounds are those of all three resources.
+// Bounds are the bounds of all three resources.
 type Bounds struct {
 	L1     Bound `json:"l1"`
 	L2     Bound `json:"l2"`
@@ -33,7 +33,7 @@ type Bounds struct {
 
 func (b Bounds) all() []Bound { return []Bound{b.L1, b.L2, b.L1Data} }
 
-// Cost is the most that they allow to take, in FRI.
+// Cost returns the most that they allow, in FRI.
 func (b Bounds) Cost() *big.Int {
 	sum := new(big.Int)
 	for _, bound := range b.all() {
@@ -48,7 +48,7 @@ func (b Bounds) Cost() *big.Int {
 // elsewhere than on L1.
 type Invoke struct {
 	Sender stark.Felt
-	// Calldata is what the account's contract is called with: its calls.
+	// Calldata is the input of the account's contract: its calls.
 	Calldata []stark.Felt
 	Nonce    uint64
 	Bounds   Bounds
@@ -56,7 +56,7 @@ type Invoke struct {
 	signature []stark.Felt // empty: it is not signed yet
 }
 
-// Hash is what the account signs.
+// Hash returns what the account signs.
 func (t Invoke) Hash(chain stark.Felt) (stark.Felt, error) {
 	name := func(text string) stark.Felt {
 		f, _ := stark.ShortString(text) // these are short
@@ -80,7 +80,7 @@ func (t Invoke) Hash(chain stark.Felt) (stark.Felt, error) {
 	), nil
 }
 
-// MarshalJSON is the transaction as nodes take it.
+// MarshalJSON writes the transaction in the form that nodes accept.
 func (t Invoke) MarshalJSON() ([]byte, error) {
 	type bound struct {
 		Amount string `json:"max_amount"`

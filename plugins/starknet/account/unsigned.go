@@ -9,8 +9,8 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// ReadInvoke reads a transaction as nodes take it, of a stranger, signed or not. What Invoke has no field for is not
-// looked at: Hash has it as this relayer sends it, so that a transaction with another tip, paymaster or version has
+// ReadInvoke reads an untrusted transaction in the form that nodes accept, signed or not. It ignores what Invoke has no
+// field for: Hash has the values that this relayer sends, so a transaction with another tip, paymaster or version has
 // another hash. Its error is a clause that begins with "it".
 func ReadInvoke(text []byte) (Invoke, error) {
 	type bound struct {
@@ -56,8 +56,8 @@ func ReadInvoke(text []byte) (Invoke, error) {
 	return invoke, nil
 }
 
-// Call is the one call that the account makes, without its key; nil: it makes none. Its error is a clause that begins
-// with "it".
+// Call returns the one call that the account makes, without its key; nil if it makes none. Its error is a clause that
+// begins with "it".
 func (t Invoke) Call() (*Call, error) {
 	const head = 4 // number of calls, contract, function, number of arguments
 	calls := new(big.Int)

@@ -1,8 +1,8 @@
 // Package aggregator is the OCR2 aggregator for Starknet in field elements and bytes: its views, its event of a
 // configuration, its reports and its transmit call.
 //
-// It calls nobody, and must not know nodes, jobs or transactions. What it parses is untrusted, and its errors name what
-// is wrong.
+// It makes no calls, and must not know nodes, jobs or transactions. What it parses is untrusted, and its errors name
+// what is wrong.
 package aggregator
 
 import (
@@ -16,14 +16,15 @@ import (
 )
 
 const (
-	// MaxOracles is how many oracles the contract takes, and so the most observations and signatures: it names the
-	// observers of a report in 31 bytes.
+	// MaxOracles is how many oracles the contract accepts, and so the largest number of observations and signatures: it
+	// names the observers of a report in 31 bytes.
 	MaxOracles = 31
 	// numberBits is the width of the contract's answers and prices: Cairo's u128.
 	numberBits = 128
 )
 
-// Selector is how a function or an event of a contract is named on the chain: Keccak-256 of its name, cut to 250 bits.
+// Selector returns the name of a function or an event of a contract on the chain: Keccak-256 of its name, cut to 250
+// bits.
 func Selector(name string) stark.Felt {
 	hash := sha3.NewLegacyKeccak256()
 	hash.Write([]byte(name))
@@ -44,15 +45,15 @@ const (
 	ConfigSetEvent          = "ConfigSet"
 )
 
-// ConfigDetails are the answer of latest_config_details.
+// ConfigDetails is the answer of latest_config_details.
 type ConfigDetails struct {
 	// Block is where the latest configuration was set; 0 before the first.
 	Block  uint64
 	Digest [32]byte
 }
 
-// TransmissionDetails are the answer of latest_transmission_details; zero before the first transmission but for the
-// digest.
+// TransmissionDetails is the answer of latest_transmission_details. Before the first transmission it is zero except for
+// the digest.
 type TransmissionDetails struct {
 	Digest [32]byte
 	Epoch  uint32

@@ -8,7 +8,7 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// DigestPrefix stands in the first two bytes of this chain's digests.
+// DigestPrefix is the first two bytes of this chain's digests.
 const DigestPrefix = 4
 
 // onchainVersion is the version of the on-chain configuration.
@@ -16,7 +16,7 @@ const onchainVersion = 1
 
 // Config is a configuration of the contract.
 type Config struct {
-	// Digest is what the contract says; see Config.ComputeDigest.
+	// Digest is the digest from the contract; see Config.ComputeDigest.
 	Digest [32]byte
 	Count  uint64
 	// Signers and Transmitters of the oracles in order: x coordinates of public keys, and addresses of accounts.
@@ -70,7 +70,7 @@ func fits(number *big.Int) bool {
 	return number != nil && number.Sign() >= 0 && number.BitLen() <= numberBits
 }
 
-// ComputeDigest is the digest of a configuration of a contract on a chain, as the contract computes it.
+// ComputeDigest returns the digest of a configuration of a contract on a chain, as the contract computes it.
 func (c Config) ComputeDigest(chain, contract stark.Felt) ([32]byte, error) {
 	n := len(c.Signers)
 	switch {

@@ -9,8 +9,8 @@ import (
 // chunk is how many bytes one field element of a packing carries: 32 could be beyond the field.
 const chunk = 31
 
-// Pack makes field elements of bytes: their number, then each 31 of them as a big-endian number, the last of what is
-// left.
+// Pack makes field elements from bytes: their number, then each 31 of them as a big-endian number, the last from the
+// rest.
 func Pack(data []byte) []stark.Felt {
 	felts := []stark.Felt{stark.FromUint64(uint64(len(data)))}
 	for start := 0; start < len(data); start += chunk {
@@ -23,7 +23,7 @@ func Pack(data []byte) []stark.Felt {
 	return felts
 }
 
-// Unpack is the inverse of Pack. It takes nothing that Pack does not make, so that bytes have one packing.
+// Unpack is the inverse of Pack. It accepts only what Pack makes, so that bytes have only one packing.
 func Unpack(felts []stark.Felt) ([]byte, error) {
 	if len(felts) == 0 {
 		return nil, fmt.Errorf("packed bytes have no length")

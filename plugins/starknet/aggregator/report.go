@@ -19,14 +19,14 @@ const (
 	marker = 1
 )
 
-// Observation is one oracle's, checked by nobody.
+// Observation is an unchecked observation of one oracle.
 type Observation struct {
 	Seconds                          uint32
 	Value, JuelsPerFeeCoin, GasPrice *big.Int
 	Observer                         uint8
 }
 
-// ReportLength is the length of a report of n observations, in bytes.
+// ReportLength returns the length of a report of n observations, in bytes.
 func ReportLength(n int) int { return word * (head + n + tail) }
 
 // BuildReport makes a report of 1 to MaxOracles observations. All oracles must make the same bytes, those of other node
@@ -72,8 +72,8 @@ func BuildReport(observations []Observation) ([]byte, error) {
 	return report, nil
 }
 
-// Median reads the answer out of an untrusted report. Bytes beyond the report's words are not an error, as with the
-// other node software that may have built it.
+// Median reads the answer in an untrusted report. Bytes after the report's words are not an error, as in the other node
+// software that may have built it.
 func Median(report []byte) (*big.Int, error) {
 	words, err := parseReport(report)
 	if err != nil {
@@ -140,8 +140,8 @@ func (c Context) felts() ([]stark.Felt, error) {
 	return []stark.Felt{digest, stark.FromUint64(uint64(c.Epoch)<<8 | uint64(c.Round)), extra}, nil
 }
 
-// ReportHash is the Pedersen hash of the context and of a report's words, the gas price among them, as the contract
-// computes it. It takes reports that Transmit would refuse.
+// ReportHash returns the Pedersen hash of the context and of a report's words, including the gas price, as the contract
+// computes it. It accepts reports that Transmit would refuse.
 func (c Context) ReportHash(report []byte) (stark.Felt, error) {
 	if len(report) == 0 || len(report)%word != 0 {
 		return stark.Felt{}, fmt.Errorf("a report of %d bytes has no words of %d", len(report), word)
@@ -160,7 +160,7 @@ func (c Context) ReportHash(report []byte) (stark.Felt, error) {
 	return stark.PedersenArray(elements...), nil
 }
 
-// Signature is one oracle's over a report.
+// Signature is one oracle's signature over a report.
 type Signature struct {
 	Public stark.Felt
 	stark.Signature
@@ -181,7 +181,7 @@ func ParseSignature(signature []byte) (Signature, error) {
 	return Signature{Public: parts[0], Signature: stark.Signature{R: parts[1], S: parts[2]}}, nil
 }
 
-// Transmit is the calldata of a transmission. The signatures are as ParseSignature takes them.
+// Transmit returns the calldata of a transmission. The signatures have the form of ParseSignature.
 func Transmit(context Context, report []byte, signatures [][]byte) ([]stark.Felt, error) {
 	words, err := parseReport(report)
 	if err != nil {

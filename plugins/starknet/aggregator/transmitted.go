@@ -14,7 +14,7 @@ const (
 	signatureFelts = 3
 )
 
-// CheckTransmit tells why calldata is not such as Transmit makes, of a stranger.
+// CheckTransmit says why untrusted calldata does not have the form of Transmit.
 func CheckTransmit(calldata []stark.Felt) error {
 	if len(calldata) < contextFelts+head {
 		return fmt.Errorf("it has %d arguments, fewer than a transmission", len(calldata))

@@ -11,7 +11,7 @@ import (
 // Code is the number of an error of Starknet's JSON-RPC.
 type Code int
 
-// The errors that callers tell apart. No version numbers one anew.
+// The errors that callers distinguish. All versions use these numbers, except as noted.
 const (
 	CodeInvalidParams        Code = -32602
 	CodeContractNotFound     Code = 20
@@ -45,23 +45,23 @@ var limits = []string{"rate limit", "too many requests", "limit exceeded", "capa
 // AnswerError is a node's answer that a call cannot be served.
 type AnswerError struct {
 	Code Code
-	// Reason is the node's message with what its data say, without addresses, cut to a sentence.
+	// Reason returns the node's message with the content of its data, without addresses, cut to a sentence.
 	Reason string
 }
 
 // Error implements error.
 func (e *AnswerError) Error() string { return e.Reason }
 
-// Unwrap lets relayer.Reason know the reason.
+// Unwrap gives relayer.Reason the reason.
 func (e *AnswerError) Unwrap() error { return relayer.Said(e.Reason) }
 
-// IsCode tells whether an error is a node's answer with that code.
+// IsCode reports whether an error is a node's answer with that code.
 func IsCode(err error, code Code) bool {
 	var answer *AnswerError
 	return errors.As(err, &answer) && answer.Code == code
 }
 
-// IsNonce tells whether an error is a node's answer that a transaction's nonce is not the account's next: an estimate
+// IsNonce reports whether an error is a node's answer that a transaction's nonce is not the account's next. An estimate
 // says so in the text of an execution error.
 func IsNonce(err error) bool {
 	var answer *AnswerError
@@ -93,7 +93,7 @@ func (e *answerError) classify() error {
 	return relayer.Answered(&AnswerError{Code: e.Code, Reason: relayer.Said(text).Error()})
 }
 
-// Innermost is what the data of an error, or the reason of a revert, say of its cause: in them calls are nested within
+// Innermost returns the cause in the data of an error, or in the reason of a revert: they have calls nested within
 // calls, and the innermost is the one that failed.
 func Innermost(data json.RawMessage) string {
 	var text string
@@ -112,7 +112,7 @@ func Innermost(data json.RawMessage) string {
 	return ""
 }
 
-// Readable takes out of the text of a revert what its contract said, in quotes at its end, or its last line.
+// Readable extracts the contract's message from the text of a revert: the quoted part at its end, or its last line.
 func Readable(text string) string {
 	var said []string
 	for rest := text; ; {

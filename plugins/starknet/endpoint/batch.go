@@ -14,7 +14,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Asked is a view that a contract is asked for, and what came of it.
+// Asked is a request for a view of a contract, with its result.
 type Asked struct {
 	Contract, Selector stark.Felt
 	Answer             []stark.Felt
@@ -29,8 +29,8 @@ const (
 	atOnce = 8
 )
 
-// Views asks for views at the newest complete block, as many in one request as the node takes. Its error is a fault of
-// the node's in all of them.
+// Views asks for views at the newest complete block, as many in one request as the node accepts. Its error is a fault
+// of the node in all of them.
 func (c *Client) Views(ctx context.Context, asked []Asked) error {
 	for len(asked) > 0 {
 		longest := int(c.longest.Load())

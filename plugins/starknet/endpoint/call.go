@@ -11,7 +11,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Head is a block as far as a relayer looks at it.
+// Head is a block as far as a relayer needs it.
 type Head struct {
 	Number uint64
 	Hash   stark.Felt
@@ -44,7 +44,7 @@ type functionCall struct {
 	Calldata []stark.Felt `json:"calldata"`
 }
 
-// View asks a contract at the newest complete block: what it answers stays so.
+// View asks a contract at the newest complete block, so that the answer stays true.
 func (c *Client) View(ctx context.Context, contract, selector stark.Felt,
 	calldata ...stark.Felt) ([]stark.Felt, error) {
 	if calldata == nil {
@@ -57,7 +57,7 @@ func (c *Client) View(ctx context.Context, contract, selector stark.Felt,
 	return answer, nil
 }
 
-// Nonce is the account's next nonce after a block. PreConfirmed counts transactions that may yet vanish.
+// Nonce returns the account's next nonce after a block. PreConfirmed counts transactions that may still vanish.
 func (c *Client) Nonce(ctx context.Context, block Tag, account stark.Felt) (uint64, error) {
 	var nonce stark.Felt
 	if err := c.call(ctx, &nonce, "starknet_getNonce", c.tag(block), account); err != nil {
@@ -115,18 +115,18 @@ func (c *Client) Events(ctx context.Context, contract, selector stark.Felt, numb
 	return nil, relayer.Said(fmt.Sprintf("answers with more than %d pages of events of one block", mostPages))
 }
 
-// Estimate is what a transaction would take.
+// Estimate is the estimated cost of a transaction.
 type Estimate struct {
 	L1, L2, L1Data Resource
-	// Overall is the fee in all, in FRI.
+	// Overall is the whole fee, in FRI.
 	Overall stark.Felt
 }
 
 // Resource is an amount of a resource and its price, in FRI.
 type Resource struct{ Amount, Price stark.Felt }
 
-// EstimateFee simulates a transaction at the block that is being made, without asking the account whether it is signed.
-// An answer in another unit than FRI is no answer.
+// EstimateFee simulates a transaction at the block that is being made, without asking the account to check the
+// signature. An answer in a unit other than FRI is an error.
 func (c *Client) EstimateFee(ctx context.Context, transaction any) (Estimate, error) {
 	type estimate struct {
 		L1Amount     *stark.Felt `json:"l1_gas_consumed"`
@@ -178,22 +178,23 @@ func (c *Client) AddInvoke(ctx context.Context, transaction json.RawMessage) (st
 	return *added.Hash, nil
 }
 
-// Status is where a transaction stands.
+// Status is the status of a transaction.
 type Status struct {
-	// Known is false if the node has not heard of it. That it has is no proof that it will be in a block: nodes remember
+	// Known is false if the node has not heard of it. True does not prove that it will be in a block: nodes remember
 	// for minutes what was sent through them, even if the sequencer has dropped it.
 	Known bool
-	// Rejected: it never was in a block and never will be. Nodes from 0.9 on forget such a transaction instead.
+	// Rejected means that it never was in a block and never will be. Nodes from 0.9 on forget such a transaction
+	// instead.
 	Rejected bool
-	// Accepted: it is in a block, a complete one or the one that is being made.
+	// Accepted means that it is in a block, a complete one or the one that is being made.
 	Accepted bool
-	// Reverted: it had no effect but to take its nonce and its fee.
+	// Reverted means that it had no effect except its nonce and its fee.
 	Reverted bool
-	// Reason tells why it was reverted or rejected.
+	// Reason says why it was reverted or rejected.
 	Reason string
 }
 
-// TransactionStatus asks where a transaction stands.
+// TransactionStatus asks for the status of a transaction.
 func (c *Client) TransactionStatus(ctx context.Context, hash string) (Status, error) {
 	var s struct {
 		Finality  string          `json:"finality_status"`
@@ -240,7 +241,7 @@ func (c *Client) receipt(ctx context.Context, hash string) (Status, error) {
 	return Status{Known: true, Reason: relayer.Said(Innermost(r.Reason)).Error()}.executed(r.Execution)
 }
 
-// Fee is what a transaction in a block cost, in the smallest unit of the token that it paid with.
+// Fee returns the cost of a transaction in a block, in the smallest unit of the token that it paid with.
 func (c *Client) Fee(ctx context.Context, hash string) (*big.Int, error) {
 	var r struct {
 		Fee struct{ Amount stark.Felt } `json:"actual_fee"`

@@ -1,9 +1,10 @@
-// Package endpoint reaches one RPC node of a Starknet network, by JSON-RPC of the versions 0.8, 0.9 and 0.10 over HTTP.
+// Package endpoint connects to one RPC node of a Starknet network, by JSON-RPC of the versions 0.8, 0.9 and 0.10 over
+// HTTP.
 //
-// The calls are typed here and sent with net/http. github.com/NethermindEth/starknet.go v0.8.0 has them too, but each
+// The calls are typed here and sent with net/http. github.com/NethermindEth/starknet.go v0.8.0 has them too. But each
 // of its packages for calls links gnark-crypto's Pedersen tables, which take 150 ms at the start of every process that
-// links them, the node's included, and its client keeps neither a node's address out of errors nor the size of answers
-// within bounds.
+// links them, including the node. Its client also shows a node's address in errors, and does not bound the size of
+// answers.
 //
 // It must not know contracts, jobs or accounts, nor that there are other nodes.
 package endpoint
@@ -23,15 +24,15 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Settings is what a Driver is made of. All but the key are required.
+// Settings configure a Driver. All except the key are required.
 type Settings struct {
 	URL string
-	// APIKey, if there is one, goes with each call in the header that Nethermind's nodes read it from.
+	// APIKey, if there is one, is sent with each call, in the header from which Nethermind's nodes read it.
 	APIKey  string
 	ChainID stark.Felt
 	// PollInterval is how often the newest block is asked for.
 	PollInterval time.Duration
-	// Timeout bounds each look for a block.
+	// Timeout bounds each request for a block.
 	Timeout time.Duration
 }
 
@@ -40,7 +41,7 @@ type Driver struct{ settings Settings }
 
 var _ relayer.Driver[*Client] = (*Driver)(nil)
 
-// NewDriver makes a driver. It connects to nothing.
+// NewDriver makes a driver. It does not connect yet.
 func NewDriver(settings Settings) *Driver { return &Driver{settings} }
 
 // Client makes calls at one node.
@@ -57,7 +58,7 @@ type Client struct {
 	changed      atomic.Bool // the node seems to serve another version by now
 }
 
-// Head is the newest block that the node has told of; zero before the first.
+// Head returns the newest block that the node has reported; zero before the first.
 func (c *Client) Head() Head {
 	if h := c.head.Load(); h != nil {
 		return *h

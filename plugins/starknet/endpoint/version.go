@@ -8,13 +8,13 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// Tag names a block, in the words of version 0.10 of the JSON-RPC whichever version the node serves.
+// Tag names a block, in the terms of version 0.10 of the JSON-RPC whichever version the node serves.
 type Tag string
 
 const (
 	// Latest is the newest block that is complete.
 	Latest Tag = "latest"
-	// PreConfirmed is the block that is being made. What is in it may yet vanish.
+	// PreConfirmed is the block that is being made. What is in it may still vanish.
 	PreConfirmed Tag = "pre_confirmed"
 )
 

@@ -31,13 +31,13 @@ type instance struct {
 	bounds *medianv1.OnchainConfig // the least and the largest answer that the contract takes; nil: any
 }
 
-// Query implements reportingv1.ReportingPluginServiceServer. All oracles observe the same, so that the leader has
-// nothing to say.
+// Query implements reportingv1.ReportingPluginServiceServer. All oracles observe the same, so the leader has nothing to
+// say.
 func (i *instance) Query(context.Context, *reportingv1.QueryRequest) (*reportingv1.QueryResponse, error) {
 	return &reportingv1.QueryResponse{}, nil
 }
 
-// Observation implements reportingv1.ReportingPluginServiceServer. An error loses the round at this oracle.
+// Observation implements reportingv1.ReportingPluginServiceServer. An error costs this oracle the round.
 func (i *instance) Observation(
 	ctx context.Context, request *reportingv1.ObservationRequest,
 ) (*reportingv1.ObservationResponse, error) {
@@ -68,8 +68,8 @@ func (i *instance) observe(ctx context.Context, run string) (*big.Int, error) {
 	return nil, status.Error(codes.FailedPrecondition, "the observationSource has no last task")
 }
 
-// Report implements reportingv1.ReportingPluginServiceServer. It is pure: from the same observations all oracles come
-// to the same bytes. What does not decode is left out, since any oracle may have sent it.
+// Report implements reportingv1.ReportingPluginServiceServer. It is pure: from the same observations all oracles
+// compute the same bytes. It leaves out observations that do not decode, since any oracle may have sent them.
 func (i *instance) Report(
 	ctx context.Context, request *reportingv1.ReportRequest,
 ) (*reportingv1.ReportResponse, error) {

@@ -1,5 +1,5 @@
-// Package product is a median over OCR2 as a plugin, to begin a product of one's own from: each oracle observes the
-// job's observationSource, and a report has the median of what they observed.
+// Package product is a median over OCR2 as a plugin, from which to begin your own product. Each oracle observes the
+// job's observationSource, and a report has the median of the observations.
 //
 // This file is the root and the factory, instance.go has the calls of a round, observation.go the bytes that oracles
 // exchange.
@@ -37,7 +37,7 @@ type Product struct {
 	logger *slog.Logger
 }
 
-// New returns the root for a host. The name is what nodes call the product.
+// New returns the root for a host. name is the product's name on nodes.
 func New(h *loop.Host, name string) *Product { return &Product{name, h.Logger()} }
 
 // DescribeProduct implements productv1loop.ProductService.
@@ -88,8 +88,8 @@ func (p *Product) ValidateProductJob(
 	return response, nil
 }
 
-// CreateProductFactory implements productv1loop.ProductService. What the host lends comes in loans: the relayer's
-// provider with the contract's codecs, the job's pipelines and its log of errors.
+// CreateProductFactory implements productv1loop.ProductService. loans has what the host lends: the relayer's provider
+// with the contract's codecs, the job's pipelines and its error log.
 func (p *Product) CreateProductFactory(
 	ctx context.Context, request *productv1.CreateProductFactoryRequest, loans productv1loop.CreateProductFactoryLoans,
 ) (productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
@@ -114,8 +114,8 @@ type factory struct {
 	loans                                                 productv1loop.CreateProductFactoryLoans
 }
 
-// CreateReportingPlugin implements reportingv1loop.ReportingPluginFactoryService. What all oracles must have alike
-// stands in the contract: offchain_config is the product's own, and onchain_config has the bounds of answers.
+// CreateReportingPlugin implements reportingv1loop.ReportingPluginFactoryService. Settings that all oracles must share
+// are in the contract: offchain_config is the product's own, and onchain_config has the bounds of answers.
 func (f *factory) CreateReportingPlugin(
 	ctx context.Context, request *reportingv1.CreateReportingPluginRequest,
 ) (reportingv1loop.ReportingPlugin, *reportingv1.CreateReportingPluginResponse, error) {

@@ -103,7 +103,7 @@ func (a *account) fees(attempts int) (feeCap, tipCap *big.Int, err error) {
 	return feeCap, tipCap, nil
 }
 
-// Send implements relayer.Sender: every node gets the transaction.
+// Send implements relayer.Sender. It sends the transaction to every node.
 func (a *account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	sure, err := a.pool.Broadcast(ctx, func(ctx context.Context, c *client) error {
 		var hash common.Hash
@@ -142,7 +142,7 @@ func (a *account) Trouble() string {
 	return a.trouble
 }
 
-// Survey implements relayer.Sender: all from one node, so that its parts agree.
+// Survey implements relayer.Sender. It makes all calls to one node, so that its parts agree.
 func (a *account) Survey(
 	ctx context.Context, flights []relayer.Flight, items []relayer.Item,
 ) (survey relayer.Survey, err error) {

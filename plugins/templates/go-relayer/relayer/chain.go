@@ -50,7 +50,7 @@ func open(config Config, env service.Env) (relayerv1loop.Chain, error) {
 	return c, nil
 }
 
-// CreateProvider implements relayerv1loop.Chain: it says how the contract of one job is served.
+// CreateProvider implements relayerv1loop.Chain. It says how to serve the contract of one job.
 func (c *chain) CreateProvider(
 	_ context.Context, request *relayerv1.CreateProviderRequest,
 ) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {

@@ -38,7 +38,7 @@ func (codec) BuildReport(ctx context.Context, given []service.Observation) ([]by
 	return evmreportcodec.ReportCodec{}.BuildReport(ctx, observations)
 }
 
-// Median implements service.Codec. The decoder takes wider integers than the contract does.
+// Median implements service.Codec. The decoder accepts wider integers than the contract does.
 func (codec) Median(ctx context.Context, report []byte) (*big.Int, error) {
 	answer, err := evmreportcodec.ReportCodec{}.MedianFromReport(ctx, report)
 	if err == nil && !service.Fits(answer, bits) {

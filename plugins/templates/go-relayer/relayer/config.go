@@ -9,8 +9,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// Config is what operators set of one chain: its section of the node's configuration. They read the comments in what
-// loop node config prints.
+// Config is the configuration of one chain: its section of the node's configuration. Operators read the comments in the
+// output of loop node config.
 type Config struct {
 	ChainID        string            `comment:"The chain's number, in decimal. Required."`
 	Enabled        bool              `comment:"false keeps the table but starts nothing for it."`

@@ -82,7 +82,7 @@ func (e *endpoint) look(ctx context.Context, c *client) (height uint64, err erro
 	return head.Number, nil
 }
 
-// Head is the newest block that the node has told of.
+// Head returns the newest block that the node has reported.
 func (c *client) Head() service.Head { return *c.head.Load() }
 
 // latest reads the newest block.

@@ -1,15 +1,15 @@
 // Package relayer gives a LOOP node access to a chain: one process of it serves every chain of its kind and every job
 // on them. As it stands it is a small relayer of EVM chains.
 //
-// Package service of the SDK serves LOOP's contract. It is given here what it cannot know, and this is what another
-// chain has another way of:
+// Package service of the SDK serves LOOP's contract. This package supplies what differs from chain to chain:
 //
 //   - the client of an RPC node, in endpoint.go;
 //   - an account and its transactions, in account.go;
 //   - what the contract holds and how it writes reports, in contract.go and codec.go;
-//   - what operators set of a chain, in config.go.
+//   - the configuration of a chain, in config.go.
 //
-// This file says what keys the chain has and how things are called, chain.go puts all together. Keys stay in the node.
+// This file says which keys the chain uses and how things are named. chain.go puts everything together. Keys stay in
+// the node.
 package relayer
 
 import (
