@@ -1,5 +1,5 @@
-// Bench measures what the boundary between node and plugins costs, in ratios to plain go-plugin of the same minute: it
-// writes docs/performance.md, or holds a change against the commit that it stands on.
+// Bench measures what the boundary between node and plugins costs, as ratios to plain go-plugin in the same minute. It
+// writes docs/performance.md, or compares a change with its parent commit.
 package main
 
 import (

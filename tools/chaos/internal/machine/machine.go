@@ -60,7 +60,7 @@ func Connections(pid int) (int, error) {
 	return n, nil
 }
 
-// Files counts the descriptors of a process that are files whose names begin so: a database's pool of connections has
+// Files counts the descriptors of a process whose file names begin with a prefix: a database's pool of connections has
 // several of each of its files.
 func Files(pid int, name string) (int, error) {
 	folder := fmt.Sprintf("/proc/%d/fd/", pid)
@@ -95,7 +95,7 @@ func Resident(pid int) uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
-// Alive is whether a process runs: one that has ended and that nobody has waited for does not.
+// Alive reports whether a process runs. A process that has ended but was not waited for does not count.
 func Alive(pid int) bool {
 	_, state, ok := stat(pid)
 	return ok && state != "Z" && state != "X"

@@ -18,7 +18,7 @@ type Trial struct {
 	Name string
 	// Fault says what is done.
 	Fault string
-	// Established is what the established runtime makes of it, as it was measured.
+	// Established is the measured behaviour of the established runtime.
 	Established string
 	// Run does it. An error is a trial that could not be held; a bound that is missed is none.
 	Run func(context.Context, *Report) error
@@ -26,7 +26,7 @@ type Trial struct {
 
 // Report takes what a trial finds.
 type Report struct {
-	// Short asks for a size that a busy builder stands.
+	// Short asks for a size that a busy machine can bear.
 	Short   bool
 	Figures []Figure
 }
@@ -37,9 +37,9 @@ type Figure struct {
 	What string `json:"what"`
 	// Must is the bound as people read it.
 	Must string `json:"must"`
-	// Got is what was measured as people read it.
+	// Got is the measurement as people read it.
 	Got string `json:"got"`
-	// Met is whether the bound was.
+	// Met reports whether the bound was met.
 	Met bool `json:"met"`
 	// N is the number of samples, Median and Max are theirs, in Unit; absent where there is nothing to sample.
 	N      int     `json:"n,omitempty"`
@@ -48,8 +48,8 @@ type Figure struct {
 	Unit   string  `json:"unit,omitempty"`
 }
 
-// Times adds samples of which neither the median nor the greatest may be above its bound; a bound of 0 is none. want is
-// how many samples there must be.
+// Times adds samples whose median and maximum may not exceed their bounds; 0 means no bound. want is how many samples
+// there must be.
 func (r *Report) Times(what string, samples []time.Duration, want int, median, most time.Duration) {
 	f := Figure{What: what, N: len(samples), Unit: "ms", Met: len(samples) == want}
 	var must []string
@@ -112,7 +112,7 @@ type Result struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Met is whether everything holds.
+// Met reports whether every bound was met.
 func (r Result) Met() bool {
 	return r.Error == "" && !slices.ContainsFunc(r.Figures, func(f Figure) bool { return !f.Met })
 }

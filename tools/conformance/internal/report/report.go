@@ -24,7 +24,7 @@ func Show(out io.Writer, r looptest.Result) {
 	fmt.Fprintln(out)
 }
 
-// Total is what programs read.
+// Total is the form for programs.
 type Total struct {
 	Kind       string   `json:"kind"`
 	Command    []string `json:"command"`

@@ -99,7 +99,7 @@ func (c *Chain) walk(ctx context.Context, show func(mined)) (head uint64, err er
 	return head, nil
 }
 
-// Account is what the chain knows of the transactions of an account.
+// Account is what the chain knows about the transactions of an account.
 type Account struct {
 	// Next is the number of the next transaction, Mined how many are in blocks.
 	Next, Mined uint64

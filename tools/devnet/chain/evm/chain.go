@@ -51,7 +51,7 @@ func (c *Chain) HTTPURL() string { return c.httpURL }
 // WSURL is where the chain serves JSON-RPC over WebSocket.
 func (c *Chain) WSURL() string { return c.wsURL }
 
-// Finality is how many blocks on top of a transaction make it final, as far as the chain tells; 0: it does not.
+// Finality returns how many blocks on top of a transaction make it final, as far as the chain tells; 0 if it does not.
 func (c *Chain) Finality() uint64 { return c.finality }
 
 // Close ends a chain of this process and frees its ports. Somebody else's goes on.
@@ -81,9 +81,9 @@ func (c *Chain) Seal(ctx context.Context) {
 // blockSample is how many blocks BlockTime looks at.
 const blockSample = 10
 
-// BlockTime is the time between two of the latest blocks. It is the shortest, because chains that make blocks for
-// transactions alone pause in between; 0: they come more than once a second, or there are not two, or the chain is one
-// of this process, whose blocks come as soon as there is a transaction.
+// BlockTime returns the time between two of the latest blocks. It takes the shortest, because chains that make blocks
+// only for transactions pause in between. It is 0 if blocks come more than once a second, if there are not two, or if
+// the chain is in this process, which makes a block as soon as there is a transaction.
 func (c *Chain) BlockTime(ctx context.Context) (time.Duration, error) {
 	if c.own != nil {
 		return 0, nil

@@ -20,21 +20,21 @@ const (
 	remotePeriod = 100 * time.Millisecond
 )
 
-// Remote is a chain that somebody else runs, and who pays on it.
+// Remote is a chain that somebody else runs, and the account that pays on it.
 type Remote struct {
 	// URL is an RPC node's: http, https, ws or wss. It may hold a secret. A node that is named by HTTP is asked whether it
 	// serves WebSocket under the same URL.
 	URL string
-	// KeyFile holds the key of the account that pays: a Web3 wallet of version 3, whose password PasswordFile holds, or a
-	// key in hexadecimal. Empty: the RPC node signs for the first of its own accounts.
+	// KeyFile holds the key of the account that pays: a Web3 wallet of version 3, with its password in PasswordFile, or
+	// a key in hexadecimal. If it is empty, the RPC node signs for the first of its own accounts.
 	KeyFile, PasswordFile string
-	// Share is what Fund gives to each account, in wei, and Accounts to how many.
+	// Share is what Fund gives to each account, in wei, and Accounts is how many there are.
 	Share    *big.Int
 	Accounts int
 }
 
-// Dial connects to a chain that somebody else runs, and finds the account that pays. What Dial says itself names of the
-// URL the host alone, but errors of the connection that it wraps may repeat all of it.
+// Dial connects to a chain that somebody else runs, and finds the account that pays. Its own messages name only the
+// host of the URL, but errors of the connection that it wraps may repeat all of it.
 func Dial(ctx context.Context, remote Remote) (*Chain, error) {
 	c := &Chain{share: remote.Share, period: remotePeriod}
 	var err error

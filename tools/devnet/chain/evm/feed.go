@@ -40,7 +40,7 @@ var (
 	maxAnswer = new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)
 )
 
-// DeployFeed deploys an unconfigured feed, and what it stands on, as the account that pays.
+// DeployFeed deploys an unconfigured feed, and the contracts that it needs, from the account that pays.
 func (c *Chain) DeployFeed(ctx context.Context) (*Feed, error) {
 	feed := &Feed{chain: c}
 	// Addresses follow from the payer's nonce, so nothing has to stand before the next is sent.
@@ -69,7 +69,7 @@ func (f *Feed) deploy(auth *bind.TransactOpts) (tx *types.Transaction, err error
 	return tx, err
 }
 
-// Address is where the feed's contract stands.
+// Address returns the address of the feed's contract.
 func (f *Feed) Address() common.Address { return f.address }
 
 // MinOracles and MaxOracles bound a feed: fewer outvote no faulty oracle, and the contract has room for no more.
@@ -80,8 +80,8 @@ const (
 
 // Timing says what of the configuration's timing is not devnet's own.
 type Timing struct {
-	// MaxDurationQuery is how long a leader may take to make a query. 0 is what real feeds have on the chain, and with
-	// which a node runs only under a minimum of its own above 0.
+	// MaxDurationQuery is how long a leader may take to make a query. Real feeds have 0 on the chain; a node runs with
+	// that only if it sets a minimum above 0.
 	MaxDurationQuery time.Duration
 	// DeltaProgress is the least time after which a leader that does nothing is replaced; devnet's own is 3 s.
 	DeltaProgress time.Duration
@@ -90,7 +90,7 @@ type Timing struct {
 	Pace time.Duration
 }
 
-// Product is what the oracles agree by, where it is not the median.
+// Product is the product on which the oracles agree, if that is not the median.
 type Product struct {
 	// OCR is the version of the protocol: 2 or 3.
 	OCR int
@@ -99,7 +99,7 @@ type Product struct {
 }
 
 // Configure tells the contract its oracles, in this order, and returns the digest of the configuration. A later call
-// replaces the oracles, and the nodes follow. They run the median over OCR2 where product is nil.
+// replaces the oracles, and the nodes follow. If product is nil, they run the median over OCR2.
 func (f *Feed) Configure(
 	ctx context.Context, oracles []Oracle, timing Timing, product *Product,
 ) (ocrtypes.ConfigDigest, error) {

@@ -71,8 +71,8 @@ func within(gas uint64, o order) order {
 	}}
 }
 
-// WatchFeeds gives every transmission of feeds to take, with the place of its feed, until ctx ends, take fails or the
-// connection breaks; the error says which. What a transmission cost is not told.
+// WatchFeeds calls take with every transmission of the feeds and the index of its feed, until ctx ends, take fails or
+// the connection breaks; the error says which. The cost of a transmission is not included.
 func (c *Chain) WatchFeeds(ctx context.Context, feeds []*Feed, take func(feed int, t Transmission) error) error {
 	client, err := ethclient.DialContext(ctx, c.wsURL)
 	if err != nil {

@@ -25,7 +25,7 @@ type Transmission struct {
 	Round        uint8
 	// Answer is the price times 10^Decimals.
 	Answer *big.Int
-	// Observations are what the oracles saw; the contract demands that they ascend.
+	// Observations are the values of the oracles. The contract demands that they ascend.
 	Observations []*big.Int
 	// Observers are the oracles of the observations, by their place in the configuration.
 	Observers []int
@@ -33,13 +33,13 @@ type Transmission struct {
 	ObservationsTimestamp uint32
 	// Transmitter is the account that sent the report.
 	Transmitter common.Address
-	// GasUsed is what the transaction cost.
+	// GasUsed is the gas that the transaction used.
 	GasUsed uint64
 }
 
-// Watch gives every transmission of the feed to take, in the order of the chain, until ctx ends, take fails or the
-// connection breaks; the error says which. It has a WebSocket connection of its own, as any reader of the feed would;
-// where the chain serves none, it asks for the logs of new blocks.
+// Watch calls take with every transmission of the feed, in the order of the chain, until ctx ends, take fails or the
+// connection breaks; the error says which. It has its own WebSocket connection, as any reader of the feed would; if the
+// chain serves none, it asks for the logs of new blocks.
 func (f *Feed) Watch(ctx context.Context, take func(Transmission) error) error {
 	show := func(event *ocr2aggregator.OCR2AggregatorNewTransmission) error {
 		if event.Raw.Removed { // its block is no longer of the chain; the transaction will be in another

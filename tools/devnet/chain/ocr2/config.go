@@ -11,18 +11,18 @@ import (
 
 // Timing says what of a configuration's timing is not devnet's own.
 type Timing struct {
-	// MaxDurationQuery is how long a leader may take to make a query. 0 is what real feeds have on the chain, and with
-	// which a node runs only under a minimum of its own above 0.
+	// MaxDurationQuery is how long a leader may take to make a query. Real feeds have 0 on the chain; a node runs with
+	// that only if it sets a minimum above 0.
 	MaxDurationQuery time.Duration
 	// DeltaProgress is the least time after which a leader that does nothing is replaced; devnet's own is 5 s.
 	DeltaProgress time.Duration
 }
 
-// DefaultTiming is what suits most: 200 ms for a query.
+// DefaultTiming suits most uses: 200 ms for a query.
 func DefaultTiming() Timing { return Timing{MaxDurationQuery: 200 * time.Millisecond} }
 
-// OffchainConfig is the off-chain part of the configuration of a feed with a round each second, whose answers are
-// bounded by least and most. A contract that puts its on-chain part together by itself takes nothing of that from it.
+// OffchainConfig returns the off-chain part of the configuration of a feed with a round each second and answers between
+// least and most. A contract that makes its on-chain part itself ignores those bounds.
 func OffchainConfig(
 	ctx context.Context, identities []confighelper.OracleIdentityExtra, timing Timing, least, most *big.Int,
 ) (version uint64, offchain []byte, err error) {

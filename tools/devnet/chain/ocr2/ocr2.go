@@ -21,7 +21,7 @@ const MinOracles = 4
 // Faulty is the number of faulty oracles that n oracles outvote: the largest f with 3f < n.
 func Faulty(n int) int { return (n - 1) / 3 }
 
-// Oracle is the public side of one node of a network, whose chain has its own kinds of signers and transmitters.
+// Oracle is the public side of one node of a network. Each chain has its own kinds of signers and transmitters.
 type Oracle[S, T any] struct {
 	// PeerID is the node's identity on OCR2's network.
 	PeerID string
@@ -29,13 +29,13 @@ type Oracle[S, T any] struct {
 	OffchainPublicKey []byte
 	// ConfigEncryptionPublicKey is the x25519 key for the configuration's secret, 32 bytes.
 	ConfigEncryptionPublicKey []byte
-	// Signer is whose key signs reports.
+	// Signer is the key that signs reports.
 	Signer S
 	// Transmitter is the account that sends reports.
 	Transmitter T
 }
 
-// New makes an oracle with keys of its own for what is not the chain's, for tests that stand in for nodes.
+// New makes an oracle with new keys for everything that is not the chain's, for tests that stand in for nodes.
 func New[S, T any](signer S, transmitter T) (Oracle[S, T], error) {
 	o := Oracle[S, T]{Signer: signer, Transmitter: transmitter}
 	_, peer, err := ed25519.GenerateKey(rand.Reader)

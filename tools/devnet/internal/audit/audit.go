@@ -13,7 +13,7 @@ import (
 
 // Report is one report as the contract took it.
 type Report struct {
-	// Answer is what the contract answers from now on.
+	// Answer is the contract's new answer.
 	Answer *big.Int
 	// Observations are in ascending order.
 	Observations []*big.Int

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Outcome is an outcome of a time-weighted average of which a report landed.
+// Outcome is an outcome of a time-weighted average with a report that landed.
 type Outcome struct {
-	// Number counts the outcomes of the network, those of which nothing landed too.
+	// Number counts the outcomes of the network, including those without a report that landed.
 	Number uint64
-	// At is the second of its sample in Unix time, and Observers are who observed it.
+	// At is the second of its sample in Unix time, and Observers are the oracles that observed it.
 	At        int64
 	Observers []int
 	// Answer is the average up to its sample.
@@ -34,8 +34,8 @@ type Average struct {
 	blind  bool
 }
 
-// NewAverage makes an Average over so many seconds by oracles of which some may be faulty. told gives what an oracle's
-// source told it from one second to another, in Unix time, both of them included.
+// NewAverage makes an Average over that many seconds by oracles of which some may be faulty. told returns what an
+// oracle's source told it from one second to another, in Unix time, both of them included.
 func NewAverage(window int64, oracles, faulty int, told func(oracle int, from, to int64) []*big.Int) *Average {
 	return &Average{window: window, oracles: oracles, faulty: faulty, told: told, known: []*sample{nil}}
 }

@@ -23,17 +23,18 @@ func (p Position) After(other Position) bool {
 
 func (p Position) String() string { return fmt.Sprintf("epoch %d, round %d", p.Epoch, p.Round) }
 
-// Books are what both sides say of the reports of a network: the nodes what they accepted, the chain what became of it.
+// Books are the records of both sides about the reports of a network: which reports the nodes accepted, and what became
+// of them on the chain.
 type Books struct {
 	// Accepted are the reports that nodes accepted and handed to their relayers, with the names of these nodes.
 	Accepted map[Position][]string
-	// Unexplained are those of Accepted that some relayer took and never said what became of.
+	// Unexplained are those of Accepted that a relayer took without ever saying what became of them.
 	Unexplained map[Position]bool
 	// Landed are the transmissions that had an effect, in the order of the chain.
 	Landed []Position
-	// Sent are all reports that transactions brought to the contract, with effect or without, where the chain tells.
+	// Sent are all reports that transactions brought to the contract, with or without effect, if the chain tells.
 	Sent []Position
-	// Accounts are those that transmit. Chains that do not number transactions have none.
+	// Accounts are the accounts that transmit. Chains that do not number transactions have none.
 	Accounts []Account
 }
 
@@ -73,7 +74,7 @@ type Delivery struct {
 	// Stale counts those that are not, and that a newer one on the chain has made worthless: no contract takes them any
 	// more.
 	Stale int `json:"stale"`
-	// Unsent counts those of Stale of which the chain has no transaction, where it tells: their relayers found them stale
+	// Unsent counts those of Stale without a transaction on the chain, if it tells: their relayers found them stale
 	// before they sent them.
 	Unsent int `json:"unsent"`
 	// Unexplained counts those of Unsent that a relayer took and never said what became of. A kill between the deed and

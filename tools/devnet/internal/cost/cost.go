@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// Usage is what a process has taken so far, as Linux tells it.
+// Usage is what a process has used so far, according to Linux.
 type Usage struct {
 	// Resident and Peak are its memory in bytes, now and at most since Forget.
 	Resident, Peak int64
 	// CPU is the time that it ran on processors.
 	CPU time.Duration
-	// Written is what it had written to disks, in bytes.
+	// Written is how much it has written to disks, in bytes.
 	Written              int64
 	Descriptors, Threads int
 }
@@ -61,7 +61,7 @@ func Of(pid int) (Usage, error) {
 	}, nil
 }
 
-// Forget has Linux count the peak of a process's memory anew.
+// Forget makes Linux count the peak of a process's memory from the beginning.
 func Forget(pid int) error {
 	return os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "clear_refs"), []byte("5"), 0)
 }
@@ -124,7 +124,7 @@ func (p Page) Series(metric string) int {
 	return len(regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(metric)+`[ {]`).FindAllString(p.text, -1))
 }
 
-// Value is that of a metric without labels; 0: the page has none.
+// Value returns the value of a metric without labels; 0 if the page has none.
 func (p Page) Value(metric string) float64 {
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(metric) + ` (\S+)$`).FindStringSubmatch(p.text)
 	if found == nil {

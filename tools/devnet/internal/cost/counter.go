@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Counter stands before a JSON-RPC server and counts what is asked of it.
+// Counter stands in front of a JSON-RPC server and counts the calls to it.
 type Counter struct {
 	// URL is where it serves.
 	URL    string
@@ -28,7 +28,7 @@ type Counter struct {
 	posts int
 }
 
-// Calls are what was asked: Posts are requests, of which each may hold many calls.
+// Calls are the counted calls. Posts are requests, each of which may hold many calls.
 type Calls struct {
 	Posts    int
 	ByMethod map[string]int
@@ -84,7 +84,7 @@ func (c *Counter) note(body []byte) {
 	}
 }
 
-// Sum is what was asked so far.
+// Sum returns the count so far.
 func (c *Counter) Sum() Calls {
 	c.mu.Lock()
 	defer c.mu.Unlock()

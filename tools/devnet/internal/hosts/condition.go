@@ -8,11 +8,10 @@ import (
 // Outside is the host of all that is not a node: the chain and the prices.
 const Outside = -1
 
-// Condition is what the network does to packets that cross from one group of hosts to another. Several that hold at
-// once add up.
+// Condition is what the network does to packets between groups of hosts. Several conditions at the same time add up.
 type Condition struct {
-	// Groups are hosts: nodes by their numbers, and Outside. Packets within a group, and of hosts in none, are left
-	// alone. A nil group stands for all hosts that no other group names.
+	// Groups are hosts: nodes by their numbers, and Outside. The condition does not affect packets within a group, or
+	// of hosts in no group. A nil group means all hosts that no other group names.
 	Groups [][]int
 	// Cut drops every packet.
 	Cut bool

@@ -87,10 +87,10 @@ func (n *Network) closeNamespaces() error {
 // Set makes these conditions the ones that hold.
 func (n *Network) Set(conditions []*Condition) { n.fabric.set(conditions) }
 
-// Namespace is that of a node's host, for its processes.
+// Namespace returns the namespace of a node's host, for its processes.
 func (n *Network) Namespace(node int) *os.File { return n.namespaces[node] }
 
-// Address is that of a node's host.
+// Address returns the address of a node's host.
 func (n *Network) Address(node int) string { return n.addresses[node].String() }
 
 // Move gives a node's host another address, and takes the one that it has.
@@ -125,8 +125,8 @@ func (n *Network) Publish(node, port int) error {
 	return nil
 }
 
-// URL is where the nodes reach a server that this machine reaches, whose URL has a port. A server with a certificate is
-// not for them: it is made out for another address.
+// URL returns where the nodes reach a server that this machine reaches at a URL with a port. A server with a
+// certificate cannot be used, since the certificate names another address.
 func (n *Network) URL(server string) (string, error) {
 	parsed, err := url.Parse(server)
 	if err != nil || server == "" {

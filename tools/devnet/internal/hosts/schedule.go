@@ -17,7 +17,7 @@ type Act string
 const (
 	// Restart starts the node again at once.
 	Restart Act = "restart"
-	// Move starts it again at another address, which nobody was told.
+	// Move starts it again at a new address that nobody knows.
 	Move Act = "move"
 	// Stop starts it again when the event is over.
 	Stop Act = "stop"
@@ -25,7 +25,7 @@ const (
 
 // Event is a condition of the network, or something that is done to a node.
 type Event struct {
-	// Text is what the user wrote.
+	// Text is the user's text.
 	Text string
 	// Condition is the network's; nil: Act is done to Node.
 	Condition *Condition

@@ -22,7 +22,7 @@ var (
 	starknet string
 )
 
-// Fields are what a template can refer to.
+// Fields are the values that a template can use.
 type Fields struct {
 	// Node is the node's name, such as "node-0".
 	Node string

@@ -22,11 +22,11 @@ import (
 	_ "modernc.org/sqlite" // the driver of the node's database
 )
 
-// Unfinished is what the relayers of a node have in its Store, where it survives them and the node.
+// Unfinished is what the relayers of a node have in its Store, which survives them and the node.
 type Unfinished struct {
 	// Reports were accepted, and are not seen yet to have landed or to be stale.
 	Reports []Round
-	// Numbers are those of the transactions that are signed and not final, by account.
+	// Numbers are the numbers of the transactions that are signed and not final, by account.
 	Numbers map[string][]uint64
 }
 
@@ -123,14 +123,14 @@ func roundOf(digest, epoch, number string, base int) (Round, error) {
 	return round, nil
 }
 
-// Tale is what a node's log tells of reports, in the order of time and of all generations of the node.
+// Tale is what a node's log says about reports, in the order of time and over all generations of the node.
 type Tale struct {
 	// Accepted were handed to the relayer, which answered that it has them.
 	Accepted []Round
-	// Ended are those of which the relayer said what became of them, without their configuration.
+	// Ended are the reports whose relayer said what became of them, without their configuration.
 	Ended []Round
-	// Restored are the numbers of the outcomes that the node found in its database at its starts, and went on from: OCR3's
-	// alone.
+	// Restored are the numbers of the outcomes from which the node continued after its starts, as found in its
+	// database. Only OCR3 has them.
 	Restored []uint64
 }
 

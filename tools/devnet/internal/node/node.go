@@ -41,9 +41,9 @@ type Settings struct {
 	Debug bool
 	// Variables are environment variables that configure the node, such as CL_MIN_OCR2_MAX_DURATION_QUERY.
 	Variables map[string]string
-	// PluginCommands has the command of each plugin that gets a process of its own, by the environment variable that
-	// says so, such as CL_MEDIAN_CMD. The node splits it as a shell does: Word writes a path for it. Plugins without one
-	// run inside the node.
+	// PluginCommands has the command of each plugin with its own process, by the environment variable for it, such as
+	// CL_MEDIAN_CMD. The node splits it like a shell: Word writes a path for it. Plugins without a command run inside
+	// the node.
 	PluginCommands map[string]string
 	// HTTPPort and P2PPort are free ports of 127.0.0.1.
 	HTTPPort, P2PPort int
@@ -67,7 +67,7 @@ type Chain struct {
 	Kind string
 	// Relay is the relay under which the node's relayer serves the chain; empty: Kind.
 	Relay string
-	// ID is what the configuration calls the chain.
+	// ID is the name of the chain in the configuration.
 	ID string
 	// WSURL and HTTPURL are where the chain serves, one of them at least.
 	WSURL, HTTPURL string
@@ -78,7 +78,7 @@ type Chain struct {
 // relay is the relay of the chain.
 func (c Chain) relay() string { return cmp.Or(c.Relay, c.Kind) }
 
-// Section is what the configuration calls a list of such chains.
+// Section is the name of the list of such chains in the configuration.
 func (c Chain) Section() string {
 	if c.relay() == "evm" {
 		return "EVM"

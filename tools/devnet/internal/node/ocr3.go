@@ -14,12 +14,12 @@ import (
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 )
 
-// Votes are what a node counts of its jobs over OCR3 in one generation. Each generation counts from zero.
+// Votes are a node's counts for its jobs over OCR3 in one generation. Each generation counts from zero.
 type Votes struct {
-	// Outcomes are those that its products computed and it voted for, Reports those of them, and Epochs those that it
-	// entered.
+	// Outcomes are those that its products computed and it voted for, Reports those made from them, and Epochs those
+	// that it entered.
 	Outcomes, Reports, Epochs uint64
-	// Lost are the calls of products whose error lost the node its vote or a report, by their names.
+	// Lost are the calls of products whose error cost the node its vote or a report, by their names.
 	Lost map[string]uint64
 }
 
@@ -97,7 +97,7 @@ func votes(metrics io.Reader) (Votes, error) {
 
 func counted(metric *dto.Metric) uint64 { return uint64(metric.GetCounter().GetValue()) }
 
-// Errors asks the node for a job's latest errors, and how often each came. A node keeps them in memory alone.
+// Errors asks the node for a job's latest errors, with their counts. A node keeps them only in memory.
 func (n *Node) Errors(ctx context.Context, jobID int64) (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

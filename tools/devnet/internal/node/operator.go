@@ -100,11 +100,11 @@ func (n *Node) AddJob(ctx context.Context, spec string) (id int64, warnings []st
 type Plugin struct {
 	// Name is "median", "evm" and so on.
 	Name string
-	// State is where it stands, in lower case: "ready".
+	// State is its state, in lower case: "ready".
 	State string
 	// InProcess says that it runs inside the node.
 	InProcess bool
-	// PID is its process; 0: none now, or none of its own.
+	// PID is its process; 0 if it has none now, or none of its own.
 	PID int
 	// Generation is which generation this is, from 1; Restarts counts the generations after the first.
 	Generation, Restarts uint64
@@ -145,7 +145,7 @@ type Round struct {
 // Observations are the values that a job observed, by their rounds.
 type Observations map[Round][]*big.Int
 
-// Observations asks the node which values a job observed in its latest rounds. A node keeps them in memory alone.
+// Observations asks the node which values a job observed in its latest rounds. A node keeps them only in memory.
 func (n *Node) Observations(ctx context.Context, jobID int64) (Observations, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

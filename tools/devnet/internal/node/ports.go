@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// PortsFrom are the n ports of 127.0.0.1 from first on, all of which must be free.
+// PortsFrom returns the n ports of 127.0.0.1 from first on, all of which must be free.
 func PortsFrom(first, n int) ([]int, error) {
 	var ports []int
 	for port := first; port < first+n; port++ {

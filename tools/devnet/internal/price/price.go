@@ -24,16 +24,17 @@ import (
 	"time"
 )
 
-// JuelsPerFeeCoin is what /juels answers: the price of one ether in juels, 10^-18 LINK.
+// JuelsPerFeeCoin is the answer of /juels: the price of one ether in juels, 10^-18 LINK.
 const JuelsPerFeeCoin = "130500000000000000000"
 
-// JuelsPerLamport is what /juels/lamport answers: the price of 10^-9 SOL in juels, which on Solana has 63 bits.
+// JuelsPerLamport is the answer of /juels/lamport: the price of 10^-9 SOL in juels, which on Solana has 63 bits.
 const JuelsPerLamport = "8100000000"
 
-// JuelsPerFRI is what /juels/fri answers: the price of 10^-18 STRK in juels. It is less than one, which no integer is.
+// JuelsPerFRI is the answer of /juels/fri: the price of 10^-18 STRK in juels. It is less than one, so no integer can be
+// exact.
 const JuelsPerFRI = "1"
 
-// GasPrice is what /gas/fri answers: the price of gas on Starknet in FRI.
+// GasPrice is the answer of /gas/fri: the price of gas on Starknet in FRI.
 const GasPrice = "3000000000"
 
 // maxBridgeBody is as much as a node sends to a bridge with a wide margin.

@@ -43,8 +43,8 @@ func (r *record) add(node string, value *big.Int) {
 	}
 }
 
-// Told are the prices that a node was told between two times, oldest first, in units of 10^-8: of each node the latest
-// 1024 are known.
+// Told returns the prices that a node was told between two times, oldest first, in units of 10^-8. The latest 1024 of
+// each node are known.
 func (s *Server) Told(node string, from, to time.Time) []*big.Int {
 	s.record.mu.Lock()
 	defer s.record.mu.Unlock()
@@ -57,7 +57,7 @@ func (s *Server) Told(node string, from, to time.Time) []*big.Int {
 	return all
 }
 
-// Range are the lowest and the highest price that any node was ever told, in units of 10^-8; nil: none was.
+// Range returns the lowest and the highest price that any node was ever told, in units of 10^-8; nil if there was none.
 func (s *Server) Range() (least, most *big.Int) {
 	s.record.mu.Lock()
 	defer s.record.mu.Unlock()

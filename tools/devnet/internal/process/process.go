@@ -63,7 +63,7 @@ func NewLauncher() (*Launcher, error) {
 	return l, nil
 }
 
-// Start starts a program in a process group of its own.
+// Start starts a program in its own process group.
 func (l *Launcher) Start(command Command) (*Process, error) {
 	log, err := os.OpenFile(command.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -106,7 +106,7 @@ func (l *Launcher) Inherit(pids ...int) {
 	})
 }
 
-// Close kills whatever the processes left behind; stop them first. The Launcher is of no use afterwards.
+// Close kills whatever the processes left behind; stop them first. The Launcher cannot be used afterwards.
 func (l *Launcher) Close() error {
 	err := killAdopted()
 	close(l.starts)

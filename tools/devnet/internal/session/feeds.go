@@ -30,12 +30,12 @@ type Feeds struct {
 	WindowSeconds float64 `json:"window_seconds"`
 	Blocks        int     `json:"blocks"`
 	Rounds        int     `json:"rounds"`
-	// Transmissions are those of the time, and Observers how many nodes observed in the mean of them.
+	// Transmissions are those of that time, and Observers is how many nodes observed in them on average.
 	Transmissions int     `json:"transmissions"`
 	Observers     float64 `json:"observers"`
-	// Processes are those of a node: loop, and its plugins by name.
+	// Processes are the processes of a node: loop, and its plugins by name.
 	Processes map[string]Process `json:"processes"`
-	// CPUPerRoundMS is what all of them take for one round of one feed.
+	// CPUPerRoundMS is the processor time of all of them for one round of one feed.
 	CPUPerRoundMS float64 `json:"cpu_per_round_ms"`
 	// CallsPerBlock are calls of a node to the chain, Calls the same by method, and PostsPerBlock the requests that held
 	// them.
@@ -46,7 +46,7 @@ type Feeds struct {
 	MetricsBytes      int     `json:"metrics_bytes"`
 	MetricsMS         float64 `json:"metrics_ms"`
 	LogLinesPerMinute float64 `json:"log_lines_per_minute"`
-	// WrittenPerMinute is what the node wrote to disks, in bytes.
+	// WrittenPerMinute is how much the node wrote to disks, in bytes.
 	WrittenPerMinute float64 `json:"written_per_minute"`
 	// ReadySeconds is how long the first node took in the end, killed and started again, until it was ready, and
 	// ObservingSeconds until it had observed for all feeds.
@@ -56,7 +56,7 @@ type Feeds struct {
 	Each []Feed `json:"each"`
 }
 
-// Process is what a process takes: memory in MiB, the peak since the node was ready, and its share of a processor.
+// Process is the usage of a process: memory in MiB, the peak since the node was ready, and its share of a processor.
 type Process struct {
 	ResidentMiB float64 `json:"resident_mib"`
 	PeakMiB     float64 `json:"peak_mib"`

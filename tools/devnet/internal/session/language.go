@@ -14,12 +14,12 @@ import (
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 )
 
-// Language is what the plugins of one language did in a session.
+// Language is the record of the plugins of one language in a session.
 type Language struct {
 	// Nodes is how many nodes ran them.
 	Nodes int `json:"nodes"`
-	// Observations counts the rounds that each of these nodes observed, of those that ended in a transmission.
-	// LeastObservations are those of the node with the fewest.
+	// Observations counts the rounds that each of these nodes observed, among those that ended in a transmission.
+	// LeastObservations is the count of the node with the fewest.
 	Observations      int `json:"observations"`
 	LeastObservations int `json:"least_observations"`
 	// Transmissions counts those that these nodes sent.

@@ -23,16 +23,16 @@ const joinPeriod = 50 * time.Millisecond
 type Net struct {
 	// LongestGapMS is the longest time between two answers, in milliseconds.
 	LongestGapMS int64 `json:"longest_gap_ms"`
-	// Events are those of the schedule that have begun, without conditions that held from the start.
+	// Events are the events of the schedule that have begun, without conditions that held from the start.
 	Events []NetEvent `json:"events"`
 }
 
 // NetEvent is how it fared during an event.
 type NetEvent struct {
-	// Event is what the user wrote.
+	// Event is the user's text.
 	Event string `json:"event"`
-	// Rounds is the number of answers while it lasted, and LongestGapMS the longest time between two of which one lies
-	// in it.
+	// Rounds is the number of answers during the event, and LongestGapMS the longest time between two answers of which
+	// one is in it.
 	Rounds       int   `json:"rounds"`
 	LongestGapMS int64 `json:"longest_gap_ms"`
 	// FirstRoundMS is the time from its end to the next answer; absent when it had no end. The end of what is done to a

@@ -30,7 +30,7 @@ import (
 // DefaultMaxDurationQuery is the longest time of a query in the feed's configuration, unless the user chooses another.
 const DefaultMaxDurationQuery = 200 * time.Millisecond
 
-// Config is what a user chooses.
+// Config is the user's configuration.
 type Config struct {
 	// Chain is "evm", "solana" or "starknet"; empty: the first.
 	Chain string
@@ -39,8 +39,8 @@ type Config struct {
 	// RPC is the URL of an RPC node of an EVM chain that is used in place of devnet's own; empty: none. It may hold a
 	// secret.
 	RPC string
-	// KeyFile is the key of the account that pays there, and PasswordFile holds the password of a wallet; empty: the RPC
-	// node signs for an account of its own.
+	// KeyFile is the key of the account that pays there, and PasswordFile holds the password of a wallet. If KeyFile is
+	// empty, the RPC node signs for an account of its own.
 	KeyFile, PasswordFile string
 	// Fund is how many coins each node gets there, a decimal number.
 	Fund string
@@ -72,8 +72,7 @@ type Config struct {
 	// Aim has every second kill, in the mean, wait until its node hands a report to the relayer, and come within 50 ms of
 	// that.
 	Aim bool
-	// Hosts gives each node a network namespace of its own, and Net says what happens to them: hosts.ParseEvent reads
-	// each.
+	// Hosts gives each node its own network namespace, and Net says what happens to them: hosts.ParseEvent reads each.
 	Hosts bool
 	Net   []string
 	// HealedWithin is how long the next round may take when an event is over, JoinedWithin how long a node may that was
@@ -83,11 +82,11 @@ type Config struct {
 	Keep bool
 	// JobTemplate is a file with a template of the nodes' jobs; empty: devnet's own.
 	JobTemplate string
-	// Source is a URL where the nodes read the price; empty: devnet's own prices. SourcePath is where the number stands in
-	// its answer, keys separated by commas.
+	// Source is a URL where the nodes read the price; empty means devnet's own prices. SourcePath is where the number
+	// is in its answer, keys separated by commas.
 	Source, SourcePath string
-	// Price is one that stands still, in place of devnet's walk: a decimal number with up to 8 decimals, which nodes read
-	// as a JSON number. Every answer must be exactly it; empty: there is none.
+	// Price is a constant price, instead of devnet's random walk: a decimal number with up to 8 decimals, which nodes
+	// read as a JSON number. Every answer must be exactly this price. Empty means none.
 	Price string
 	// Seed fixes devnet's own prices and its choice of what to kill.
 	Seed uint64
@@ -127,7 +126,7 @@ type Display interface {
 	Nodes([]table.Node)
 }
 
-// Result is what came of a session.
+// Result is the result of a session.
 type Result struct {
 	// Chain is "evm", "solana" or "starknet".
 	Chain string `json:"chain"`
@@ -154,18 +153,18 @@ type Result struct {
 	NodeRestarts int `json:"node_restarts"`
 	// Net is how a network of hosts fared; absent without them.
 	Net *Net `json:"net,omitempty"`
-	// Reports is what became of the reports that the nodes accepted; absent when nothing was killed, the nodes had no
+	// Reports is what became of the reports that the nodes accepted; absent if nothing was killed, the nodes had no
 	// hosts and the chain is devnet's own.
 	Reports *audit.Delivery `json:"reports,omitempty"`
 	// Seed is the one in use.
 	Seed uint64 `json:"seed"`
-	// Languages is what the plugins of each language did; absent when no languages were chosen.
+	// Languages has the record of the plugins of each language; absent if no languages were chosen.
 	Languages map[string]*Language `json:"languages,omitempty"`
 	// Plugins are the commands of the user's plugins by their names; absent when there were none.
 	Plugins map[string]string `json:"plugins,omitempty"`
-	// Product is what became of a product's rounds; absent without one.
+	// Product has the record of a product's rounds; absent without a product.
 	Product *Product `json:"product,omitempty"`
-	// Feeds is what many feeds cost; absent without Config.Feeds.
+	// Feeds has the cost of many feeds; absent without Config.Feeds.
 	Feeds *Feeds `json:"feeds,omitempty"`
 	// DurationMS is how long all of it took, with the clearing up, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`
@@ -173,8 +172,9 @@ type Result struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Run runs a session until it has its rounds, fails, or ctx ends, and leaves no process and, unless told, no file
-// behind. Without a number of rounds or kills, the end of ctx is the good end. The result is of use after an error too.
+// Run runs a session until it has its rounds, fails, or ctx ends. It leaves no process behind and, unless told to, no
+// file. Without a number of rounds or kills, the end of ctx is the good end. The result can also be used after an
+// error.
 func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	begin := time.Now()
 	n := &network{

@@ -14,9 +14,9 @@ import (
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 )
 
-// Product is what became of a product's rounds.
+// Product is the record of a product's rounds.
 type Product struct {
-	// Name is that of its plugin, OCR the version of the protocol, and Check how its answers were checked.
+	// Name is the name of its plugin, OCR the version of the protocol, and Check how its answers were checked.
 	Name  string `json:"name"`
 	OCR   int    `json:"ocr"`
 	Check string `json:"check"`

@@ -19,14 +19,14 @@ type Round struct {
 	Number uint32
 	// Answer is the price, a decimal number.
 	Answer string
-	// Observers are the oracles whose observations the answer is the median of.
+	// Observers are the oracles whose observations have the answer as their median.
 	Observers []int
 	// Transmitter is the node that sent it.
 	Transmitter string
-	// Fee is what that cost, in Unit: gas or lamports.
+	// Fee is the cost, in Unit: gas or lamports.
 	Fee  uint64
 	Unit string
-	// Latency is the time from the observations, of which the report knows the second and no more.
+	// Latency is the time from the observations, which the report gives only in seconds.
 	Latency time.Duration
 	// Interval is the time since the previous round, 0 for the first.
 	Interval time.Duration
@@ -48,7 +48,7 @@ type Plugin struct {
 	Name, State string
 	// InProcess says that it runs inside the node.
 	InProcess bool
-	// PID is its process; 0: none now, or none of its own.
+	// PID is its process; 0 if it has none now, or none of its own.
 	PID                  int
 	Generation, Restarts uint64
 }

@@ -44,7 +44,7 @@ func Sort(oracles []Oracle) []Oracle {
 }
 
 // Configure funds the oracles' transmitters, tells the program its oracles, and returns the digest of the
-// configuration. The oracles' numbers are their places in Sort(oracles). A later call replaces the oracles, and the
+// configuration. The number of an oracle is its index in Sort(oracles). A later call replaces the oracles, and the
 // nodes follow.
 func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (ocrtypes.ConfigDigest, error) {
 	if n := len(oracles); n < MinOracles || n > MaxOracles {

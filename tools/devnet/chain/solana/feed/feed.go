@@ -20,7 +20,7 @@ import (
 	"github.com/loop-plugins/loop/tools/devnet/chain/solana/svm"
 )
 
-// The programs stand where they stand on Solana's networks.
+// The addresses of the programs, as on Solana's networks.
 var (
 	OCR2Program             = solana.MustPublicKeyFromBase58("cjg3oHmg9uuPsP8D6g29NWvhySJkdYdAo9D25PRbKXJ")
 	StoreProgram            = solana.MustPublicKeyFromBase58("HEvSKofvBgfaexv23kMabbYqxasxU3mQ4ibBMEmJWHny")
@@ -73,11 +73,11 @@ type Feed struct {
 	State, Transmissions solana.PublicKey
 	// StoreAuthority may write to the feed, VaultAuthority may spend the vault; both are derived from State.
 	StoreAuthority, VaultAuthority solana.PublicKey
-	// StoreBump makes StoreAuthority, and stands first in each transmission.
+	// StoreBump makes StoreAuthority, and comes first in each transmission.
 	StoreBump uint8
 	// TokenMint is LINK, TokenVault holds it for the oracles.
 	TokenMint, TokenVault solana.PublicKey
-	// RequesterAccess and BillingAccess are access controllers with nobody in them.
+	// RequesterAccess and BillingAccess are empty access controllers.
 	RequesterAccess, BillingAccess solana.PublicKey
 }
 

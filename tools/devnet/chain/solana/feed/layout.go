@@ -41,7 +41,7 @@ const (
 	feedVersion2 = 2
 )
 
-// State is what the account of a feed's state says.
+// State is the content of a feed's state account.
 type State struct {
 	F, Round              uint8
 	Epoch, RoundID        uint32

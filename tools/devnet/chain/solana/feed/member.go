@@ -17,7 +17,7 @@ type Member struct {
 	TransmitterKey solana.PrivateKey
 }
 
-// NewMember makes an oracle with keys of its own.
+// NewMember makes an oracle with new keys.
 func NewMember() (Member, error) {
 	signer, err := secp256k1.GeneratePrivateKey()
 	if err != nil {

@@ -33,15 +33,15 @@ type Transmission struct {
 	ConfigDigest ocrtypes.ConfigDigest
 	Epoch        uint32
 	Round        uint8
-	// Answer is the price times 10^Decimals, as it stands in the feed's ring.
+	// Answer is the price times 10^Decimals, as in the feed's ring.
 	Answer *big.Int
-	// Observers are the oracles whose observations the answer is the median of, in the order of their observations.
+	// Observers are the oracles whose observations have the answer as their median, in the order of their observations.
 	Observers []int
 	// ObservationsTimestamp is when the oracles observed, in Unix seconds.
 	ObservationsTimestamp uint32
 	// Transmitter is the account that sent the report.
 	Transmitter solana.PublicKey
-	// Fee is what that cost in lamports, Units how many compute units it took.
+	// Fee is the cost in lamports, and Units is how many compute units were used.
 	Fee, Units uint64
 }
 
@@ -56,9 +56,8 @@ type event struct {
 	reimbursed uint64
 }
 
-// Watch gives every transmission of the feed to take, in the order of the chain and once it is confirmed, until ctx
-// ends, take fails or the connection breaks; the error says which. It has connections of its own, as any reader of the
-// feed would.
+// Watch calls take with every confirmed transmission of the feed, in the order of the chain, until ctx ends, take fails
+// or the connection breaks; the error says which. It has its own connections, as any reader of the feed would.
 func (f *Feed) Watch(ctx context.Context, take func(Transmission) error) error {
 	node := f.chain.Nodes()[0]
 	client := rpc.New(node.RPCURL)

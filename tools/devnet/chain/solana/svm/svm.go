@@ -41,7 +41,7 @@ type Settings struct {
 	Dir string
 	// Nodes is the number of RPC nodes, all of one chain; 0: 1.
 	Nodes int
-	// SlotTime is the time between slots; 0: 200 ms; negative: slots come by Warp alone.
+	// SlotTime is the time between slots. 0 means 200 ms, and a negative time means that only Warp makes slots.
 	SlotTime time.Duration
 	// HashWindow is the age in slots at which blockhashes expire; 0: 150.
 	HashWindow int
@@ -184,7 +184,7 @@ func (c *Chain) Close() {
 // Ended is closed when the chain's process has ended.
 func (c *Chain) Ended() <-chan struct{} { return c.done }
 
-// Tail is what the process printed to stderr last.
+// Tail returns the end of the process's stderr.
 func (c *Chain) Tail() string { return c.tail.String() }
 
 // Nodes are the chain's RPC nodes.

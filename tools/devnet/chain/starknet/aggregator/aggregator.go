@@ -24,7 +24,7 @@ import (
 // MaxOracles is how many oracles the contract has room for, and how many observations a report.
 const MaxOracles = 31
 
-// Settings are what the contract's constructor takes, with the billing that its owner would set next.
+// Settings are the arguments of the contract's constructor, and the billing that its owner would set next.
 type Settings struct {
 	// ChainID is the network's name as a short string.
 	ChainID stark.Felt
@@ -102,7 +102,7 @@ type Environment struct {
 	Block, Time uint64
 }
 
-// Event is what the contract emits.
+// Event is an event that the contract emits.
 type Event struct{ Keys, Data []stark.Felt }
 
 // Panic is a failed call of the contract: a short string, which may be empty.
@@ -114,7 +114,7 @@ func (p Panic) Error() string { return string(p) }
 // ErrEntryPoint says that the contract has no function with that selector.
 var ErrEntryPoint = errors.New("the contract has no such entry point")
 
-// Result is what a call gave.
+// Result is the result of a call.
 type Result struct {
 	Returned []stark.Felt
 	Events   []Event

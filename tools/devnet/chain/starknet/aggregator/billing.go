@@ -6,11 +6,11 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// Billing is what oracles are paid, in LINK.
+// Billing is the payment of oracles, in LINK.
 type Billing struct {
 	// ObservationPayment and TransmissionPayment are in gjuels: 10^9 juels.
 	ObservationPayment, TransmissionPayment uint32
-	// GasBase and GasPerSignature are what a transmission is taken to cost.
+	// GasBase and GasPerSignature are the assumed cost of a transmission.
 	GasBase, GasPerSignature uint32
 }
 

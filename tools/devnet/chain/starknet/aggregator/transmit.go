@@ -110,9 +110,9 @@ func (a *Aggregator) verify(hash stark.Felt, signatures []signature) error {
 	return nil
 }
 
-// Verify tells whether a signature is good in the eyes of Cairo's check_ecdsa_signature, which accounts use too. Unlike
-// relayers and nodes, it takes either of the two values of s. It compares points and inverts nothing, and so shares no
-// way with the code that signs.
+// Verify reports whether a signature is valid for Cairo's check_ecdsa_signature, which accounts use too. Unlike
+// relayers and nodes, it accepts either of the two values of s. It compares points and inverts nothing, so it shares no
+// code path with the code that signs.
 func Verify(hash, key, r, s stark.Felt) bool {
 	order := fr.Modulus()
 	if r.IsZero() || s.IsZero() || r.Big().Cmp(order) == 0 || s.Big().Cmp(order) == 0 {

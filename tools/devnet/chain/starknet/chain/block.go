@@ -47,7 +47,7 @@ func (c *Chain) MakeBlock() uint64 {
 	return done.number
 }
 
-// Price is that of a unit of a resource.
+// Price is the price of a unit of a resource.
 type Price struct {
 	FRI Quantity `json:"price_in_fri"`
 	Wei Quantity `json:"price_in_wei"`
@@ -72,7 +72,7 @@ type BlockHeader struct {
 	Transactions []stark.Felt `json:"transactions"`
 }
 
-// Commitments are what a complete block says of its content.
+// Commitments summarise the content of a complete block.
 type Commitments struct {
 	Events           stark.Felt `json:"event_commitment"`
 	Transactions     stark.Felt `json:"transaction_commitment"`

@@ -23,14 +23,15 @@ const DefaultChainID = "LOOP_DEVNET"
 // defaultBlockTime is the time between blocks where Settings give none.
 const defaultBlockTime = time.Second
 
-// Prices are those of a unit of each resource in FRI.
+// Prices are the prices of a unit of each resource in FRI.
 type Prices struct{ L1, L2, L1Data *big.Int }
 
 // Settings say which network to make. What is zero is chosen.
 type Settings struct {
 	// ChainID is the network's name; empty: DefaultChainID.
 	ChainID string
-	// BlockTime is the time between blocks; 0: a second; negative: blocks come by MakeBlock alone.
+	// BlockTime is the time between blocks. 0 means a second, and a negative time means that only MakeBlock makes
+	// blocks.
 	BlockTime time.Duration
 	// L1After is after how many more blocks a block counts as accepted on L1; 0: never.
 	L1After uint64

@@ -19,13 +19,13 @@ type Filter struct {
 	From    *BlockID  `json:"from_block"`
 	To      *BlockID  `json:"to_block"`
 	Address Addresses `json:"address"`
-	// Keys are for each place the keys that may stand there; none: any.
+	// Keys has, for each position, the allowed keys; none means any.
 	Keys  [][]stark.Felt `json:"keys"`
 	Chunk int            `json:"chunk_size"`
 	Token *string        `json:"continuation_token"`
 }
 
-// Addresses are those of contracts; none: any. Nodes take a list of them from 0.10 on.
+// Addresses are the addresses of contracts; none means any. Nodes accept a list of them from 0.10 on.
 type Addresses []stark.Felt
 
 // UnmarshalJSON implements json.Unmarshaler.

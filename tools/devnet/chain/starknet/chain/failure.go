@@ -17,7 +17,7 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("%s (%d)", f.Message, f.Code)
 }
 
-// Codes of Starknet's JSON-RPC, and of JSON-RPC itself. No version numbers one anew.
+// Codes of Starknet's JSON-RPC, and of JSON-RPC itself. All versions use the same numbers.
 const (
 	CodeInvalidParams        = -32602
 	CodeContractNotFound     = 20

@@ -40,7 +40,7 @@ type Bound struct {
 	Price  Quantity `json:"max_price_per_unit"`
 }
 
-// Bounds are those of the three resources. All must be there.
+// Bounds are the bounds of the three resources. All are required.
 type Bounds struct {
 	L1     *Bound `json:"l1_gas"`
 	L2     *Bound `json:"l2_gas"`
@@ -194,7 +194,7 @@ type Call struct {
 	Calldata     []stark.Felt
 }
 
-// Calldata is what an account is given to make calls.
+// Calldata returns the input of an account for calls.
 func Calldata(calls ...Call) []stark.Felt {
 	data := []stark.Felt{stark.FromUint64(uint64(len(calls)))}
 	for _, call := range calls {

@@ -68,13 +68,13 @@ func short(text string) stark.Felt {
 	return f
 }
 
-// AccountClass and AggregatorClass stand for the hashes of classes that are not there: what is deployed is Go.
+// AccountClass and AggregatorClass replace the hashes of classes that do not exist: the deployed contracts are Go.
 func AccountClass() stark.Felt { return short("loop account") }
 
 // AggregatorClass is the class of aggregators.
 func AggregatorClass() stark.Felt { return short("loop ocr2 aggregator") }
 
-// FeeToken is the contract of STRK, where it stands on every network.
+// FeeToken is the contract of STRK, with its address on every network.
 func FeeToken() stark.Felt {
 	f, err := stark.ParseFelt("0x4718f5a0fc34cc1af16a1cdee98ffb20c31f5cd61d6ab07201858f4287c938d")
 	if err != nil {
@@ -97,7 +97,7 @@ func contractAddress(salt, class, constructor stark.Felt) stark.Felt {
 	return f
 }
 
-// AccountAddress is where the account of a public key comes to stand.
+// AccountAddress returns the address that the account of a public key will have.
 func AccountAddress(public stark.Felt) stark.Felt {
 	return contractAddress(public, AccountClass(), stark.PedersenArray(public))
 }

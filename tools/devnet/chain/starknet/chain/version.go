@@ -19,7 +19,7 @@ const (
 // specs are the versions as nodes name them. Pathfinder is that exact about 0.10.
 func specs() []string { return []string{"0.10.3-rc.0", "0.9.0", "0.8.1"} }
 
-// ParseVersion reads a version of which major and minor count: 0.9 and 0.9.0 are the same.
+// ParseVersion reads a version. Only major and minor count: 0.9 and 0.9.0 are the same.
 func ParseVersion(text string) (Version, error) {
 	parts := strings.SplitN(text, ".", 3)
 	of := func(spec string) bool {
@@ -50,7 +50,7 @@ func (v Version) tags() []string {
 	return []string{"latest", "pre_confirmed", "l1_accepted"}
 }
 
-// Failure is what a node of the version says of a failure that is given as the newest has it.
+// Failure translates a failure from the newest version into the node's version.
 func (v Version) Failure(f *Failure) *Failure {
 	if f == nil || v != Version8 {
 		return f

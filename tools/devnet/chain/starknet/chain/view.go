@@ -130,7 +130,7 @@ func (v View) Class(id BlockID, address stark.Felt) (stark.Felt, *Failure) {
 	return stark.Felt{}, Fail(CodeContractNotFound)
 }
 
-// Nonce is that of a contract; those of contracts that are no accounts are 0.
+// Nonce returns the nonce of a contract. It is 0 for contracts that are not accounts.
 func (v View) Nonce(id BlockID, address stark.Felt) (stark.Felt, *Failure) {
 	v.chain.mu.Lock()
 	defer v.chain.mu.Unlock()
@@ -171,7 +171,7 @@ func (v View) Call(id BlockID, call Call) ([]stark.Felt, *Failure) {
 	return result.Returned, nil
 }
 
-// Estimate is what a transaction would take, in FRI.
+// Estimate is the estimated cost of a transaction, in FRI.
 type Estimate struct {
 	L1Gas       Quantity `json:"l1_gas_consumed"`
 	L1Price     Quantity `json:"l1_gas_price"`
@@ -183,7 +183,7 @@ type Estimate struct {
 	Unit        string   `json:"unit"`
 }
 
-// Estimates are those of transactions one after another. One that would fail fails all.
+// Estimates returns the estimates of transactions one after another. If one would fail, all fail.
 func (v View) Estimates(id BlockID, invokes []Invoke, validate bool) ([]Estimate, *Failure) {
 	v.chain.mu.Lock()
 	defer v.chain.mu.Unlock()
@@ -227,14 +227,14 @@ func (v View) Estimates(id BlockID, invokes []Invoke, validate bool) ([]Estimate
 	return estimates, nil
 }
 
-// Status is where a transaction stands.
+// Status is the status of a transaction.
 type Status struct {
 	Finality  string `json:"finality_status"`
 	Execution string `json:"execution_status,omitempty"`
 	Reason    string `json:"failure_reason,omitempty"`
 }
 
-// Status tells where a transaction stands.
+// Status returns the status of a transaction.
 func (v View) Status(hash stark.Felt) (Status, *Failure) {
 	v.chain.mu.Lock()
 	defer v.chain.mu.Unlock()
@@ -272,7 +272,7 @@ type Event struct {
 	Index       *int         `json:"event_index,omitempty"`
 }
 
-// Receipt is what came of a transaction in a block.
+// Receipt is the outcome of a transaction in a block.
 type Receipt struct {
 	Type        string      `json:"type"`
 	Hash        stark.Felt  `json:"transaction_hash"`
@@ -293,14 +293,14 @@ type Fee struct {
 	Unit   string   `json:"unit"`
 }
 
-// Resources are what a transaction took.
+// Resources are the resources that a transaction used.
 type Resources struct {
 	L1     uint64 `json:"l1_gas"`
 	L1Data uint64 `json:"l1_data_gas"`
 	L2     uint64 `json:"l2_gas"`
 }
 
-// Receipt tells what came of a transaction that is in a block.
+// Receipt returns the outcome of a transaction that is in a block.
 func (v View) Receipt(hash stark.Felt) (Receipt, *Failure) {
 	v.chain.mu.Lock()
 	defer v.chain.mu.Unlock()

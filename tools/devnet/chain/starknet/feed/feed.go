@@ -59,7 +59,7 @@ func Deploy(c *chain.Chain, settings Settings) (*Feed, error) {
 	return f, err
 }
 
-// Address is where the feed's contract stands.
+// Address returns the address of the feed's contract.
 func (f *Feed) Address() stark.Felt { return f.address }
 
 // Call asks a view of the feed at the block that is being made.

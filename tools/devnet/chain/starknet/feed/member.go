@@ -20,7 +20,7 @@ type Member struct {
 	Account   chain.Account
 }
 
-// NewMember makes an oracle with keys of its own.
+// NewMember makes an oracle with new keys.
 func NewMember() (Member, error) {
 	signer, err := stark.GenerateKey(rand.Reader)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// Report is a report with its context, as tests make it that stand in for nodes.
+// Report is a report with its context, made by tests that stand in for nodes.
 type Report struct {
 	ConfigDigest stark.Felt
 	Epoch        uint32
@@ -48,7 +48,7 @@ func (r Report) words() ([]stark.Felt, error) {
 	return words, nil
 }
 
-// Hash is what oracles sign.
+// Hash returns what oracles sign.
 func (r Report) Hash() (stark.Felt, error) {
 	words, err := r.words()
 	if err != nil {
@@ -57,7 +57,7 @@ func (r Report) Hash() (stark.Felt, error) {
 	return stark.PedersenArray(words...), nil
 }
 
-// Calldata is what transmit takes, with signatures by these keys.
+// Calldata returns the input of transmit, with signatures by these keys.
 func (r Report) Calldata(signers ...*stark.Key) ([]stark.Felt, error) {
 	words, err := r.words()
 	if err != nil {

@@ -27,7 +27,7 @@ type Transmission struct {
 	Round        uint8
 	// Answer is the price times 10^Decimals.
 	Answer *big.Int
-	// Observations are what the oracles saw, in ascending order if they are honest.
+	// Observations are the values of the oracles, in ascending order if the oracles are honest.
 	Observations []*big.Int
 	// Observers are the oracles of the observations, by their place in the configuration.
 	Observers []int

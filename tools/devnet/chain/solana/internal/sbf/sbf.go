@@ -29,7 +29,7 @@ const (
 	unresolved = 0xffffffff
 )
 
-// Link makes a program of one object file, whose function entrypoint is the program's.
+// Link makes a program from one object file, with the function entrypoint as its entry.
 func Link(object []byte) ([]byte, error) {
 	file, err := elf.NewFile(bytes.NewReader(object))
 	if err != nil {
