@@ -1,4 +1,4 @@
-// Chaos breaks plugins in every way that has ended a feed elsewhere, measures what comes of it, and fails when a bound
+// Chaos breaks plugins in every way that has ended a feed elsewhere, measures the consequences, and fails when a bound
 // is missed.
 package main
 

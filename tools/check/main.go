@@ -1,8 +1,8 @@
-// Check holds the project to rules that no compiler knows: which way imports run, what a binary may link, what its
-// packages may cost at start, under which licences it stands, that the host knows no chain, how long lines, files and
-// functions are, that links of documents lead somewhere, that packages have examples, and that no committed file names
-// a path of one machine. It judges packages, binaries and files from outside and imports nothing of the product.
-// `make lint` and `make binaries` run it from the root of the checkout.
+// Check enforces rules of the project that no compiler knows: the direction of imports, what a binary may link, the
+// cost of its packages at start, the licences of dependencies, that the host knows no chain, the length of lines, files
+// and functions, that links in documents lead somewhere, that packages have examples, and that no committed file names
+// a path of one machine. It checks packages, binaries and files from outside and imports nothing of the product. `make
+// lint` and `make binaries` run it from the root of the checkout.
 package main
 
 import (

@@ -8,7 +8,7 @@ import (
 
 const (
 	// minPassword is the least length of a password that protects keys, in characters: established nodes ask for as many.
-	// Who has the file tries passwords where nothing slows him down but what deriving a key costs.
+	// An attacker who has the file can try passwords, and only the cost of deriving a key slows that down.
 	minPassword = 16
 	// minUnknown is how many characters there must be that common does not explain, and minDifferent how many of them, and
 	// of the whole, must differ.

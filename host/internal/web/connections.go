@@ -156,9 +156,9 @@ func (s *connections) watch(server *http.Server) {
 	})
 }
 
-// drain reads what is on its way of a request that was answered unread, so that its caller gets to read the answer: the
-// end of a connection fails his write, and he gives up. net/http does it where the connection stays. It is idle
-// meanwhile: who sends slowly holds nobody's place.
+// drain reads the rest of a request that was answered unread, so that its caller can read the answer: if the connection
+// ended, the caller's write would fail, and the caller would give up. net/http does this if the connection stays open.
+// The connection counts as idle meanwhile, so that a slow sender keeps nobody out.
 func drain(r *http.Request) {
 	if r.Close && r.Header.Get("Expect") == "" { // who expects an answer before the body sends none
 		_, _ = io.CopyN(io.Discard, r.Body, maxBuffered) // as far as it comes

@@ -21,8 +21,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
-// debug serves a plugin that a person has started, under a debugger most often, until he ends it. Hosts attach to it by
-// the file that it writes, one after another: each takes the place of the one before.
+// debug serves a plugin that a person has started, usually under a debugger, until that person ends it. Hosts attach to
+// it by the file that it writes, one after another, and each replaces the one before.
 func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()

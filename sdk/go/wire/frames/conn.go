@@ -84,7 +84,7 @@ func NewConn(nc net.Conn) *Conn { return newConn(nc, nil) }
 // newConn bounds the answers of who is not trusted if it is given the memory that long ones take.
 func newConn(nc net.Conn, memory *wire.Memory) *Conn {
 	c := &Conn{calls: map[uint32]*call{}, memory: memory}
-	// A caller writes himself as long as little is unanswered: no caller may hang in a write past his deadline.
+	// A caller writes by itself as long as little is unanswered: no caller may hang in a write past its deadline.
 	c.writer = newWriter(nc, func() bool { return len(c.calls) <= directCalls && c.bytes <= directBytes })
 	c.timer = time.AfterFunc(time.Hour, c.expire)
 	c.timer.Stop()
@@ -309,7 +309,7 @@ func (c *Conn) abandonLocked(id uint32, k *call, err error) {
 	c.out = appendHeader(c.out, header{id: id, kind: kindCancel}, 0, 0)
 	c.giveLocked(id, k, err)
 	if c.lead.caller == k {
-		c.kickLocked() // he reads, and sees nothing else
+		c.kickLocked() // the caller reads, and sees nothing else
 	}
 }
 

@@ -7,12 +7,12 @@ import (
 )
 
 // A connection's answers are read by whoever leads: by a goroutine of the connection's own, or, where calls come one at
-// a time, by the caller himself, whom nobody needs to wake then.
+// a time, by the caller itself, which then needs no wake-up.
 const (
 	// alone is how many calls in a row must have had the connection to themselves before the next one leads.
 	alone = 8
-	// leadEvery is how far apart looks are at whether a caller leads for long, or nobody does. A caller who leads sees
-	// the end of his context after one or two of them; a shorter tick would cost more than it saves.
+	// leadEvery is the interval of checks for a caller that leads for long, or for none that leads. A leading caller sees
+	// the end of its context after one or two of them; a shorter tick would cost more than it saves.
 	leadEvery = longTurn
 )
 

@@ -71,7 +71,7 @@ func newWriter(nc net.Conn, quick func() bool) *writer {
 	return &writer{nc: nc, done: make(chan struct{}), kick: make(chan struct{}, 1), quick: quick}
 }
 
-// run writes what nobody writes where he appended it, until the connection fails.
+// run writes the frames that their callers do not write themselves, until the connection fails.
 func (w *writer) run() {
 	for {
 		select {

@@ -1,5 +1,5 @@
-// Package boundary breaks plugins under the runtime alone, without a node: it is a host of its own, of the programs
-// that operators run and of this tool's own faulty plugin.
+// Package boundary breaks plugins under the runtime alone, without a node. It is the host of the programs that
+// operators run and of this tool's own faulty plugin.
 //
 // It knows the runtime. It must not know nodes, networks or chains.
 package boundary

@@ -1,5 +1,5 @@
-// Package faulty is a relayer and a median that work, and break as they are told: by the SDK's own faults (fault.Key in
-// the environment), by a chain's configuration, or by a whole process that is not a plugin.
+// Package faulty is a relayer and a median that work, and break on request: by the SDK's own faults (fault.Key in the
+// environment), by a chain's configuration, or by a whole process that is not a plugin.
 //
 // It must not know what is measured.
 package faulty

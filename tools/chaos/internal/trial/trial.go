@@ -1,4 +1,4 @@
-// Package trial is what a fault is made of: what is done, what must hold, what was measured, and how that is written
+// Package trial describes a trial of a fault: what is done, what must hold, what was measured, and how that is written
 // down.
 //
 // It must not know how any fault is made.

@@ -1,5 +1,5 @@
-// Package ocr2 is what the feeds of all chains have in common: who their oracles are, and the configuration of OCR2
-// that they agree by.
+// Package ocr2 is the common part of the feeds of all chains: their oracles, and the configuration of OCR2 on which
+// these agree.
 //
 // It must not know of any chain.
 package ocr2

@@ -1,6 +1,5 @@
-// Package audit checks what stands on the chain against what the nodes say: an answer must be the median of
-// observations that the nodes themselves recorded for that round, and every report that a node accepted must have been
-// delivered.
+// Package audit compares the chain with the nodes' records: an answer must be the median of observations that the nodes
+// themselves recorded for that round, and every report that a node accepted must have been delivered.
 //
 // It must not know where either side comes from.
 package audit

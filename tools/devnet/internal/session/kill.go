@@ -38,7 +38,7 @@ const returnTimeout = time.Minute
 // gatherTimeout bounds the reading of a node's database.
 const gatherTimeout = 10 * time.Second
 
-// checkKills says what is wrong with what the user wants killed, and fills in what is killed when he does not say.
+// checkKills reports what is wrong with the user's choice of kills, and fills in the default.
 func checkKills(config *Config) error {
 	for i, what := range config.Kill {
 		switch {

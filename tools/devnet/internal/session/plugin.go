@@ -28,7 +28,7 @@ type plugins struct {
 	relay, agreeing string
 }
 
-// ownPlugins are the plugins of a session, of which the user may have his own.
+// ownPlugins are the plugins of a session that the user may replace.
 func ownPlugins(config Config, chain string) (plugins, error) {
 	chosen := plugins{relay: chain, agreeing: medianPlugin}
 	flag := "--plugin"

@@ -31,7 +31,7 @@ type product struct {
 	window int64 // of a time-weighted average, in seconds
 }
 
-// productOf reads what the user says of a product beside its command; nil: he says that there is none.
+// productOf reads the user's settings of a product besides its command; nil if the user chose none.
 func productOf(config Config, kind, name string) (*product, error) {
 	if config.OCR != 0 && config.OCR != 2 && config.OCR != 3 {
 		return nil, fmt.Errorf("--ocr is %d; the versions are 2 and 3", config.OCR)

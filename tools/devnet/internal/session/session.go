@@ -1,8 +1,8 @@
 // Package session runs a local network from its start to its end: a chain with a feed on it, a price to agree on,
-// nodes, and the check that every answer on the chain is the median of what the nodes say that they saw, or what a
-// product makes of what they were told.
+// nodes, and the check of every answer on the chain. An answer must be the median of the observations that the nodes
+// report, or what a product computes from the prices that the nodes got.
 //
-// It is where the other packages meet. It must not know how its progress is shown.
+// The other packages meet here. It must not know how its progress is shown.
 package session
 
 import (

@@ -1,6 +1,6 @@
-// Package feed puts an OCR2 feed on a Solana chain of tests: the ocr_2 and store programs, the feed's accounts, and the
-// configuration of its oracles. It reads the feed as the deployed programs lay it out, by offsets of its own, so that
-// it can judge what relayers read and write.
+// Package feed puts an OCR2 feed on a Solana test chain: the ocr_2 and store programs, the feed's accounts, and the
+// configuration of its oracles. It reads the layout of the deployed programs by its own offsets, so that it can check
+// what relayers read and write.
 //
 // It must not know of nodes, jobs or prices.
 package feed

@@ -1,12 +1,12 @@
-// Package aggregator is a model in Go of the OCR2 aggregator that stands on Starknet as Cairo: it takes the felts that
-// the contract takes and gives those that it gives, with the contract's checks in the contract's order and the
-// contract's words.
+// Package aggregator is a model in Go of the OCR2 aggregator that is deployed on Starknet in Cairo. It takes and
+// returns the same felts as the contract, with the contract's checks in the contract's order and with the contract's
+// messages.
 //
-// It is not Cairo. What holds it to Cairo is the test in package cairo (make test-starknet-cairo), which gives the same
-// felts to both and compares what comes out, and golden numbers of starknet.js, which shares no code with it. What
-// Starknet itself adds, such as gas, is not modelled here, nor are LINK, payees and access lists.
+// It is not Cairo. Two things compare it with Cairo: the test in package cairo (make test-starknet-cairo), which gives
+// the same felts to both and compares the results, and golden numbers from starknet.js, which shares no code with it.
+// It does not model what Starknet itself adds, such as gas, nor LINK, payees and access lists.
 //
-// It must not know transactions, fees, blocks as nodes serve them, or whoever calls.
+// It must not know transactions, fees, blocks as nodes serve them, or callers.
 package aggregator
 
 import (

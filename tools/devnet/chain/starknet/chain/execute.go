@@ -179,7 +179,7 @@ func (c *Chain) run(before *state, inv Invoke, real bool) (*state, receipt) {
 	if reason != "" {
 		trial = before.clone()
 		result = receipt{reverted: true, reason: reason, gas: gasOf(inv, nil)}
-		if real { // nobody pays for more than he allowed
+		if real { // nobody pays more than allowed
 			for i, amount := range []*uint64{&result.gas.L1, &result.gas.L2, &result.gas.L1Data} {
 				if bound := inv.bounds()[i].Amount; bound.IsUint64() {
 					*amount = min(*amount, bound.Uint64())

@@ -1,5 +1,5 @@
-// Package feed puts an OCR2 feed on a Starknet network of tests and configures its oracles, reads what the feed's
-// contract emits as any reader of a feed would, and makes reports for tests that stand in for nodes.
+// Package feed puts an OCR2 feed on a Starknet test network and configures its oracles, reads the feed's events as any
+// reader of a feed would, and makes reports for tests that stand in for nodes.
 //
 // It must not know of nodes, jobs or prices.
 package feed

@@ -1,7 +1,7 @@
 // Package rpc serves a network of package chain as nodes of Starknet do, by JSON-RPC 0.8, 0.9 or 0.10 over HTTP, and
-// has the nodes fail on demand.
+// makes the nodes fail on demand.
 //
-// It must not know what stands on the network.
+// It must not know what is deployed on the network.
 package rpc
 
 import (
