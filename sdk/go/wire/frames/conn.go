@@ -242,7 +242,7 @@ func (r *request) append(b []byte, id, left uint32) []byte {
 	return append(b, r.message[:first]...)
 }
 
-// begin registers a call and sends the first frame of its request. The caller who leads reads the answer himself.
+// begin registers a call and sends the first frame of its request. The leading caller reads the answer itself.
 func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, leads bool, err error) {
 	c.mu.Lock()
 	slots := &c.slots
