@@ -77,7 +77,7 @@ func (p *Poller[T]) Trigger() { ask(p.now) }
 func (p *Poller[T]) Nudge() { ask(p.soon) }
 
 // Relaxed returns the interval for a node that needs fewer requests, because it pushes its blocks or only accepts
-// transactions: ten times the interval of others, and at least 30 s.
+// transactions: ten times the interval of others, but at most 30 s.
 func Relaxed(interval time.Duration, relaxed bool) time.Duration {
 	if relaxed {
 		return min(10*interval, 30*time.Second)

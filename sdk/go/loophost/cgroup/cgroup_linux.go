@@ -148,7 +148,7 @@ type Group struct {
 	open   *os.File
 }
 
-// New makes a group below this part of the tree. It returns nil if there is none.
+// New makes a group below this part of the tree. It returns nil if t is nil.
 func (t *Tree) New(name string, l Limits) (*Group, error) {
 	if t == nil {
 		return nil, nil

@@ -155,8 +155,8 @@ func (c *Confinement) Own(paths ...string) error {
 	return nil
 }
 
-// Temporary returns the folder for temporary files of a process with the given folder: that folder, if the process has
-// no other.
+// Temporary returns the folder for temporary files of a process that has the given folder: one within it from Landlock
+// on, else the host's.
 func (c *Confinement) Temporary(folder string) string {
 	if l := c.Level(); l == Landlock || l == User || l == Namespace {
 		return filepath.Join(folder, "tmp")
