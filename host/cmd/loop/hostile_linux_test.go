@@ -84,7 +84,7 @@ func attack(l net.Listener) {
 	}
 	defer c.Close()
 	var t target
-	if err := json.NewDecoder(c).Decode(&t); err != nil {
+	if what, err := io.ReadAll(c); err != nil || json.Unmarshal(what, &t) != nil {
 		return
 	}
 	out := json.NewEncoder(c)

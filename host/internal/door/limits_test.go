@@ -246,7 +246,7 @@ func TestStreamsLast(t *testing.T) {
 	t.Parallel()
 	secret, hash := NewSecret()
 	known := tokens{hex.EncodeToString(hash): {Name: "x", Role: "view"}}
-	const limit = 50 * time.Millisecond
+	const limit = time.Second
 	listening := make(chan struct{}, 2*maxStreams)
 	end := make(chan struct{})
 	d := New(known, nil, slog.New(slog.DiscardHandler))

@@ -307,7 +307,7 @@ func (k *Keystore) add(ctx context.Context, added key, secret []byte) error {
 	k.mutex.Lock()
 	k.keys = append(k.keys, added)
 	k.mutex.Unlock()
-	k.logger.Info("Key made", "kind", who.kind, "id", who.id, "relay", who.relay)
+	k.logger.Info("a key was made", "kind", who.kind, "id", who.id, "relay", who.relay)
 	return nil
 }
 

@@ -501,7 +501,7 @@ func TestNothingSecretIsWritten(t *testing.T) {
 			t.Errorf("the secret %.4s… is written", secret)
 		}
 	}
-	if count := strings.Count(log.String(), "Key made"); count != 3 {
+	if count := strings.Count(log.String(), "a key was made"); count != 3 {
 		t.Errorf("%d keys logged", count)
 	}
 }

@@ -134,7 +134,7 @@ func (p *Plugin) endedLocked(l *generation) {
 	}
 	if l.wasAsked() && l.err == nil {
 		p.lastErr = errors.New("it was asked to end")
-		if l.exit.Reason != "exit status 0" { // it did not do so by itself
+		if l.proc != nil && l.exit.Reason != "exit status 0" { // it did not do so by itself
 			p.lastErr = errors.New("it was asked to end: " + l.exit.Reason)
 		}
 	} else {
