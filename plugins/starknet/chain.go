@@ -84,7 +84,7 @@ func (c *Chain) read() {
 			Interval: interval, Retry: min(interval, time.Second), Gap: min(interval/2, 500*time.Millisecond),
 			TTL: c.config.OCR2CacheTTL.Duration, Timeout: 2 * timeout,
 		},
-		Read: read,
+		Read: read, Then: (&transmitters{chain: c}).find,
 	})
 }
 

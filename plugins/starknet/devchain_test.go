@@ -151,7 +151,8 @@ func TestDevchainFaults(t *testing.T) {
 		eventually(s.t, fmt.Sprintf("the report of epoch %d is in the contract and in the cache", s.last), func() bool {
 			latest, err := s.p.LatestTransmissionDetails(s.t.Context(), &medianv1.LatestTransmissionDetailsRequest{})
 			return err == nil && latest.GetTimestamp().GetEpoch() == s.last &&
-				wire.Int(latest.GetLatestAnswer()).Int64() == 1000+int64(s.last)
+				wire.Int(latest.GetLatestAnswer()).Int64() == 1000+int64(s.last) &&
+				latest.GetTransmitter() == s.Oracles[0].Account.String()
 		})
 	}
 	fault := func(s *scene, kind string, more map[string]any) {

@@ -193,6 +193,19 @@ func (f *feed) set(offchain string) [32]byte {
 func (f *feed) overtake() {
 	f.epochAndRound, f.answer = 1<<8|7, stark.FromUint64(99)
 	f.complete = f.feedState
+	f.emit(f.chain.number, f.oracles.accounts[1])
+}
+
+// emit emits the event of the newest report.
+func (f *feed) emit(block uint64, transmitter stark.Felt) {
+	digest, err := stark.FromBytes(f.digest[:])
+	must(f.chain.t, err)
+	f.events = append(f.events, fakeEvent{
+		block: block,
+		keys:  []stark.Felt{aggregator.Selector("NewTransmission"), stark.FromUint64(1), transmitter},
+		data: []stark.Felt{f.answer, {}, {}, stark.FromUint64(2), f.answer, f.answer, {}, {}, digest,
+			stark.FromUint64(f.epochAndRound), {}},
+	})
 }
 
 func (f *feed) latest() (epoch uint32, round uint8, answer uint64) {
@@ -235,6 +248,7 @@ func (d *fakeChain) vanish() {
 	d.pending = nil
 	for _, f := range d.feeds {
 		f.feedState = f.complete
+		f.events = slices.DeleteFunc(f.events, func(e fakeEvent) bool { return e.block > d.number })
 	}
 }
 
@@ -387,6 +401,7 @@ func (f *feed) transmit(sender stark.Felt, args []stark.Felt, commit bool) strin
 	if commit {
 		f.epochAndRound, f.answer, f.answered = er, median, 1_700_000_000+f.chain.number
 		f.transmissions++
+		f.emit(f.chain.number+1, sender)
 	}
 	return ""
 }
@@ -566,44 +581,44 @@ func (d *fakeChain) view(contract, selector stark.Felt) (any, *rpcError) {
 
 // getEvents answers pages of one event each, so that following the token is tried.
 func (d *fakeChain) getEvents(params []json.RawMessage) (any, *rpcError) {
-	var filter struct {
-		From, To json.RawMessage
-		Address  stark.Felt     `json:"address"`
-		Keys     [][]stark.Felt `json:"keys"`
-		Chunk    int            `json:"chunk_size"`
-		Token    string         `json:"continuation_token"`
-	}
-	var blocks map[string]json.RawMessage
-	if len(params) != 1 || json.Unmarshal(params[0], &filter) != nil || json.Unmarshal(params[0], &blocks) != nil ||
-		filter.Chunk != 10 || string(blocks["from_block"]) != string(blocks["to_block"]) {
-		return nil, &rpcError{Code: -32602, Message: "Invalid params"}
-	}
-	var id struct {
+	type block struct {
 		Number *uint64 `json:"block_number"`
 	}
-	if json.Unmarshal(blocks["from_block"], &id) != nil || id.Number == nil || *id.Number > d.number {
+	var filter struct {
+		From    block          `json:"from_block"`
+		To      block          `json:"to_block"`
+		Address *stark.Felt    `json:"address"`
+		Keys    [][]stark.Felt `json:"keys"`
+		Chunk   int            `json:"chunk_size"`
+		Token   string         `json:"continuation_token"`
+	}
+	if len(params) != 1 || json.Unmarshal(params[0], &filter) != nil || filter.From.Number == nil ||
+		filter.To.Number == nil || filter.Chunk != 100 {
+		return nil, &rpcError{Code: -32602, Message: "Invalid params"}
+	}
+	if *filter.From.Number > d.number || *filter.To.Number > d.number {
 		return nil, &rpcError{Code: 24, Message: "Block not found"}
 	}
-	f := d.feeds[filter.Address]
-	if f == nil {
-		return map[string]any{"events": []any{}}, nil
-	}
-	var found []fakeEvent
-	for _, e := range f.events {
-		if e.block == *id.Number {
-			found = append(found, e)
+	var found []map[string]any
+	for address, f := range d.feeds {
+		for _, e := range f.events {
+			if (filter.Address == nil || *filter.Address == address) && e.block >= *filter.From.Number &&
+				e.block <= *filter.To.Number {
+				found = append(found, map[string]any{"from_address": address, "keys": e.keys, "data": e.data,
+					"transaction_hash": "0x1"})
+			}
 		}
 	}
+	slices.SortStableFunc(found, func(a, b map[string]any) int { // pages have one order
+		return a["from_address"].(stark.Felt).Big().Cmp(b["from_address"].(stark.Felt).Big())
+	})
 	start := 0
 	_, _ = fmt.Sscanf(filter.Token, "from %d", &start)
 	page := map[string]any{"events": []any{}}
 	if start < len(found) {
-		page["events"] = []any{
-			map[string]any{"from_address": f.address, "keys": found[start].keys, "data": found[start].data,
-				"transaction_hash": "0x1"},
-			// of another contract
-			map[string]any{"from_address": "0x1", "keys": found[start].keys, "data": []any{}, "transaction_hash": "0x1"},
-		}
+		// the second is of another contract
+		page["events"] = []any{found[start], map[string]any{"from_address": "0x1", "keys": found[start]["keys"],
+			"data": []any{}, "transaction_hash": "0x1"}}
 	}
 	if start+1 < len(found) {
 		page["continuation_token"] = fmt.Sprintf("from %d", start+1)

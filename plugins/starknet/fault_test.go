@@ -374,7 +374,7 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 			return map[string]any{"events": "none"}, nil
 		},
 		"answers without a result": func(json.RawMessage) (any, error) { return nil, nil },
-		"answers with more than 100 pages of events of one block": func(json.RawMessage) (any, error) {
+		"answers with more than 100 pages of events": func(json.RawMessage) (any, error) {
 			return map[string]any{"continuation_token": "more"}, nil
 		},
 	} {

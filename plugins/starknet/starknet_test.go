@@ -127,7 +127,7 @@ func testProviderFollowsAndTransmits(t *testing.T, version string) {
 		eventually(t, fmt.Sprintf("the cache shows epoch %d", epoch), func() bool {
 			latest, err := p.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
 			return err == nil && latest.GetTimestamp().GetEpoch() == epoch &&
-				wire.Int(latest.GetLatestAnswer()).Int64() == answer
+				wire.Int(latest.GetLatestAnswer()).Int64() == answer && latest.GetTransmitter() == me.String()
 		})
 		e, err := p.LatestConfigDigestAndEpoch(ctx, &relayerv1.LatestConfigDigestAndEpochRequest{})
 		if err != nil || e.GetEpoch() != epoch || [32]byte(e.GetConfigDigest()) != digest {

@@ -8,7 +8,8 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 )
 
-// TestFeedsShareTheirReads holds that all contracts are read in one request, however many there are.
+// TestFeedsShareTheirReads holds that all contracts are read in one request, however many there are, and that who
+// transmitted to them is read as long as it is not known of all.
 func TestFeedsShareTheirReads(t *testing.T) {
 	t.Parallel()
 	const feeds, turns = 12, 5
@@ -18,8 +19,10 @@ func TestFeedsShareTheirReads(t *testing.T) {
 	x := newFixture(t, key)
 	chain, _ := x.chain(settings("", d.url))
 	var providers []relayerv1loop.Provider
+	var contracts []*feed
 	for i := range feeds {
 		f := newFeed(d, o)
+		contracts = append(contracts, f)
 		f.configure("a")
 		p, _ := x.provider(chain, fmt.Sprint("p", i), f.address, me, key)
 		providers = append(providers, p)
@@ -40,5 +43,23 @@ func TestFeedsShareTheirReads(t *testing.T) {
 	nowViews, nowRequests := count()
 	if got, want := nowViews-views, 2*feeds*(nowRequests-requests); got != want {
 		t.Errorf("%d views in %d requests; want %d", got, nowRequests-requests, want)
+	}
+	d.set(func() {
+		for _, f := range contracts {
+			f.overtake()
+		}
+	})
+	for _, p := range providers {
+		d.mineUntil("who transmitted is known", func() bool {
+			latest, err := p.LatestTransmissionDetails(t.Context(), nil)
+			return err == nil && latest.GetTransmitter() == o.accounts[1].String()
+		})
+	}
+	asked := func() (n int) { d.set(func() { n = d.calls["starknet_getEvents"] }); return n }
+	before := asked()
+	_, requests = count()
+	d.mineUntil("contracts are read again", func() bool { _, n := count(); return n >= requests+turns })
+	if n := asked() - before; n != 0 {
+		t.Errorf("events are read %d times, and nothing is new", n)
 	}
 }

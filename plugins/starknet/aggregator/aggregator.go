@@ -1,5 +1,5 @@
-// Package aggregator is the OCR2 aggregator for Starknet in field elements and bytes: its views, its event of a
-// configuration, its reports and its transmit call.
+// Package aggregator is the OCR2 aggregator for Starknet in field elements and bytes: its views, its events of a
+// configuration and of a report, its reports and its transmit call.
 //
 // It makes no calls, and must not know nodes, jobs or transactions. What it parses is untrusted, and its errors name
 // what is wrong.
@@ -37,12 +37,13 @@ func Selector(name string) stark.Felt {
 	return selector
 }
 
-// Names of the contract's functions and of its event.
+// Names of the contract's functions and of its events.
 const (
 	ConfigDetailsView       = "latest_config_details"
 	TransmissionDetailsView = "latest_transmission_details"
 	TransmitFunction        = "transmit"
 	ConfigSetEvent          = "ConfigSet"
+	NewTransmissionEvent    = "NewTransmission"
 )
 
 // ConfigDetails is the answer of latest_config_details.

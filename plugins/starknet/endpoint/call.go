@@ -77,25 +77,34 @@ type Event struct {
 	Data []stark.Felt `json:"data"`
 }
 
-// Events are read in pages; chunkSize is how many one holds. Configurations are rare.
+// Events are read in pages; chunkSize is how many one holds.
 const (
-	chunkSize = 10
+	chunkSize = 100
 	mostPages = 100
 )
 
 // Events reads the events of a contract with one selector in one complete block.
 func (c *Client) Events(ctx context.Context, contract, selector stark.Felt, number uint64) ([]Event, error) {
-	block := map[string]uint64{"block_number": number}
+	return c.events(ctx, selector, number, number, &contract)
+}
+
+// EventsOfAll reads the events of all contracts with one selector in complete blocks. Anybody can emit one.
+func (c *Client) EventsOfAll(ctx context.Context, selector stark.Felt, from, to uint64) ([]Event, error) {
+	return c.events(ctx, selector, from, to, nil)
+}
+
+// events reads those of one contract, or of all.
+func (c *Client) events(ctx context.Context, selector stark.Felt, from, to uint64,
+	contract *stark.Felt) ([]Event, error) {
+	filter := map[string]any{
+		"from_block": map[string]uint64{"block_number": from}, "to_block": map[string]uint64{"block_number": to},
+		"keys": [][]stark.Felt{{selector}}, "chunk_size": chunkSize,
+	}
+	if contract != nil {
+		filter["address"] = *contract
+	}
 	var events []Event
-	token := ""
 	for range mostPages {
-		filter := map[string]any{
-			"from_block": block, "to_block": block, "address": contract, "keys": [][]stark.Felt{{selector}},
-			"chunk_size": chunkSize,
-		}
-		if token != "" {
-			filter["continuation_token"] = token
-		}
 		var page struct {
 			Events []Event `json:"events"`
 			Token  string  `json:"continuation_token"`
@@ -103,16 +112,17 @@ func (c *Client) Events(ctx context.Context, contract, selector stark.Felt, numb
 		if err := c.call(ctx, &page, "starknet_getEvents", filter); err != nil {
 			return nil, err
 		}
-		for _, e := range page.Events {
-			if e.From == contract && len(e.Keys) > 0 && e.Keys[0] == selector { // nodes are not trusted to filter
+		for _, e := range page.Events { // nodes are not trusted to filter
+			if (contract == nil || e.From == *contract) && len(e.Keys) > 0 && e.Keys[0] == selector {
 				events = append(events, e)
 			}
 		}
-		if token = page.Token; token == "" {
+		if page.Token == "" {
 			return events, nil
 		}
+		filter["continuation_token"] = page.Token
 	}
-	return nil, relayer.Said(fmt.Sprintf("answers with more than %d pages of events of one block", mostPages))
+	return nil, relayer.Said(fmt.Sprintf("answers with more than %d pages of events", mostPages))
 }
 
 // Estimate is the estimated cost of a transaction.

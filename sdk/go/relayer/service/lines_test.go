@@ -37,7 +37,7 @@ var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 		"`PolledSettings`, `Payload`",
 		"what a contract holds at a node, the digest of its configuration, and the call that hands a report in",
 		"relayer/contract.go", "contract.go events.go overlap.go aggregator", "contract.go ledger.go ocr2",
-		"contract.go aggregator",
+		"contract.go transmitters.go aggregator",
 	},
 	{
 		"`Codec`", "how the contract writes reports and on-chain configurations",

@@ -25,7 +25,7 @@ type ReaderSettings[C any, K comparable] struct {
 	// those that were not read for long. It is called in each turn, with first set before anything is read, and again
 	// after that read with first unset. If it is nil, all contracts are read in each turn.
 	Due func(ctx context.Context, first bool) []K
-	// Then, if set, ends each turn that Due began, for work that can wait.
+	// Then, if set, ends each turn, for work that can wait.
 	Then func(ctx context.Context)
 }
 
@@ -117,12 +117,14 @@ func (r *Reader[C, K]) fetch(ctx context.Context) (struct{}, error) {
 		}
 		return struct{}{}, err
 	}
+	var err error
 	if r.settings.Due == nil {
-		return struct{}{}, r.read(ctx, slices.Collect(maps.Keys(r.Contracts())))
-	}
-	err := r.read(ctx, r.settings.Due(ctx, true))
-	if failed := r.read(ctx, r.settings.Due(ctx, false)); err == nil {
-		err = failed
+		err = r.read(ctx, slices.Collect(maps.Keys(r.Contracts())))
+	} else {
+		err = r.read(ctx, r.settings.Due(ctx, true))
+		if failed := r.read(ctx, r.settings.Due(ctx, false)); err == nil {
+			err = failed
+		}
 	}
 	if r.settings.Then != nil {
 		r.settings.Then(ctx)
