@@ -200,7 +200,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			if s.old() { // later versions do not tell
 				told = 1
 			}
-			if n := s.x.Log.Count("a transaction was rejected and is signed anew"); n != told {
+			if n := s.x.Log.Count("a transaction was rejected and is signed again"); n != told {
 				s.t.Errorf("the log tells of it %d times, want %d", n, told)
 			}
 		}, 2},
