@@ -65,7 +65,7 @@ func (c *command) jobs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.show(r, func(io.Writer) {})
+			return c.show(r, func(w io.Writer) { fmt.Fprintf(w, "removed job %d\n", id) })
 		},
 	}
 	return group("jobs", "Check, try, add, list, look into and remove jobs",
@@ -77,7 +77,7 @@ func jobTable(w io.Writer, jobs ...*nodev1.Job) {
 	for _, j := range jobs {
 		state := stateName(j)
 		if j.GetReason() != "" {
-			state += ": " + j.GetReason()
+			state += ": " + brief(j.GetReason())
 		}
 		var errs uint64
 		for _, e := range j.GetErrors() {
@@ -86,6 +86,16 @@ func jobTable(w io.Writer, jobs ...*nodev1.Job) {
 		row(w, strconv.FormatInt(j.GetId(), 10), dash(j.GetName()), j.GetType(), j.GetRelay(), j.GetContractId(), state,
 			strconv.FormatUint(errs, 10), age(j.GetCreatedAt()))
 	}
+}
+
+// widestCell is how much of a sentence a table shows, in characters. The page of one job or plugin shows all of it.
+const widestCell = 60
+
+func brief(text string) string {
+	if shown := []rune(text); len(shown) > widestCell {
+		return string(shown[:widestCell-1]) + "…"
+	}
+	return text
 }
 
 func (c *command) keys() *cobra.Command {
@@ -205,7 +215,7 @@ func (c *command) bridges() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.show(r, func(io.Writer) {})
+			return c.show(r, func(w io.Writer) { fmt.Fprintf(w, "removed bridge %s\n", args[0]) })
 		},
 	}
 	return group("bridges", "Add, list, change and remove bridges", add, list, update, c.revealBridge(), rm)
@@ -269,7 +279,7 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 			strconv.FormatUint(p.GetRestarts(), 10),
 			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), standby(p.GetStandby()),
 			dash(p.GetConfinement()),
-			dash(p.GetVersion()), dash(p.GetLastExit()))
+			dash(p.GetVersion()), dash(brief(p.GetLastExit())))
 	}
 }
 

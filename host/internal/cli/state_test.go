@@ -30,6 +30,10 @@ func TestStatesInTables(t *testing.T) {
 				Health: &nodev1.HealthCheck{State: nodev1.State_STATE_RUNNING}}})
 		}, "evm failed quarantined\nmedian running ready"},
 		"a plugin": {func(w io.Writer) { pluginDetails(w, plugin) }, "1h0m0s failed: it is quarantined; fix it"},
+		"jobs": {func(w io.Writer) {
+			jobTable(w, &nodev1.Job{Id: 1, Type: "t", Relay: "r", ContractId: "c", State: nodev1.JobState_JOB_STATE_FAILED,
+				Reason: strings.Repeat("é", 70)})
+		}, "1 - t r c failed: " + strings.Repeat("é", 59) + "… 0"},
 		"bridges": {func(w io.Writer) {
 			bridgeTable(w, &nodev1.Bridge{Name: "prices", Url: "u", Health: ill}, &nodev1.Bridge{Name: "other", Url: "u"})
 		}, "prices u - failed: it is quarantined; fix it\nother u - -"},

@@ -284,7 +284,7 @@ func blind(f *Feed, now time.Time) (State, bool) {
 	}
 	return State{
 		Level: Degraded, Reason: "this node has observed nothing " + f.Observation.told(now),
-		Remedy: "see the job's sources: loop jobs runs shows what each task came to",
+		Remedy: "see which task failed by loop jobs runs ID --failed, and its input by loop jobs runs ID RUN",
 	}, true
 }
 

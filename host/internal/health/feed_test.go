@@ -35,7 +35,7 @@ func TestFeeds(t *testing.T) {
 			"the " +
 			"others reach its " +
 			"[P2P.V2] AnnounceAddresses"
-		sources = "see the job's sources: loop jobs runs shows what each task came to"
+		sources = "see which task failed by loop jobs runs ID --failed, and its input by loop jobs runs ID RUN"
 	)
 	hold(t, healthy, stated[Feed]{
 		"healthy": {func(*Feed) {}, State{}},

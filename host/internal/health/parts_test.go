@@ -27,7 +27,7 @@ func hold[F interface{ State(time.Time) State }](t *testing.T, well func() F, ta
 
 func TestPlugins(t *testing.T) {
 	t.Parallel()
-	const words = "see its last lines by loop plugins inspect median, fix what ends it, then loop plugins restart median"
+	const words = "see its log by loop plugins logs median, fix what ends it, then loop plugins restart median"
 	well := func() Plugin { return Plugin{Name: "median", Phase: Serving, Since: at(10)} }
 	hold(t, well, stated[Plugin]{
 		"serves":       {func(*Plugin) {}, State{}},
@@ -45,7 +45,7 @@ func TestPlugins(t *testing.T) {
 			State{Failed, "away", "plugin median has not served for 40s: it did not answer health checks", words}},
 		"ends often": {func(p *Plugin) { p.Exit, p.Ends = "exit status 2", 3 },
 			State{Degraded, "ends often", "plugin median has ended 3 times in the last 10m0s, last: exit status 2",
-				"see its last lines by loop plugins inspect median"}},
+				"see its log by loop plugins logs median"}},
 		"objects parked": {func(p *Plugin) { p.Parked = []string{"b: no funds", "a: no key"} },
 			State{Degraded, "objects parked", "plugin median could not make a: no key; b: no funds",
 				"fix what the reason names: what may succeed is tried again"}},

@@ -53,7 +53,7 @@ func (p Plugin) State(now time.Time) State {
 
 // fix is what to do about a plugin that does not stay up.
 func (p *Plugin) fix() string {
-	return fmt.Sprintf("see its last lines by loop plugins inspect %s, fix what ends it, then loop plugins restart "+
+	return fmt.Sprintf("see its log by loop plugins logs %s, fix what ends it, then loop plugins restart "+
 		"%[1]s", p.Name)
 }
 
@@ -95,6 +95,6 @@ func endsOften(p *Plugin, _ time.Time) (State, bool) {
 	return State{
 		Level: Degraded, Reason: fmt.Sprintf("plugin %s has ended %d times in the last %s, last: "+
 			"%s", p.Name, p.Ends, Window, p.Exit),
-		Remedy: fmt.Sprintf("see its last lines by loop plugins inspect %s", p.Name),
+		Remedy: fmt.Sprintf("see its log by loop plugins logs %s", p.Name),
 	}, p.Ends >= oftenEnds
 }

@@ -59,7 +59,7 @@ func machines() chapter {
 					may:    unsteady("machine"),
 					status: "degraded", alerts: []string{"LoopPluginDegraded"},
 					parts: []component{{"plugin median-1", "degraded", "plugin median-1 has ended … times in the last 10m0s, " +
-						"last: …signal: killed…", "see its last lines by loop plugins inspect median-1"}},
+						"last: …signal: killed…", "see its log by loop plugins logs median-1"}},
 				},
 				todo: "see who kills it: the kernel's log tells of memory that ran out",
 			},

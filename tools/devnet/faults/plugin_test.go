@@ -16,7 +16,7 @@ import (
 // is a file.
 func plugins() chapter {
 	const deadRelayer = "plugin evm is quarantined: …exit status 4; it said: cannot map memory…"
-	const remedy = "see its last lines by loop plugins inspect %s, fix what ends it, then loop plugins restart %[1]s"
+	const remedy = "see its log by loop plugins logs %s, fix what ends it, then loop plugins restart %[1]s"
 	return chapter{
 		title: "Plugins",
 		about: "A plugin that ends is started again at once, and after five bad generations in a row once a minute. `loop " +
@@ -53,7 +53,7 @@ func plugins() chapter {
 					may:    unsteady("plugins"),
 					status: "degraded", alerts: []string{"LoopPluginDegraded"},
 					parts: []component{{"plugin median", "degraded", "plugin median has ended … times in the last 10m0s, last: " +
-						"…health check…", "see its last lines by loop plugins inspect median"}},
+						"…health check…", "see its log by loop plugins logs median"}},
 					log: []string{`msg="the plugin does not answer and is killed"`},
 				},
 				todo: "see what it does when it hangs: loop plugins inspect, and its log",
@@ -66,7 +66,7 @@ func plugins() chapter {
 					may:    unsteady("plugins"),
 					status: "degraded", alerts: []string{"LoopPluginDegraded"},
 					parts: []component{{"plugin evm", "degraded", "plugin evm has ended … times in the last 10m0s, last: …signal: " +
-						"killed…", "see its last lines by loop plugins inspect evm"}},
+						"killed…", "see its log by loop plugins logs evm"}},
 				},
 				todo: "see who kills it: the kernel's log tells of memory that ran out",
 			},
@@ -82,7 +82,7 @@ func plugins() chapter {
 					may:    unsteady("plugins"),
 					status: "degraded", alerts: []string{"LoopPluginDegraded"},
 					parts: []component{{"plugin median", "degraded", "plugin median has ended … times in the last 10m0s, last: " +
-						"…killed at … MiB of memory; its limit is 128 MiB…", "see its last lines by loop plugins inspect median"}},
+						"…killed at … MiB of memory; its limit is 128 MiB…", "see its log by loop plugins logs median"}},
 					log: []string{`msg="the plugin takes more memory than its limit and is killed"`},
 				},
 				todo: "raise [Plugins.Median] MemoryLimit, or find out what takes it",

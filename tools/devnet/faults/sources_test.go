@@ -7,7 +7,7 @@ import (
 
 // sources are the faults of what a job observes. Its adapter stands behind a gate.
 func sources() chapter {
-	const remedy = "see the job's sources: loop jobs runs shows what each task came to"
+	const remedy = "see which task failed by loop jobs runs ID --failed, and its input by loop jobs runs ID RUN"
 	blind := func(fault string) *job {
 		return &job{"degraded", "this node has observed nothing for … (failures: …): …" + fault, remedy}
 	}
