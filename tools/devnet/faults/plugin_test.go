@@ -39,6 +39,9 @@ func plugins() chapter {
 				says: says{
 					status: "failing", alerts: []string{"LoopPluginFailed", "LoopJobFailed"},
 					job: &job{"failed", deadRelayer, fmt.Sprintf(remedy, "evm")},
+					// It may die before the median's plugin, just started, has read the contract's bounds through it.
+					may: []component{{"plugin median", "degraded", "plugin median could not make …plugin evm is quarantined: …",
+						"fix what the reason names: what may succeed is tried again"}},
 					parts: []component{
 						{"plugin evm", "failed", deadRelayer, fmt.Sprintf(remedy, "evm")},
 						{"evm chain 1337", "failed", deadRelayer, fmt.Sprintf(remedy, "evm")},
