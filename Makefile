@@ -45,8 +45,8 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # The first make what the others use. Those are two lanes, which run beside one another and take about as long: one compiles and
 # computes, the other waits for processes, blocks and rounds. More lanes take as long on two processors, and starve what they run.
-STEPS := 'prepare generated' 'lint standalone unraced race' \
-	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-python test-tutorials fuzz-blind binaries test-release'
+STEPS := 'prepare generated' 'lint standalone unraced race binaries test-release' \
+	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-python test-tutorials fuzz-blind'
 
 .PHONY: test
 test: ## Run everything that CI runs; it stops at the first step that fails.
