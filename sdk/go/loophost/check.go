@@ -22,8 +22,8 @@ type answer struct {
 // starvedChecks is how many health checks in a row may go unanswered by a process that waits for a processor.
 const starvedChecks = 10
 
-// check makes a health check, and repeats one that a starved process did not answer. The delay of a process is what
-// process.Process.Delay says of it.
+// check makes a health check, and repeats one that a starved process did not answer: one that waited for a processor
+// for half of the time or more. delay is process.Process.Delay.
 func check(
 	ctx context.Context,
 	conn grpc.ClientConnInterface,
@@ -37,7 +37,7 @@ func check(
 		if half.Stop() || a.verdict == "" {
 			return a
 		}
-		// Both halves of the time are alike, and a process that answers in the first is not looked at.
+		// Only the second half is measured, so that a process which answers at once costs no look at /proc.
 		if delay()-<-delayed < patience/4 {
 			return a
 		}
