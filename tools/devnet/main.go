@@ -71,7 +71,7 @@ func command(stdout, stderr *os.File) *cobra.Command {
 	flags.IntVar(&config.Rounds, "rounds", 0, "end after so many transmissions; 0: go on until Ctrl-C")
 	flags.DurationVar(&config.Timeout, "timeout", defaultTimeout,
 		"fail when the rounds and kills take longer, or end then if there are neither; 0: never (the default applies "+
-			"only with --rounds, --kills or a --net with a time, and leaves time for kills and events)")
+			"only with --rounds, --kills or a --net with a time, and leaves time for kills, events and --feeds)")
 	flags.DurationVar(&minimum, "min-max-duration-query", 0,
 		"the nodes' CL_MIN_OCR2_MAX_DURATION_QUERY (default: the nodes' own)")
 	chainFlags(flags, &config)
@@ -108,7 +108,7 @@ func timeout(config session.Config) time.Duration {
 	if config.Aim {
 		each += aimTimeout
 	}
-	return defaultTimeout + time.Duration(config.Kills)*each + session.NetLength(config)
+	return defaultTimeout + time.Duration(config.Kills)*each + session.NetLength(config) + session.FeedsLength(config)
 }
 
 // chainFlags are those of the feed's chain.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,6 +72,24 @@ func TestHelpFitsATerminal(t *testing.T) {
 	for line := range strings.Lines(c.Long + "\n" + c.UsageString()) {
 		if utf8.RuneCountInString(line) > 101 {
 			t.Errorf("a line of the help is wider than 100 columns: %s", line)
+		}
+	}
+}
+
+// TestTimeoutGrowsWithTheWork holds how long a session may take that is given no limit.
+func TestTimeoutGrowsWithTheWork(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		config session.Config
+		want   time.Duration
+	}{
+		"no end":         {session.Config{Feeds: 100}, 0},
+		"rounds":         {session.Config{Rounds: 20}, 2 * time.Minute},
+		"kills that aim": {session.Config{Kills: 3, KillEvery: 5 * time.Second, Aim: true}, 2*time.Minute + 42*time.Second},
+		"200 feeds":      {session.Config{Feeds: 200, Rounds: 2}, 2*time.Minute + 200*time.Second + 200*time.Second},
+	} {
+		if got := timeout(test.config); got != test.want {
+			t.Errorf("%s: %s, not %s", name, got, test.want)
 		}
 	}
 }

@@ -114,6 +114,15 @@ func pace(feeds int) time.Duration {
 	return max(10*time.Second, time.Duration(feeds)*100*time.Millisecond)
 }
 
+// FeedsLength is the most that the feeds of a measured session are given: a second each to begin, and five rounds for
+// each of Config.Rounds, as a feed reports every second or third.
+func FeedsLength(config Config) time.Duration {
+	if config.Feeds == 0 {
+		return 0
+	}
+	return time.Duration(config.Feeds)*time.Second + time.Duration(config.Rounds)*5*pace(config.Feeds)
+}
+
 // checkFeeds says whether a session can have as many feeds as it is asked for.
 func checkFeeds(config Config, chain string) error {
 	switch {
@@ -217,6 +226,26 @@ func (f *feeds) take(feed int, t evm.Transmission, nodes, rounds int) (done bool
 	of.Transmissions++
 	of.observed += len(t.Observers)
 	return rounds > 0 && has(func(f fare) bool { return f.Transmissions >= rounds })
+}
+
+// progress says how much of what was asked for there is.
+func (f *feeds) progress(rounds int) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	count := func(has func(fare) bool) (n int) {
+		for _, fare := range f.fares {
+			if has(fare) {
+				n++
+			}
+		}
+		return n
+	}
+	if f.started.at.IsZero() {
+		return fmt.Sprintf("an answer in %d of %d feeds, but not yet an observation of every node in every feed",
+			count(func(f fare) bool { return len(f.observers) > 0 }), len(f.fares))
+	}
+	return fmt.Sprintf("all %d rounds in %d of %d feeds", rounds,
+		count(func(f fare) bool { return f.Transmissions >= rounds }), len(f.fares))
 }
 
 // beginFeeds waits until all nodes observe in all feeds and begins to measure.

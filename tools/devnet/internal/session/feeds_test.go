@@ -23,6 +23,13 @@ func TestFeedsCountFromWhenAllObserve(t *testing.T) {
 		t.Error("the time has begun before every node has observed")
 	default:
 	}
+	says := func(want string) {
+		t.Helper()
+		if got := f.progress(2); got != want {
+			t.Errorf("it says %q, not %q", got, want)
+		}
+	}
+	says("an answer in 2 of 2 feeds, but not yet an observation of every node in every feed")
 	if take(1, 2) {
 		t.Error("it is done before there was a round that counts")
 	}
@@ -33,6 +40,7 @@ func TestFeedsCountFromWhenAllObserve(t *testing.T) {
 			t.Error("it is done before each feed has its rounds")
 		}
 	}
+	says("all 2 rounds in 1 of 2 feeds")
 	if !take(1, 0, 1) {
 		t.Error("each feed has its rounds, and it goes on")
 	}

@@ -306,6 +306,9 @@ func (n *network) verdict(asked, running context.Context, err error) error {
 
 // progress says how much of what was asked for there is.
 func (n *network) progress() string {
+	if n.feeds != nil {
+		return n.feeds.progress(n.config.Rounds)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	text := fmt.Sprintf("%d rounds", n.result.Transmissions)
