@@ -15,18 +15,19 @@ import (
 
 var update = flag.Bool("update", false, "write the table of docs/plugins.md anew")
 
-// parts are what a relayer gives this package, each with its files in the template of a new one and in LOOP's own.
+// parts are those that a relayer gives this package, each with its files in the template and in LOOP's own relayers.
 // A folder stands for all files in it.
 var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 	{
 		"`Kind`",
-		"the algorithms of its keys; how accounts are named and spelled, what a job's relayConfig says, what is signed of " +
-			"a report",
+		"the algorithms of its keys; the names and spellings of accounts, the keys of a job's relayConfig, and the bytes " +
+			"of a report that are signed",
 		"relayer/relayer.go", "evm.go job.go", "solana.go job.go", "starknet.go job.go",
 	},
 	{
 		"`Config`",
-		"the keys of a section with their comments, defaults and bounds, and those of other nodes that have no effect",
+		"the keys of a chain's section with their comments, defaults and bounds, and the keys of other node software " +
+			"that have no effect",
 		"relayer/config.go", "config.go gas.go wei.go idle.go", "config.go idle.go", "config.go",
 	},
 	{
@@ -35,17 +36,17 @@ var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 	},
 	{
 		"`PolledSettings`, `Payload`",
-		"what a contract holds at a node, the digest of its configuration, and the call that hands a report in",
+		"a contract's state as a node has it, the digest of its configuration, and the call that transmits a report",
 		"relayer/contract.go", "contract.go events.go overlap.go aggregator", "contract.go ledger.go ocr2",
 		"contract.go transmitters.go aggregator",
 	},
 	{
-		"`Codec`", "how the contract writes reports and on-chain configurations",
+		"`Codec`", "the contract's encoding of reports and on-chain configurations",
 		"relayer/codec.go", "codec.go", "codec.go", "codec.go",
 	},
 	{
 		"`Account`",
-		"signing, sending and asking after the transactions of one account, and which of them a node signs",
+		"signing and sending the transactions of one account, asking for their state, and the check of what a node signs",
 		"relayer/account.go", "account policy.go", "account market.go policy.go", "account policy.go",
 	},
 	{
@@ -56,7 +57,7 @@ var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 		"cmd/loop-starknet"},
 }
 
-// lines counts those of each file of a relayer that is no test.
+// lines counts the lines of each file of a relayer that is not a test.
 func lines(t *testing.T, root string) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
@@ -101,7 +102,7 @@ func twoDigits(n int) int {
 	return (n + unit/2) / unit * unit
 }
 
-// TestLines holds the page to how many lines each part of a relayer really has, and to all of its files.
+// TestLines checks that the page counts the lines of each part of a relayer right, and counts all of its files.
 func TestLines(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..", "..", "..")
@@ -110,7 +111,7 @@ func TestLines(t *testing.T) {
 	for _, own := range []string{"evm", "solana", "starknet"} {
 		counts = append(counts, lines(t, filepath.Join(root, "plugins", own)))
 	}
-	const head = "| what a relayer gives | what it is for | file of the template | lines | EVM | Solana | Starknet |\n"
+	const head = "| part of a relayer | what it is for | file of the template | lines | EVM | Solana | Starknet |\n"
 	var table strings.Builder
 	table.WriteString(head + "| --- | --- | --- | ---: | ---: | ---: | ---: |\n")
 	var sums [4]int
@@ -122,7 +123,7 @@ func TestLines(t *testing.T) {
 				t.Errorf("%s: a relayer has none of %s; it was renamed", part.what, files)
 			}
 			sums[i] += n
-			if i > 0 { // only what the author of a new one gets is told to the line, so that not every change is one of the page
+			if i > 0 { // only the template's counts are exact, so that not every change of a relayer changes the page
 				n = twoDigits(n)
 			}
 			fmt.Fprintf(&table, " %d |", n)
@@ -143,7 +144,7 @@ func TestLines(t *testing.T) {
 	before, rest, found := strings.Cut(string(page), head)
 	written, after, ends := strings.Cut(rest, "\n\n")
 	if !found || !ends {
-		t.Fatal("docs/plugins.md has lost the table of what a relayer gives, which begins with\n" + head)
+		t.Fatal("docs/plugins.md has lost the table of the parts of a relayer, which begins with\n" + head)
 	}
 	if *update {
 		if err := os.WriteFile(file, []byte(before+table.String()+"\n"+after), 0o644); err != nil {
