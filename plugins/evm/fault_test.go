@@ -85,16 +85,13 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 		details, err = p.LatestConfigDetails(ctx, nil)
 		return err == nil
 	})
-	client := d.client()
-	server.Answer("eth_getLogs", func(json.RawMessage) (any, error) {
-		block, err := client.BlockByNumber(ctx, nil)
-		must(t, err)
-		receipt, err := client.TransactionReceipt(ctx, block.Transactions()[0].Hash())
-		must(t, err)
-		log := *receipt.Logs[len(receipt.Logs)-1]
-		log.Data = []byte(strings.Replace(string(log.Data), "true", "lies", 1))
-		return []any{log}, nil
-	})
+	block, err := d.client().BlockByNumber(ctx, nil)
+	must(t, err)
+	receipt, err := d.client().TransactionReceipt(ctx, block.Transactions()[0].Hash())
+	must(t, err)
+	log := *receipt.Logs[len(receipt.Logs)-1]
+	log.Data = []byte(strings.Replace(string(log.Data), "true", "lies", 1))
+	server.Answer("eth_getLogs", func(json.RawMessage) (any, error) { return []any{log}, nil })
 	request := &relayerv1.LatestConfigRequest{ChangedInBlock: details.GetChangedInBlock()}
 	if _, err := p.LatestConfig(ctx, request); status.Code(err) != codes.Unavailable ||
 		!strings.Contains(err.Error(), "whose digest is not that of its content") {

@@ -47,8 +47,9 @@ type Server struct {
 	// HTTPURL and WSURL are where it listens.
 	HTTPURL, WSURL string
 
-	proxy  *httputil.ReverseProxy
-	target string
+	proxy   *httputil.ReverseProxy
+	target  string
+	serving sync.WaitGroup // counts under mu, and not while the fault is Down
 
 	mu       sync.Mutex
 	fault    Fault
@@ -61,7 +62,7 @@ type Server struct {
 }
 
 // NewServer starts a server in front of a node's HTTP address (which must accept WebSockets too), or of none if it is
-// empty.
+// empty. The end of the test waits for the scripts of Answer that still run.
 func NewServer(t testing.TB, node string) *Server {
 	t.Helper()
 	s := &Server{
@@ -94,6 +95,7 @@ func NewServer(t testing.TB, node string) *Server {
 		s.SetFault(Down)
 		_ = server.Close()
 		<-served
+		s.serving.Wait()
 	})
 	return s
 }
@@ -113,7 +115,8 @@ func (s *Server) SetFault(f Fault) {
 }
 
 // Answer scripts the result of a method, instead of the node's; nil ends that. An error becomes a JSON-RPC error, with
-// the code that its method ErrorCode() int returns, if it has one.
+// the code that its method ErrorCode() int returns, if it has one. The relayer's goroutines run the script until the
+// test's end: it must not end the test, and an error of its own is one to return.
 func (s *Server) Answer(method string, script func(params json.RawMessage) (any, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +160,13 @@ func (s *Server) flood(w io.Writer) {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	fault := s.fault
+	if fault == Down {
+		s.mu.Unlock()
+		panic(http.ErrAbortHandler) // the request came just before
+	}
+	s.serving.Add(1)
 	s.mu.Unlock()
+	defer s.serving.Done()
 	switch fault {
 	case HTML:
 		w.Header().Set("Content-Type", "text/html")
