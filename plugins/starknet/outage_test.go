@@ -45,7 +45,7 @@ func faultyFeeds(t *testing.T, faults map[string]relayertest.Fault, second bool)
 		if second {
 			nodes = append(nodes, d.Nodes[0])
 		}
-		defaults := strings.NewReplacer("'50ms'", "'1s'", "RequestTimeout = '1s'\n", "", "ConfirmationPoll = '100ms'\n", "")
+		defaults := strings.NewReplacer("'50ms'", "'1s'", patient, "", "ConfirmationPoll = '100ms'\n", "")
 		chain, _ := f.x.Chain(d.ChainID, defaults.Replace(d.settings("", nodes...)))
 		f.p, _ = f.x.Provider(chain, job("p", f.feed, oracle.Account, oracle.Transmitter.Key))
 		_, err = f.p.LatestConfigDetails(t.Context(), nil)
