@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -179,8 +180,8 @@ func TestCallsAtOnce(t *testing.T) {
 	all.Wait()
 	for range 2 * maxRemoteCalls { // what was counted is counted back
 		begin(2)
+		all.Wait()
 	}
-	all.Wait()
 }
 
 // Callers by the socket are counted alone: others cannot take the place of the node's own user.
@@ -240,66 +241,91 @@ func TestRefusalsOfStrangers(t *testing.T) {
 	})
 }
 
+// pipes are a listener whose connections lie in memory, so that time is that of a test's bubble.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error { close(p); return nil }
+
+func (pipes) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	p <- far
+	return near, nil
+}
+
 // A stream outlives the time in which a server reads a request and writes an answer, and calls do not. Streams have a
 // number of their own, so that who listens can still call.
 func TestStreamsLast(t *testing.T) {
 	t.Parallel()
-	secret, hash := NewSecret()
-	known := tokens{hex.EncodeToString(hash): {Name: "x", Role: "view"}}
-	const limit = time.Second
-	listening := make(chan struct{}, 2*maxStreams)
-	end := make(chan struct{})
-	d := New(known, nil, slog.New(slog.DiscardHandler))
-	server := httptest.NewUnstartedServer(d.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == nodev1connect.NodeServiceNodeStatusProcedure {
-			return
-		}
-		_, _ = io.Copy(io.Discard, r.Body)
-		listening <- struct{}{}
-		select {
-		case <-end:
-			_, _ = io.WriteString(w, "heard")
-		case <-r.Context().Done():
-		}
-	})))
-	server.Config.ReadTimeout, server.Config.WriteTimeout = limit, limit
-	server.Start()
-	defer server.Close()
-	ask := func(procedure string) (int, string, error) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+procedure, nil)
-		if err != nil {
-			return 0, "", err
-		}
-		request.Header.Set("Authorization", "Bearer "+secret)
-		request.Header.Set("Content-Type", "application/connect+proto")
-		reply, err := server.Client().Do(request)
-		if err != nil {
-			return 0, "", err
-		}
-		defer reply.Body.Close()
-		body, err := io.ReadAll(reply.Body)
-		return reply.StatusCode, string(body), err
-	}
-	var streams sync.WaitGroup
-	for range maxStreams {
-		streams.Go(func() {
-			if code, said, err := ask(nodev1connect.NodeServiceWatchRunsProcedure); code != http.StatusOK || said != "heard" ||
-				err != nil {
-				t.Errorf("a stream got %d %q, %v", code, said, err)
+	synctest.Test(t, func(t *testing.T) {
+		secret, hash := NewSecret()
+		known := tokens{hex.EncodeToString(hash): {Name: "x", Role: "view"}}
+		const limit = time.Second
+		listening := make(chan struct{}, 2*maxStreams)
+		end := make(chan struct{})
+		d := New(known, nil, slog.New(slog.DiscardHandler))
+		inMemory := make(pipes)
+		server := &http.Server{ReadTimeout: limit, WriteTimeout: limit}
+		server.Handler = d.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == nodev1connect.NodeServiceNodeStatusProcedure {
+				return
 			}
-		})
-	}
-	for range maxStreams {
-		<-listening
-	}
-	if _, said, err := ask(nodev1connect.NodeServiceWatchRoundsProcedure); !strings.Contains(said,
-		"4 streams of this caller") || err != nil {
-		t.Errorf("one stream more got %q, %v", said, err)
-	}
-	if code, said, err := ask(nodev1connect.NodeServiceNodeStatusProcedure); code != http.StatusOK || err != nil {
-		t.Errorf("a call beside streams got %d %q, %v", code, said, err)
-	}
-	<-time.After(4 * limit) // which no event tells: the limits of the server are over
-	close(end)
-	streams.Wait()
+			_, _ = io.Copy(io.Discard, r.Body)
+			listening <- struct{}{}
+			select {
+			case <-end:
+				_, _ = io.WriteString(w, "heard")
+			case <-r.Context().Done():
+			}
+		}))
+		go func() { _ = server.Serve(inMemory) }() // until it is closed
+		defer server.Close()
+		client := &http.Client{Transport: &http.Transport{DialContext: inMemory.dial}}
+		defer client.CloseIdleConnections()
+		ask := func(procedure string) (int, string, error) {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://node"+procedure, nil)
+			if err != nil {
+				return 0, "", err
+			}
+			request.Header.Set("Authorization", "Bearer "+secret)
+			request.Header.Set("Content-Type", "application/connect+proto")
+			reply, err := client.Do(request)
+			if err != nil {
+				return 0, "", err
+			}
+			defer reply.Body.Close()
+			body, err := io.ReadAll(reply.Body)
+			return reply.StatusCode, string(body), err
+		}
+		var streams sync.WaitGroup
+		for range maxStreams {
+			streams.Go(func() {
+				if code, said, err := ask(nodev1connect.NodeServiceWatchRunsProcedure); code != http.StatusOK || said != "heard" ||
+					err != nil {
+					t.Errorf("a stream got %d %q, %v", code, said, err)
+				}
+			})
+		}
+		for range maxStreams {
+			<-listening
+		}
+		if _, said, err := ask(nodev1connect.NodeServiceWatchRoundsProcedure); !strings.Contains(said,
+			"4 streams of this caller") || err != nil {
+			t.Errorf("one stream more got %q, %v", said, err)
+		}
+		if code, said, err := ask(nodev1connect.NodeServiceNodeStatusProcedure); code != http.StatusOK || err != nil {
+			t.Errorf("a call beside streams got %d %q, %v", code, said, err)
+		}
+		time.Sleep(4 * limit) // the bubble's: the limits of the server are over
+		close(end)
+		streams.Wait()
+	})
 }
