@@ -387,7 +387,7 @@ func contractConfig(t *testing.T, nodes ...*keystore.Keystore) types.ContractCon
 	if err != nil {
 		t.Fatal(err)
 	}
-	initialization := 2 * time.Second
+	initialization := time.Minute
 	signers, transmitters, f, onchain, version, offchain, err := confighelper.ContractSetConfigArgsForTests(
 		2*time.Second, time.Second, 200*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond, 20, s, oracles,
 		libocr.OffchainConfig{DeltaC: time.Millisecond}.Encode(), &initialization,

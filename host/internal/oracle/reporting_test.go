@@ -157,12 +157,11 @@ func TestAcceptanceAfterALostAnswer(t *testing.T) {
 			if c.under {
 				l.during = made
 			}
-			limit := time.Minute
-			if c.waits {
-				limit = 300 * time.Millisecond
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
+			if c.waits {
+				l.during = func() { time.AfterFunc(50*time.Millisecond, cancel) }
+			}
 			if c.after {
 				l.during = func() {
 					l.answer = true

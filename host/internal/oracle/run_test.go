@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"fmt"
 	"math/big"
 	"regexp"
 	"slices"
@@ -12,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
 
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/keystore"
@@ -23,30 +26,23 @@ import (
 // sent it, and what the contract took of it.
 func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 	t.Helper()
-	sent := 0
+	sent, taken := 0, contract.count()
 	for at, o := range oracles {
-		answered := false
 		for _, round := range o.Observations(t.Context(), 100) {
-			if round.GetAnswer() != nil {
-				answered = true
-				if wire.Int(round.GetAnswer()).Int64() != 100 {
-					t.Errorf("oracle %d has the answer %v", at, round.GetAnswer())
-				}
+			if round.GetAnswer() != nil && wire.Int(round.GetAnswer()).Int64() != 100 {
+				t.Errorf("oracle %d has the answer %v", at, round.GetAnswer())
 			}
 			if round.GetSentAt() != nil {
 				sent++
 			}
-		}
-		if !answered {
-			t.Errorf("oracle %d knows no answer", at)
 		}
 		if m := o.Facts().Members; m == nil || m.Index != at {
 			t.Errorf("oracle %d is %+v", at, m)
 		}
 		told(t, at, o)
 	}
-	if sent < contract.count()/2 { // one that was sent a moment ago may have no record yet
-		t.Errorf("%d reports are told to be sent, and the contract took %d", sent, contract.count())
+	if sent < taken/2 { // one that was sent a moment ago may have no record yet
+		t.Errorf("%d reports are told to be sent, and the contract took %d", sent, taken)
 	}
 	accepted, err := oracles[0].ContractAnswer(t.Context())
 	if err != nil || accepted == nil || wire.Int(accepted.GetAnswer()).Int64() != 100 ||
@@ -55,16 +51,30 @@ func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 	}
 }
 
+// tookPart reports whether an oracle knows the answer of a round, and its clock beside those of the others. Three of
+// four make rounds, so that the last may come to them late.
+func tookPart(t *testing.T, o *Oracle) bool {
+	return !o.Facts().Compared.IsZero() && slices.ContainsFunc(o.Observations(t.Context(), 100),
+		func(r *nodev1.RoundObservation) bool { return r.GetAnswer() != nil })
+}
+
+// observedWhole reports whether an observation has all that belongs to one. The newest may be under way, and a busy
+// machine does not end each in its time.
+func observedWhole(r *nodev1.RoundObservation) bool {
+	is := func(got *pluginv1.BigInt, want int64) bool {
+		return got != nil && wire.Int(got).Cmp(big.NewInt(want)) == 0
+	}
+	return is(r.GetValue(), 100) && is(r.GetJuelsPerFeeCoin(), 7) && is(r.GetGasPriceSubunits(), 0) &&
+		len(r.GetErrors()) == 0 && r.GetTook().AsDuration() > 0
+}
+
 // loggedAnswer holds what the log has of a transmission of a node's own.
 func loggedAnswer(t *testing.T, nodes []*testNode) {
 	t.Helper()
 	line := regexp.MustCompile(handedOver + `[0-9]+ digest=[0-9a-f]{64} epoch=[1-9][0-9]* round=[1-9][0-9]* answer=100\n`)
-	for _, n := range nodes {
-		if line.MatchString(n.logs.String()) {
-			return
-		}
-	}
-	t.Error("no node's log has the answer of a report that it handed over")
+	eventually(t, "a line with the answer of a report that a node handed over", func() bool {
+		return slices.ContainsFunc(nodes, func(n *testNode) bool { return line.MatchString(n.logs.String()) })
+	})
 }
 
 // told holds what an oracle knows of the contract's times, of its own, and of its clock beside those of the others.
@@ -127,12 +137,11 @@ func TestFeed(t *testing.T) {
 	if reason := o.Failed(); reason != "" {
 		t.Errorf("failed: %s", reason)
 	}
-	latest := o.Observations(t.Context(), 1)
-	if len(latest) != 1 || wire.Int(latest[0].GetValue()).Cmp(big.NewInt(100)) != 0 ||
-		wire.Int(latest[0].GetJuelsPerFeeCoin()).Cmp(big.NewInt(7)) != 0 ||
-		wire.Int(latest[0].GetGasPriceSubunits()).Sign() != 0 || len(latest[0].GetErrors()) != 0 ||
-		latest[0].GetTook().AsDuration() <= 0 {
-		t.Errorf("observations: %v", latest)
+	for at, o := range oracles {
+		eventually(t, fmt.Sprintf("a round of oracle %d", at), func() bool { return tookPart(t, o) })
+	}
+	if all := o.Observations(t.Context(), 100); !slices.ContainsFunc(all, observedWhole) {
+		t.Errorf("observations: %v", all)
 	}
 	toldRounds(t, oracles, contract)
 	loggedAnswer(t, nodes)
