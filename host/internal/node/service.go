@@ -136,11 +136,12 @@ func noPlugin(name string) error {
 
 func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 	st := p.Status()
+	memory, spare := p.Memory()
 	out := &nodev1.PluginStatus{
 		Health: s.lastHealth(pluginPart(st.Name)),
 		Name:   st.Name, Kind: st.Kind, State: pluginState(st.State), InProcess: st.InProcess, Pid: int32(st.PID),
 		Generation: st.Generation, Restarts: st.Restarts, LastExit: st.LastExit, LastStderr: st.LastStderr,
-		Version: st.Version, Runtime: st.Runtime, MemoryBytes: st.Memory, MemoryLimitBytes: st.MemoryLimit, Pinned: st.Pinned,
+		Version: st.Version, Runtime: st.Runtime, MemoryBytes: memory, MemoryLimitBytes: st.MemoryLimit, Pinned: st.Pinned,
 		Transport:   st.Transport,
 		Confinement: string(st.Confinement), ConfinementLacks: st.Lacks,
 	}
@@ -155,7 +156,7 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 		out.Start = append(out.Start, &nodev1.StartStep{What: step.What, Took: durationpb.New(step.Took)})
 	}
 	if s := st.Standby; s != nil {
-		out.Standby = &nodev1.StandbyStatus{Pid: int32(s.PID), MemoryBytes: s.Memory, Problem: worded(s.Problem)}
+		out.Standby = &nodev1.StandbyStatus{Pid: int32(s.PID), MemoryBytes: spare, Problem: worded(s.Problem)}
 	}
 	if !st.ReadyAt.IsZero() {
 		out.ReadyAt = timestamppb.New(st.ReadyAt)

@@ -13,9 +13,6 @@ import (
 type StandbyStatus struct {
 	// PID is its process id; 0 if there is no standby.
 	PID int
-	// Memory is the resident memory of the process and its children in bytes; 0 if there is none, or if this machine
-	// does not tell.
-	Memory uint64
 	// Problem says why the last standby was ended or could not be started; empty while there is one.
 	Problem string
 }
@@ -205,7 +202,7 @@ func (p *Plugin) standbyStatus() *StandbyStatus {
 	proc, s := p.standby.proc, &StandbyStatus{Problem: p.standby.problem}
 	p.mu.Unlock()
 	if proc != nil {
-		s.PID, s.Memory = proc.PID(), proc.Memory()
+		s.PID = proc.PID()
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -87,8 +88,14 @@ func TestStandby(t *testing.T) {
 			}
 		}
 		next = standingBy(t, p.Plugin, next)
+		if serving, standby := p.Memory(); runtime.GOOS == "linux" && (serving == 0 || standby == 0) {
+			t.Errorf("the process takes %d bytes and the one that stands by %d", serving, standby)
+		}
 		p.Close(t.Context())
 		gone(t, next)
+		if serving, standby := p.Memory(); serving != 0 || standby != 0 {
+			t.Errorf("without processes they take %d and %d bytes", serving, standby)
+		}
 	})
 }
 

@@ -29,9 +29,6 @@ type Status struct {
 	LastExit string
 	// LastStderr holds the last lines of stderr of the last generation that ended.
 	LastStderr []string
-	// Memory is the resident memory of the process and its children in bytes; 0 if there is none, or if this machine
-	// does not tell.
-	Memory uint64
 	// MemoryLimit is the memory at which the process is killed; 0 means no limit.
 	MemoryLimit uint64
 	// Pinned reports whether the plugin's files must have certain checksums.
@@ -60,14 +57,15 @@ type ObjectStatus struct {
 	Parent string
 }
 
-// Status returns the state of the plugin, with its objects in the order of their creation.
+// Status returns the state of the plugin, with its objects in the order of their creation. It asks nothing of the
+// machine, so that it may be called often: Memory, which reads all of /proc, is apart.
 func (p *Plugin) Status() Status {
 	p.mu.Lock()
 	l := p.generation
 	p.mu.Unlock()
-	pid, memory, transport := 0, uint64(0), ""
+	pid, transport := 0, ""
 	if l != nil && !l.dying() {
-		pid, memory, transport = l.pid(), l.memory(), l.transport()
+		pid, transport = l.pid(), l.transport()
 	}
 	standby := p.standbyStatus()
 	p.mu.Lock()
@@ -75,7 +73,7 @@ func (p *Plugin) Status() Status {
 	s := Status{
 		Name: p.name, Kind: p.kind.Name, State: p.machine.State(), InProcess: p.settings.InProcess != nil, PID: pid,
 		Generation: p.machine.Generation(), Restarts: p.deaths, LastStderr: p.lastExit.Stderr,
-		Memory: memory, MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport,
+		MemoryLimit: p.settings.MemoryLimit, Pinned: len(p.settings.SHA256) > 0, Transport: transport,
 		Version: p.info.GetVersion(), Runtime: p.info.GetRuntime(), Standby: standby, Start: p.trace,
 	}
 	if c := p.confinement; c != nil {
@@ -145,6 +143,21 @@ func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) {
 	return r.checksums.Of(command)
 }
 
+// Memory returns the resident memory of the plugin's process and of its standby in bytes, each with its children; 0 if
+// there is none, or if this machine does not tell.
+func (p *Plugin) Memory() (serving, standby uint64) {
+	p.mu.Lock()
+	l, spare := p.generation, p.standby.proc
+	p.mu.Unlock()
+	if l != nil && !l.dying() {
+		serving = l.memory()
+	}
+	if spare != nil {
+		standby = spare.Memory()
+	}
+	return serving, standby
+}
+
 // memory is what the process takes, in bytes.
 func (l *generation) memory() uint64 {
 	l.mu.Lock()
@@ -189,8 +202,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(upDesc, prometheus.GaugeValue, up, s.Name)
 		ch <- prometheus.MustNewConstMetric(restartsDesc, prometheus.CounterValue, float64(s.Restarts), s.Name)
-		if s.Memory > 0 {
-			ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(s.Memory), s.Name)
+		if used, _ := p.Memory(); used > 0 {
+			ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(used), s.Name)
 		}
 		states := map[ObjectState]int{Creating: 0, Open: 0, Parked: 0}
 		for _, o := range s.Objects {
