@@ -129,8 +129,10 @@ func chainFlags(flags *pflag.FlagSet, config *session.Config) {
 // nodeFlags are those of the nodes and their plugins.
 func nodeFlags(flags *pflag.FlagSet, config *session.Config) {
 	flags.IntVar(&config.Feeds, "feeds", 0,
-		"measure what so many feeds cost the nodes, each with a round in 10 s or, if that is more, in a tenth of a second "+
-			"for each feed; --rounds are those of each feed while it is measured")
+		"measure what so many feeds cost the nodes; --rounds are those of each feed while it is measured")
+	flags.DurationVar(&config.Pace, "pace", 0,
+		"with --feeds: the time between two rounds of a feed (default: 10s or, if that is more, a tenth of a second for "+
+			"each feed)")
 	flags.IntVar(&config.Nodes, "nodes", 4, "number of nodes, 4 to 31, on Solana to 19")
 	flags.DurationVar(&config.MaxDurationQuery, "max-duration-query", session.DefaultMaxDurationQuery,
 		"MaxDurationQuery in the feed's configuration; real feeds have 0")

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,9 +110,10 @@ type nodeMark struct {
 	lines     int
 }
 
-// pace is the time between two rounds of a feed, such that a hundred feeds keep two processors busy and no more.
-func pace(feeds int) time.Duration {
-	return max(10*time.Second, time.Duration(feeds)*100*time.Millisecond)
+// pace is the time between two rounds of a feed. By default it keeps two processors busy with a hundred feeds, and with
+// more of them no busier.
+func pace(config Config) time.Duration {
+	return cmp.Or(config.Pace, max(10*time.Second, time.Duration(config.Feeds)*100*time.Millisecond))
 }
 
 // FeedsLength is the most that the feeds of a measured session are given: a second each to begin, and five rounds for
@@ -120,14 +122,18 @@ func FeedsLength(config Config) time.Duration {
 	if config.Feeds == 0 {
 		return 0
 	}
-	return time.Duration(config.Feeds)*time.Second + time.Duration(config.Rounds)*5*pace(config.Feeds)
+	return time.Duration(config.Feeds)*time.Second + time.Duration(config.Rounds)*5*pace(config)
 }
 
 // checkFeeds says whether a session can have as many feeds as it is asked for.
 func checkFeeds(config Config, chain string) error {
 	switch {
+	case config.Pace != 0 && config.Feeds == 0:
+		return errors.New("--pace is the time between two rounds of each of many feeds; say how many by --feeds")
 	case config.Feeds == 0:
 		return nil
+	case config.Pace != 0 && (config.Pace < leastPace || config.Pace > mostPace):
+		return fmt.Errorf("--pace is %s; give %s to %s", config.Pace, leastPace, mostPace)
 	case config.Feeds < 0 || config.Feeds > mostFeeds:
 		return fmt.Errorf("--feeds is %d; give 1 to %d", config.Feeds, mostFeeds)
 	case chain != chainEVM || config.RPC != "" || config.Hosts || config.KillEvery > 0 || config.Product != "" ||
@@ -140,8 +146,13 @@ func checkFeeds(config Config, chain string) error {
 	return nil
 }
 
-// mostFeeds is as many as a chain inside devnet was seen to hold.
-const mostFeeds = 2000
+// mostFeeds is as many as a chain inside devnet was seen to hold. A feed with rounds faster than leastPace is devnet's
+// own without --feeds, and one slower than mostPace would be watched for hours.
+const (
+	mostFeeds = 2000
+	leastPace = time.Second
+	mostPace  = 10 * time.Minute
+)
 
 // addFeeds gives a node the jobs of all feeds but the first, which it has.
 func (n *network) addFeeds(ctx context.Context, m *member, fields job.Fields) error {
@@ -166,7 +177,7 @@ func (n *network) newFeeds() error {
 		return err
 	}
 	e.httpURL = counter.URL
-	n.feeds = &feeds{counter: counter, pace: pace(n.config.Feeds), begun: make(chan struct{})}
+	n.feeds = &feeds{counter: counter, pace: pace(n.config), begun: make(chan struct{})}
 	for _, feed := range e.feeds {
 		n.feeds.fares = append(n.feeds.fares, fare{observers: map[int]bool{}, Feed: Feed{Contract: feed.Address().Hex()}})
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/loop-plugins/loop/tools/devnet/chain/evm"
 )
@@ -51,14 +52,26 @@ func TestFeedsAreMeasuredAlone(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]Config{
 		"too many": {Feeds: mostFeeds + 1}, "fewer than none": {Feeds: -1}, "a product": {Feeds: 1, Product: "a=b"},
-		"in process": {Feeds: 1, InProcess: true},
+		"in process": {Feeds: 1, InProcess: true}, "a pace of nothing": {Pace: time.Minute},
 	} {
 		if err := checkFeeds(config, chainEVM); err == nil || !strings.Contains(err.Error(), "--feeds") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := checkFeeds(Config{Feeds: 100}, chainEVM); err != nil {
-		t.Error(err)
+	for _, config := range []Config{{Feeds: 1, Pace: leastPace - 1}, {Feeds: 1, Pace: mostPace + 1}} {
+		if err := checkFeeds(config, chainEVM); err == nil || !strings.Contains(err.Error(), "--pace") {
+			t.Errorf("a pace of %s: %v", config.Pace, err)
+		}
+	}
+	for config, want := range map[*Config]time.Duration{
+		{Feeds: 10}: 10 * time.Second, {Feeds: 1000}: 100 * time.Second, {Feeds: 1000, Pace: leastPace}: leastPace,
+	} {
+		if err := checkFeeds(*config, chainEVM); err != nil {
+			t.Error(err)
+		}
+		if got := pace(*config); got != want {
+			t.Errorf("%d feeds with --pace %s have a round each in %s, want %s", config.Feeds, config.Pace, got, want)
+		}
 	}
 	if err := checkFeeds(Config{Feeds: 1}, chainSolana); err == nil {
 		t.Error("feeds on Solana are measured")

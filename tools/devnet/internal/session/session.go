@@ -54,6 +54,8 @@ type Config struct {
 	// Feeds measures what so many feeds cost the nodes; 0: there is one, and nothing is measured. Rounds are then those of
 	// each.
 	Feeds int
+	// Pace is the time between two rounds of each of Feeds; 0: 10 s or, if that is more, a tenth of a second for each.
+	Pace time.Duration
 	// Nodes is their number, 4 to 31, on Solana to 19.
 	Nodes int
 	// InProcess runs the plugins inside the nodes.
