@@ -318,6 +318,17 @@ func TestTiming(t *testing.T) {
 			t.Errorf("a product's configuration over OCR3 (-want +got):\n%s", diff)
 		}
 	}
+	type paced struct{ Round, Progress, Resend time.Duration }
+	for pace, want := range map[time.Duration]paced{
+		0:                {500 * time.Millisecond, 3 * time.Second, time.Second},
+		10 * time.Second: {10 * time.Second, 30 * time.Second, 5 * time.Second},
+	} {
+		public, err := confighelper.PublicConfigFromContractConfig(false, configure(Timing{Pace: pace}, nil))
+		check(t, err)
+		if diff := cmp.Diff(want, paced{public.DeltaRound, public.DeltaProgress, public.DeltaResend}); diff != "" {
+			t.Errorf("a feed with a round in %s (-want +got):\n%s", pace, diff)
+		}
+	}
 }
 
 // TestReceiptOfTheLatestBlock proves that a transaction is waited for until calls see what it did.

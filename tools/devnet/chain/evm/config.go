@@ -20,6 +20,8 @@ type terms struct {
 	round      time.Duration // between two rounds of OCR2
 	// progress is how long a leader may do nothing before it is replaced: it bounds every failover.
 	progress time.Duration
+	// resend is after how long an oracle says again which epoch it is in.
+	resend time.Duration
 	// stage is after how long the next transmitter steps in.
 	stage time.Duration
 }
@@ -36,9 +38,8 @@ type setConfigArgs struct {
 }
 
 const (
-	deltaResend = time.Second
-	deltaGrace  = 50 * time.Millisecond // late observations still count
-	rMax        = 100                   // rounds before the leader changes
+	deltaGrace = 50 * time.Millisecond // late observations still count
+	rMax       = 100                   // rounds before the leader changes
 
 	initialization = 4 * time.Second
 	observation    = time.Second
@@ -66,7 +67,7 @@ func ocr2Args(t terms) (set setConfigArgs, err error) {
 	set.signers, set.transmitters, set.faulty, set.onchain, set.version, set.offchain, err =
 		confighelper.ContractSetConfigArgsForTests(
 			t.progress,
-			deltaResend,
+			t.resend,
 			t.round, // devnet's own two rounds a second are slow enough to be read
 			deltaGrace,
 			t.stage,
@@ -95,7 +96,7 @@ func ocr3Args(t terms) (set setConfigArgs, err error) {
 	set.signers, set.transmitters, set.faulty, set.onchain, set.version, set.offchain, err =
 		ocr3confighelper.ContractSetConfigArgsForTests(
 			t.progress,
-			deltaResend,
+			t.resend,
 			t.progress/2, // deltaInitial: a leader that says nothing at all is replaced after so long
 			// deltaRound: an aggregator takes one report of each outcome, and a chain's clock may have a block a second
 			time.Second,

@@ -137,7 +137,9 @@ func (f *Feed) arguments(
 	set, err := args(terms{
 		identities: identities, onchain: onchain, plugin: pluginConfig(product, timing.Pace), query: timing.MaxDurationQuery,
 		progress: max(3*time.Second, timing.DeltaProgress, 3*timing.Pace), round: max(500*time.Millisecond, timing.Pace),
-		stage: max(2*time.Second, timing.Pace/2) + blockTime,
+		// Slow feeds say it once or twice a round. Said each second, it would be most of the messages of a round of 10 s.
+		resend: max(time.Second, timing.Pace/2),
+		stage:  max(2*time.Second, timing.Pace/2) + blockTime,
 	})
 	if err != nil {
 		return setConfigArgs{}, fmt.Errorf("make the feed's configuration for %d oracles: %w", len(oracles), err)
