@@ -235,10 +235,10 @@ func questions(t *testing.T) []vector.Vector {
 			About:  "an observation is value and juels per fee coin in 24 bytes each, and no gas price",
 			Config: config(onePercent), Contract: settled,
 			Steps: []vector.Step{{Call: "query", Epoch: 1, Round: 1}, {Call: "observation", Epoch: 1, Round: 1}}},
-		{Name: "observation/extremes", About: "values of 192 bits are observed, least and most", Config: config(onePercent),
-			Contract: settled,
-			Sources:  vector.Sources{Value: least, Juels: most, Gas: "0"},
-			Steps:    []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
+		{Name: "observation/extremes", About: "the least and the largest value of 192 bits are observed",
+			Config: config(onePercent), Contract: settled,
+			Sources: vector.Sources{Value: least, Juels: most, Gas: "0"},
+			Steps:   []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
 		{Name: "observation/zero", About: "zero is observed in 24 bytes", Config: config(onePercent), Contract: settled,
 			Sources: vector.Sources{Value: "0", Juels: "0", Gas: "0"},
 			Steps:   []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
@@ -283,7 +283,7 @@ func questions(t *testing.T) []vector.Vector {
 			Steps: report(all(t, "1010", "1010", "1010"))},
 		{Name: "report/deviation-at", About: "a deviation of alpha is reported", Config: config(onePercent),
 			Contract: settled, Steps: report(all(t, "1010", "1010", "1010"))},
-		{Name: "report/deviation-down", About: "a deviation downwards counts alike", Config: config(onePercent),
+		{Name: "report/deviation-down", About: "a deviation downwards counts the same", Config: config(onePercent),
 			Contract: settled, Steps: report(all(t, "990", "990", "990"))},
 		{Name: "report/deviation-negative", About: "a deviation from a negative answer counts by its size",
 			Config: config(onePercent), Contract: with(func(c *vector.Contract) { c.Answer = "-1000" }),
@@ -306,22 +306,22 @@ func questions(t *testing.T) []vector.Vector {
 			Steps: report(all(t, "1000", "1000", "1000"))},
 		{Name: "report/first", About: "the first report of a configuration needs no deviation", Config: config(never),
 			Contract: with(func(c *vector.Contract) { c.Epoch, c.Round = 0, 0 }), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/first-of-another", About: "the first report of another configuration is no reason",
+		{Name: "report/first-of-another", About: "the first report of another configuration is no reason to report",
 			Config: config(never), Contract: with(func(c *vector.Contract) { c.Digest, c.Epoch, c.Round = 2, 0, 0 }),
 			Steps: report(all(t, "1000", "1000", "1000"))},
 		{Name: "report/requested", About: "a round that was asked for is reported", Config: config(never),
 			Contract: with(func(c *vector.Contract) {
 				c.Requested = &vector.Requested{Digest: 1, Epoch: 3, Round: 2, AgeSeconds: 60}
 			}), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/requested-before", About: "a round that was asked for and answered since is not",
+		{Name: "report/requested-before", About: "a round that was asked for, and answered since, is not reported",
 			Config: config(never), Contract: with(func(c *vector.Contract) {
 				c.Requested = &vector.Requested{Digest: 1, Epoch: 3, Round: 1, AgeSeconds: 60}
 			}), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/requested-of-another", About: "a round that was asked for under another configuration is not",
+		{Name: "report/requested-of-another", About: "a round that was asked for under another configuration is not reported",
 			Config: config(never), Contract: with(func(c *vector.Contract) {
 				c.Requested = &vector.Requested{Digest: 2, Epoch: 9, Round: 9, AgeSeconds: 60}
 			}), Steps: report(all(t, "1000", "1000", "1000"))},
-		{Name: "report/requested-long-ago", About: "a round that was asked for longer ago than DeltaC is not",
+		{Name: "report/requested-long-ago", About: "a round that was asked for longer ago than DeltaC is not reported",
 			Config: config(never), Contract: with(func(c *vector.Contract) {
 				c.Requested = &vector.Requested{Digest: 1, Epoch: 9, Round: 9, AgeSeconds: 3 * hour}
 			}), Steps: report(all(t, "1000", "1000", "1000"))},
@@ -340,7 +340,7 @@ func questions(t *testing.T) []vector.Vector {
 				{Call: "accept", Epoch: 4, Round: 2, Report: finalized(t, "2000")},
 				{Call: "accept", Epoch: 4, Round: 1, Report: finalized(t, "5000")},
 				{Call: "accept", Epoch: 3, Round: 9, Report: finalized(t, "5000")}}},
-		{Name: "accept/stale", About: "a report that the contract has passed is not accepted", Config: config(onePercent),
+		{Name: "accept/stale", About: "a report is not accepted if the contract has a newer one", Config: config(onePercent),
 			Contract: settled, Steps: []vector.Step{
 				{Call: "accept", Epoch: 3, Round: 2, Report: finalized(t, "2000")},
 				{Call: "accept", Epoch: 2, Round: 200, Report: finalized(t, "2000")},
@@ -388,7 +388,7 @@ func questions(t *testing.T) []vector.Vector {
 	vectors = append(vectors,
 		vector.Vector{Name: "observation/gas", About: "an observation has the gas price when the job includes it",
 			Config: withGas, Contract: settled, Steps: []vector.Step{{Call: "observation", Epoch: 1, Round: 1}}},
-		vector.Vector{Name: "report/31", About: "31 oracles", Config: large, Contract: settled,
+		vector.Vector{Name: "report/31", About: "a report of 31 oracles is right", Config: large, Contract: settled,
 			Steps: report(all(t, many...))},
 		ties(t, large, settled),
 	)
@@ -410,7 +410,8 @@ func questions(t *testing.T) []vector.Vector {
 func ties(t *testing.T, c vector.Config, shown vector.Contract) vector.Vector {
 	t.Helper()
 	v := vector.Vector{Name: "report/ties", Config: c, Contract: shown,
-		About: "observations of one value reach the codec in the order in which Go's sort.Slice leaves them, from 13 on too"}
+		About: "observations of one value reach the codec in the order in which Go's sort.Slice leaves them, even if there " +
+			"are 13 or more"}
 	step := func(epoch, round uint32, values []string) {
 		v.Steps = append(v.Steps, vector.Step{Call: "report", Epoch: epoch, Round: round, Observations: all(t, values...)})
 	}

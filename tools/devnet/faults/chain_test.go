@@ -27,8 +27,7 @@ func chains() chapter {
 	well := func(g *gate) { g.broken(nil) }
 	return chapter{
 		title: "A chain and its RPC nodes",
-		about: "Reports wait in the node's database and land, unless they are stale by then, once the chain is there " +
-			"again.",
+		about: "Reports wait in the node's database. Once the chain is back, they land, unless they are stale by then.",
 		faults: []fault{
 			{
 				name:   "the account has no funds",
@@ -41,7 +40,7 @@ func chains() chapter {
 					parts: []component{{chain, "degraded", "0x…: the chain refused the transaction: the account cannot pay for " +
 						"the transaction…: insufficient funds …", pay}},
 				},
-				todo: "reports land at once then",
+				todo: "once it is funded, reports land at once",
 			},
 			{
 				name:   "one of several RPC nodes is down",
@@ -95,7 +94,7 @@ func chains() chapter {
 					parts: []component{{chain, "degraded", "2 of its 2 RPC nodes do not serve as they should: primary has told of " +
 						"no new block for … and is asked last; backup has told of no new block for … and is asked last", unreached}},
 				},
-				todo: "see whether the chain itself stands still, or its nodes have lost their peers",
+				todo: "see whether the chain itself has stopped, or its nodes have lost their peers",
 			},
 		},
 	}

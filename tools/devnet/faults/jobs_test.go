@@ -14,8 +14,8 @@ import (
 func refusing() chapter {
 	return chapter{
 		title: "A job that is refused",
-		about: "`loop jobs add` ends with these lines on stderr and with exit code 1, and the node is as it was; `loop " +
-			"jobs validate` says the same.",
+		about: "`loop jobs add` ends with these lines on stderr and with exit code 1, and changes nothing in the node. " +
+			"`loop jobs validate` says the same.",
 		faults: []fault{
 			{
 				name: "a job's bridge does not exist",
@@ -43,7 +43,7 @@ func refusing() chapter {
 			{
 				name: "a job is added twice",
 				says: says{exit: 1, stderr: "-:…: contractID: job … serves this contract already; remove it first [create]"},
-				todo: "remove the first by loop jobs rm, if the second is to take its place",
+				todo: "to replace the first job by the second, remove the first by loop jobs rm",
 			},
 			{
 				name: "two jobs have one name",
@@ -131,7 +131,7 @@ func contracts() chapter {
 	}
 	return chapter{
 		title: "A contract and its configuration",
-		about: "The node runs, and the job says why it does not.",
+		about: "The node runs, and the state of the job says why the job does not.",
 		faults: []fault{
 			{
 				name: "there is no contract at the address",
@@ -214,7 +214,8 @@ func contracts() chapter {
 					job: &job{"failed", "no round for … though enough peers are heard", "see loop jobs errors, and the state of " +
 						"the other nodes"},
 				},
-				todo: "raise CL_MIN_OCR2_MAX_DURATION_QUERY, whose default is 100ms, on all nodes: a leader has no time to ask",
+				todo: "raise CL_MIN_OCR2_MAX_DURATION_QUERY, whose default is 100ms, on all nodes: leaders have no time for " +
+					"their query",
 			},
 			{
 				name: "no transaction of the network gets into a block",

@@ -16,7 +16,7 @@ import (
 func machines() chapter {
 	return chapter{
 		title: "The machine",
-		about: "What the node runs on.",
+		about: "The disk, the clock and the processes of the machine that the node runs on.",
 		faults: []fault{
 			{
 				name: "the disk of the database is nearly full",
@@ -37,7 +37,7 @@ func machines() chapter {
 					parts: []component{{"database", "failed", "its disk is full: … KiB are left", "make room on the disk of …"}},
 					may:   []component{{"job 1 (machine)", "degraded", "no report has reached the relayer for …", "…"}},
 				},
-				todo: "free space on the disk that holds RootDir; the node goes on by itself then",
+				todo: "free space on the disk that holds RootDir; then the node goes on by itself",
 			},
 			{
 				name: "the machine's clock is a minute fast",
@@ -61,7 +61,7 @@ func machines() chapter {
 					parts: []component{{"plugin median-1", "degraded", "plugin median-1 has ended … times in the last 10m0s, " +
 						"last: …signal: killed…", "see its log by loop plugins logs median-1"}},
 				},
-				todo: "see who kills it: the kernel's log tells of memory that ran out",
+				todo: "see who kills it: the kernel's log says if memory ran out",
 			},
 			{
 				name: "the node does not run",

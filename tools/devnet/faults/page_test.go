@@ -20,14 +20,14 @@ const pageFile = "../../../docs/troubleshooting.md"
 const pageIntroduction = `# Troubleshooting
 
 This page is generated from the table of faults in ”tools/devnet/faults”. ”make test-faults” causes each fault on running
-nodes and checks that the node says what stands here. A … stands for text that differs from one time to the next.
+nodes and checks that the node says what this page quotes. A … stands for text that differs from one time to the next.
 
 Look first at the node's ”/health”, which names every part with a problem; at ”loop jobs show ID” for a job; and at the
 log, where each change of a state is one line.
 
 `
 
-// texts are those that a person has in hand.
+// texts are those that a person may look up.
 func (f fault) texts() []string {
 	var all []string
 	if f.says.stderr != "" {
@@ -85,7 +85,7 @@ func links(names []string) string {
 	return strings.Join(all, ", ")
 }
 
-// write writes what is said of a fault, a line for each place.
+// write writes what a node says of a fault, with a line for each place.
 func (f fault) write(w *strings.Builder) {
 	fmt.Fprintf(w, "\n### %s\n\n| where | what |\n| --- | --- |\n", capital(f.name))
 	line := func(where, what string) { fmt.Fprintf(w, "| %s | %s |\n", where, what) }
@@ -116,12 +116,12 @@ func (f fault) write(w *strings.Builder) {
 		within = patience
 	}
 	if s.status != "" {
-		line("within", within.String()+", alerts after the time of their rule besides")
+		line("within", within.String()+"; alerts follow after the time in their rule")
 	}
 	line("what to do", strings.Join(f.remedies(), "; "))
 }
 
-// remedies are what the node says to do, and what is to be said besides.
+// remedies are what the node says to do, and what the page adds.
 func (f fault) remedies() []string {
 	var all []string
 	add := func(remedy string) {
@@ -139,10 +139,10 @@ func (f fault) remedies() []string {
 	return all
 }
 
-// code is a text of the node's in a cell of a table.
+// code writes a text of the node into a cell of a table.
 func code(text string) string { return "`" + strings.ReplaceAll(text, "|", "\\|") + "`" }
 
-// key is by what a text is found: its letters.
+// key is the text by which the page orders a text: its letters.
 func key(text string) string {
 	return strings.ToLower(strings.TrimLeft(strings.ReplaceAll(text, "…", ""), `- :"'`))
 }

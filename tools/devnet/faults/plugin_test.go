@@ -19,8 +19,8 @@ func plugins() chapter {
 	const remedy = "see its log by loop plugins logs %s, fix what ends it, then loop plugins restart %[1]s"
 	return chapter{
 		title: "Plugins",
-		about: "A plugin that ends is started again at once, and after five bad generations in a row once a minute. `loop " +
-			"plugins inspect NAME` has the last lines of the generation that ended last.",
+		about: "When a plugin ends, the node starts it again at once, and after five failed generations in a row once a " +
+			"minute. `loop plugins inspect NAME` has the last lines of the generation that ended last.",
 		faults: []fault{
 			{
 				name: "the median ends at each start",
@@ -59,7 +59,7 @@ func plugins() chapter {
 						"…health check…", "see its log by loop plugins logs median"}},
 					log: []string{`msg="the plugin does not answer and is killed"`},
 				},
-				todo: "see what it does when it hangs: loop plugins inspect, and its log",
+				todo: "find out what it does when it hangs, by loop plugins inspect and its log",
 			},
 			{
 				name:   "a plugin is killed again and again",
@@ -71,7 +71,7 @@ func plugins() chapter {
 					parts: []component{{"plugin evm", "degraded", "plugin evm has ended … times in the last 10m0s, last: …signal: " +
 						"killed…", "see its log by loop plugins logs evm"}},
 				},
-				todo: "see who kills it: the kernel's log tells of memory that ran out",
+				todo: "see who kills it: the kernel's log says if memory ran out",
 			},
 			{
 				name: "a plugin takes more memory than its limit",
@@ -88,7 +88,7 @@ func plugins() chapter {
 						"…killed at … MiB of memory; its limit is 128 MiB…", "see its log by loop plugins logs median"}},
 					log: []string{`msg="the plugin takes more memory than its limit and is killed"`},
 				},
-				todo: "raise [Plugins.Median] MemoryLimit, or find out what takes it",
+				todo: "raise [Plugins.Median] MemoryLimit, or find out what takes the memory",
 			},
 		},
 	}

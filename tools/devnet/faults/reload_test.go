@@ -9,8 +9,8 @@ import (
 func reloading() chapter {
 	return chapter{
 		title: "A configuration that is read again",
-		about: "A node reads its file again by `loop node reload` or the signal SIGHUP. A file that is wrong changes " +
-			"nothing. One that is right takes effect, whether it is wise or not.",
+		about: "A node reads its file again by `loop node reload` or the signal SIGHUP. A file with an error changes " +
+			"nothing. A file without one takes effect, even if its values do not work.",
 		faults: []fault{
 			{
 				name: "the configuration is wrong when it is read again",

@@ -16,8 +16,8 @@ func sources() chapter {
 	fails := []string{"LoopJobDegraded", "LoopObservationsFail", "LoopBridgeFails"}
 	return chapter{
 		title: "A job's sources",
-		about: "The feed goes on with the others' observations. `loop jobs runs ID --failed` shows each task of a run " +
-			"that failed.",
+		about: "The feed goes on with the observations of the other nodes. `loop jobs runs ID --failed` shows each task of " +
+			"a run that failed.",
 		faults: []fault{
 			{
 				name: "an adapter is down",
@@ -45,7 +45,7 @@ func sources() chapter {
 				make: func(s *scene) { s.breaks(http.StatusOK, "<html>Under maintenance</html>") },
 				says: says{status: "degraded", job: blind("task parse (jsonparse): the data is not JSON: " +
 					"…"), alerts: []string{"LoopJobDegraded", "LoopObservationsFail"}},
-				todo: "see what stands at the bridge's URL",
+				todo: "see what answers at the bridge's URL",
 			},
 			{
 				name: "an adapter's answer lacks what a task wants",

@@ -17,8 +17,8 @@ func starting() chapter {
 	}
 	return chapter{
 		title: "A node that does not start",
-		about: "`loop node start` ends with this sentence on stderr, and with the exit code. `loop node check` finds what " +
-			"is wrong with the configuration and the plugins without a start.",
+		about: "`loop node start` ends with this sentence on stderr, and with the exit code. `loop node check` finds " +
+			"problems of the configuration and the plugins without a start.",
 		faults: []fault{
 			{
 				name: "a key of the configuration is misspelled",
@@ -60,26 +60,26 @@ func starting() chapter {
 				make: func(s *scene) { s.node.http = s.company[0].http },
 				says: says{exit: 1, stderr: "loop: listening on … failed: …address already in use; end what holds the port or " +
 					"set [WebServer] HTTPPort"},
-				todo: "end what holds the port, or set another",
+				todo: "end the process that holds the port, or set another port",
 			},
 			{
 				name: "the port of peers is in use",
 				make: func(s *scene) { s.node.peers = s.company[0].peers },
 				says: says{exit: 1, stderr: "loop: …address already in use…[P2P.V2] ListenAddresses…"},
-				todo: "end what holds the port, or set another by [P2P.V2] ListenAddresses",
+				todo: "end the process that holds the port, or set another port by [P2P.V2] ListenAddresses",
 			},
 			{
 				name: "the folder of the database is a file",
 				make: func(s *scene) { s.node.write(s.t, "root", "") },
 				says: says{exit: 1, stderr: "loop: …not a directory…"},
-				todo: "name a folder that the node's user may write by RootDir",
+				todo: "set RootDir to a folder that the node's user may write to",
 			},
 			{
 				name: "a plugin's command names no program",
 				make: func(s *scene) { s.environ("CL_MEDIAN_CMD=/nowhere/loop-median") },
 				says: says{exit: 3, stderr: `loop: plugin median: starting "/nowhere/loop-median" failed: …no such file or ` +
 					`directory; check CL_MEDIAN_CMD`},
-				todo: "name the plugin's program by the variable, as an absolute path",
+				todo: "set the variable to the plugin's program, as an absolute path",
 			},
 			{
 				name: "a plugin's program is not executable",
@@ -107,7 +107,7 @@ func starting() chapter {
 				make: func(s *scene) { s.environ("CL_MEDIAN_CMD=" + filepath.Join(s.bin, "loop-evm")) },
 				says: says{exit: 3, stderr: `loop: plugin median: "…loop-evm" ended before its handshake (exit status 1; it ` +
 					`said: …); check CL_MEDIAN_CMD`},
-				todo: "name the program of that kind",
+				todo: "name a program of the right kind",
 			},
 			{
 				name: "a plugin is another runtime's",
@@ -117,14 +117,14 @@ func starting() chapter {
 				},
 				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" ended before its handshake (exit status 1; it ` +
 					`said: …); check CL_MEDIAN_CMD`},
-				todo: "name a LOOP plugin's program: its magic cookie is another",
+				todo: "name a LOOP plugin's program: this one expects another magic cookie",
 			},
 			{
 				name: "a plugin ends at each start",
 				make: plugin("echo 'no licence for this machine' >&2; exit 7"),
 				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" ended before its handshake (exit status 7; it ` +
 					`said: no licence for this machine); check CL_MEDIAN_CMD`},
-				todo: "fix what the plugin says",
+				todo: "fix the problem that the plugin states",
 			},
 			{
 				name: "a plugin is not the build that is pinned",

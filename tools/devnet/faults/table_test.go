@@ -8,38 +8,38 @@ import (
 	"time"
 )
 
-// fault is one of the field: how it is made, and what the node says of it.
+// fault is a fault of the field: how to make it, and what the node says of it.
 type fault struct {
-	// name is what is wrong, in the words of somebody who knows.
+	// name says what is wrong, in the words of somebody who knows it.
 	name string
-	// make makes it; what makes it good again is left to the scene's undo.
+	// make causes the fault, and leaves its repair to the scene's undo.
 	make func(s *scene)
-	// within is how long what is said may take; 0: patience.
+	// within is how long the node may take to say it; 0: patience.
 	within time.Duration
-	// says is what is said, and where.
+	// says is what the node says, and where.
 	says says
-	// todo is what to do, where what is said does not have all of it.
+	// todo is what to do, if the node does not say all of it.
 	todo string
 }
 
-// patience is how long a node may take to name a fault: a minute of a person's is most of it.
+// patience is how long a node may take to name a fault. It leaves a person most of the first minute.
 const patience = 15 * time.Second
 
 // says is what a node says of a fault. Texts have … for what differs from one time to the next, within a line.
 type says struct {
-	// exit and stderr are a command's, which is refused, or warned of with exit code 0.
+	// exit and stderr are those of a command that is refused, or that warns with exit code 0.
 	exit   int
 	stderr string
-	// status is that of /health, and parts are those of the node that do not run, besides the job.
+	// status is that of /health, and parts are the parts of the node, other than the job, that do not run.
 	status string
 	parts  []component
-	// may are parts that may not run besides, since that follows from the fault.
+	// may are further parts that may stop because of the fault.
 	may []component
-	// job is what the job is said to be: by loop jobs show, by /health, and by the log when that begins.
+	// job is the state of the job that loop jobs show, /health and, when the state begins, the log give.
 	job *job
-	// show are lines of loop jobs show besides, with one blank for several.
+	// show are further lines of loop jobs show, with one blank in place of several.
 	show []string
-	// log are parts of the log's lines, besides.
+	// log are parts of further lines of the log.
 	log []string
 	// alerts are those of deploy/prometheus that fire.
 	alerts []string
@@ -48,7 +48,7 @@ type says struct {
 // job is a job's state.
 type job struct{ state, reason, remedy string }
 
-// chapter is faults of one kind.
+// chapter has the faults of one kind.
 type chapter struct {
 	title  string
 	about  string
@@ -69,7 +69,7 @@ func whole(want, text string) bool {
 	return regexp.MustCompile(`^(?:` + pattern(want).String() + `)$`).MatchString(text)
 }
 
-// TestTable holds what must be true of each row, whatever is made of it.
+// TestTable checks what must be true of each row.
 func TestTable(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}

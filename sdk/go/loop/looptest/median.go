@@ -31,7 +31,7 @@ func medianCases() []check {
 		{"median/retry", "a construction that failed because the codec was away succeeds when it is back", false,
 			medianRetry},
 		{"median/refused-config", "a configuration that cannot be run is INVALID_ARGUMENT", false, medianRefused},
-		{"median/deviation-function", "a deviation function that nobody knows is INVALID_ARGUMENT", false,
+		{"median/deviation-function", "an unknown deviation function is INVALID_ARGUMENT", false,
 			medianDeviationFunction},
 		{"median/source-failure", "an observation whose source fails is an error, and the next one is not", false,
 			medianSourceFailure},

@@ -19,7 +19,8 @@ func objectCases() []check {
 	return []check{
 		{"objects/repeat", "the same name with the same request answers as the first time and makes no second object", false,
 			objectRepeat},
-		{"objects/at-once", "eight constructions at once by one name and one request make one object", false, objectAtOnce},
+		{"objects/at-once", "eight concurrent constructions with one name and one request make one object", false,
+			objectAtOnce},
 		{"objects/another-request", "the same name with another request is ALREADY_EXISTS and leaves the object as it was",
 			false, objectAnother},
 		{"objects/unknown", "a call on a name that was never given is NOT_FOUND", false, objectUnknown},

@@ -29,7 +29,7 @@ func productCases() []check {
 		},
 		{
 			"product/job",
-			"the suite's job has no problem, and a job on a type of provider that nobody has is one, and is INVALID_ARGUMENT",
+			"the suite's job has no problem; a job with an unknown type of provider has one, and is INVALID_ARGUMENT",
 			false,
 			productJob,
 		},
@@ -47,15 +47,16 @@ func productCases() []check {
 		},
 		{
 			"product/pipeline-failure",
-			"an observation whose pipeline fails is an answer, for an error costs the oracle its votes",
+			"an observation whose pipeline fails is an answer, since an error would cost the oracle its votes",
 			false,
 			productPipelineFailure,
 		},
-		{"product/noise", "an observation of any bytes is judged, and never an error", false, productNoise},
+		{"product/noise", "an observation of any bytes is accepted or refused, and never causes an error", false,
+			productNoise},
 		{"product/network", "four oracles come to the same outcomes and reports", false, productNetwork},
 		{
 			"product/disturbed-network",
-			"so do four whose messages are lost and doubled, one of which sends nonsense, and whose plugins are restarted",
+			"four oracles agree although messages are lost and doubled, one oracle sends nonsense, and plugins are restarted",
 			false,
 			productDisturbed,
 		},
