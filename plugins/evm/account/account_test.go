@@ -115,11 +115,11 @@ func manned(t *testing.T, key signing, baseFee bool, n int, script func(int, *re
 		script(i, server)
 		nodes = append(nodes,
 			relayer.Node[*endpoint.Client]{Name: fmt.Sprint("n", i), Driver: endpoint.NewDriver(endpoint.Settings{
-				HTTPURL: server.HTTPURL, ChainID: big.NewInt(1337), PollInterval: time.Second, Timeout: time.Second,
+				HTTPURL: server.HTTPURL, ChainID: big.NewInt(1337), PollInterval: time.Second, Timeout: time.Minute,
 				Contracts: &endpoint.Contracts{},
 			})})
 	}
-	pool := relayer.NewPool(relayer.PoolSettings{}, nodes)
+	pool := relayer.NewPool(relayer.PoolSettings{Timeout: time.Minute}, nodes)
 	t.Cleanup(func() { _ = pool.Close() })
 	for unready := true; unready; {
 		if t.Context().Err() != nil {

@@ -91,7 +91,7 @@ const short = 1
 func connect(t *testing.T, server *relayertest.Server) (*Client, error) {
 	t.Helper()
 	d := NewDriver(Settings{HTTPURL: server.HTTPURL, ChainID: big.NewInt(1), PollInterval: time.Second,
-		Timeout: time.Second, Contracts: &Contracts{}})
+		Timeout: time.Minute, Contracts: &Contracts{}})
 	d.longest = short
 	c, err := d.Connect(t.Context())
 	if err == nil {
