@@ -347,7 +347,7 @@ func TestWithoutFunds(t *testing.T) {
 	digest := f.configure("a")
 	x := newFixture(t, o.transmitters[0])
 	server := relayertest.NewServer(t, d.url)
-	chain, _ := x.chain(settings("FeeBumpThreshold = 1\n", [2]string{"", server.HTTPURL}))
+	chain, _ := x.chain(settings("FeeBumpThreshold = 3\n", [2]string{"", server.HTTPURL}))
 	p, _ := x.provider(chain, "p", f.address, me)
 	unfunded := func() float64 { return x.Gathered("loop_relayer_account_unfunded", "")[""] }
 	troubles := func() []string {
