@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/tools/conformance/internal/report"
 )
 
@@ -80,7 +81,7 @@ func run(t *testing.T, arguments ...string) (stdout, stderr string, err error) {
 func silent(t *testing.T) []string {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "plugin")
-	if err := os.WriteFile(script,
+	if err := executable.Write(script,
 		[]byte("#!/bin/sh\necho 'a node starts this program' >&2\necho 'Node.js v20.20.2' >&2\nexit 3\n"),
 		0o700); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 )
 
@@ -231,10 +232,7 @@ func (n *network) end(t *testing.T) (result networkResult) {
 // install puts a program into a folder from which every user starts it.
 func install(t *testing.T, folder, name string, program []byte) {
 	t.Helper()
-	syscall.ForkLock.RLock() // what forks while a program is open for writing cannot start it
-	err := os.WriteFile(filepath.Join(folder, name), program, 0o755)
-	syscall.ForkLock.RUnlock()
-	if err != nil {
+	if err := executable.Write(filepath.Join(folder, name), program, 0o755); err != nil {
 		t.Fatal(err)
 	}
 }

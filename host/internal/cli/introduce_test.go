@@ -27,6 +27,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/door"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
 // listenVariable has this binary listen on the socket that it names and answer as a node, until its input ends.
@@ -229,7 +230,7 @@ func strangersSocket(t *testing.T) string {
 		t.Fatal(err)
 	}
 	copied, socket := filepath.Join(dir, "listen"), filepath.Join(dir, "s")
-	if err := os.WriteFile(copied, program, 0o755); err != nil { // where the other user reaches it
+	if err := executable.Write(copied, program, 0o755); err != nil { // where the other user reaches it
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), copied)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
 func TestPeer(t *testing.T) {
@@ -134,7 +136,7 @@ func copyFile(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(to, content, 0o755); err != nil {
+	if err := executable.Write(to, content, 0o755); err != nil {
 		t.Fatal(err)
 	}
 }

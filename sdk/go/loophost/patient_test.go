@@ -25,16 +25,7 @@ func TestPatience(t *testing.T) {
 	t.Parallel()
 	r := newRuntime(t)
 	program := t.TempDir() + "/plugin"
-	write := func(body string) {
-		t.Helper()
-		if err := os.WriteFile(program+".new", []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(program+".new", program); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("echo it is ill >&2; exit 3")
+	write(t, program, "echo it is ill >&2; exit 3")
 	s := loophost.PluginSettings{Name: "patient", Command: []string{program}, Hint: "check it"}
 	if _, err := relayerv1loophost.LaunchRelayer(t.Context(), r, s); err == nil || !process.EndedEarly(err) {
 		t.Fatalf("without patience: %v; want the end of a process", err)
@@ -59,7 +50,7 @@ func TestPatience(t *testing.T) {
 		"it is ill") {
 		t.Errorf("a call says %v", err)
 	}
-	write("exec " + os.Args[0])
+	write(t, program, "exec "+os.Args[0])
 	if err := p.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}

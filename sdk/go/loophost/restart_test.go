@@ -18,6 +18,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -26,7 +27,7 @@ import (
 // write replaces a plugin's program as an upgrade does: by a rename, since a running program cannot be written to.
 func write(t *testing.T, program, script string) {
 	t.Helper()
-	if err := os.WriteFile(program+".new", []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+	if err := executable.Write(program+".new", []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(program+".new", program); err != nil {

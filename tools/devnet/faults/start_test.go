@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -147,8 +148,8 @@ func (s *scene) environ(variables ...string) {
 
 // script writes a program of the shell into the row's folder.
 func (s *scene) script(name, text string) string {
-	file := s.node.write(s.t, name, "#!/bin/sh\n"+text+"\n")
-	if err := os.Chmod(file, 0o700); err != nil {
+	file := filepath.Join(s.node.dir, name)
+	if err := executable.Write(file, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
 		s.t.Fatal(err)
 	}
 	return file

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 )
 
@@ -34,10 +35,7 @@ func asOrdinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := filepath.Join(dir, "test")
-	syscall.ForkLock.RLock() // what forks while a program is open for writing cannot start it
-	err = os.WriteFile(name, program, 0o755)
-	syscall.ForkLock.RUnlock()
-	if err != nil {
+	if err := executable.Write(name, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(name, "-test.v", "-test.run", "^"+t.Name()+"$")

@@ -32,6 +32,7 @@ import (
 	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/sdk/go/loop"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -352,10 +353,7 @@ func TestVariablesAreDocumented(t *testing.T) {
 func TestStartNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	program, content := filepath.Join(t.TempDir(), "plugin"), []byte("#!/opt/none/python3\n")
-	syscall.ForkLock.RLock() // what forks while the program is open for writing cannot start it
-	err := os.WriteFile(program, content, 0o700)
-	syscall.ForkLock.RUnlock()
-	if err != nil {
+	if err := executable.Write(program, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(content)
@@ -468,10 +466,7 @@ func TestPluginsDieWithTheirHost(t *testing.T) {
 			if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			syscall.ForkLock.RLock() // what forks while the program is open for writing cannot start it
-			err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o700)
-			syscall.ForkLock.RUnlock()
-			if err != nil {
+			if err := executable.Write(program, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			host := exec.CommandContext(t.Context(), os.Args[0])

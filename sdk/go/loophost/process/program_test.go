@@ -8,18 +8,16 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
 // put writes a program by a rename. What forks while it is open for writing could not start it.
 func put(t *testing.T, path string, content []byte) string {
 	t.Helper()
-	syscall.ForkLock.RLock()
-	err := os.WriteFile(path+".new", content, 0o700)
-	syscall.ForkLock.RUnlock()
-	if err != nil {
+	if err := executable.Write(path+".new", content, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {

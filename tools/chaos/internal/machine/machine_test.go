@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
 // sleeper starts a process that does nothing and has files open, by a name that has all that a line of /proc is cut at.
@@ -22,11 +24,7 @@ func sleeper(t *testing.T, files ...*os.File) *exec.Cmd {
 	}
 	// A shell of its own, which has a child, and waits.
 	script := filepath.Join(t.TempDir(), "a) S 1 (b")
-	// Another test may fork while this file is open for writing, and whoever starts it then fails with ETXTBSY.
-	syscall.ForkLock.RLock()
-	err = os.WriteFile(script, []byte("#!/bin/sh\n"+sleep+" 60 & echo; wait\n"), 0o700) // a program
-	syscall.ForkLock.RUnlock()
-	if err != nil {
+	if err := executable.Write(script, []byte("#!/bin/sh\n"+sleep+" 60 & echo; wait\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	c := exec.Command(script)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
 // python makes the fakes' folder one of programs with the plugins in Python beside it.
@@ -19,7 +21,7 @@ func python(t *testing.T, config Config) Config {
 	for name, target := range map[string]string{"loop-median-python": "loop-median", "loop-relayer-python": "loop-evm"} {
 		// The fakes know themselves by their names, which a shell keeps.
 		script := "#!/bin/sh\nexec " + filepath.Join(config.BinDir, target) + "\n"
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
+		if err := executable.Write(filepath.Join(bin, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,13 +7,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
 // script writes a program that leaves a line in a file and becomes another one: the fakes know themselves by their
 // names.
 func script(t *testing.T, path, says, file, becomes string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte("#!/bin/sh\necho "+says+" >> "+file+"\nexec "+becomes+"\n"), 0o700); err != nil {
+	text := "#!/bin/sh\necho " + says + " >> " + file + "\nexec " + becomes + "\n"
+	if err := executable.Write(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
