@@ -132,7 +132,7 @@ func (n *node) run(t *testing.T, stdin string, args ...string) said {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Minute, func() { _ = command.Process.Kill() })
+	timer := time.AfterFunc(5*time.Minute, func() { _ = command.Process.Kill() })
 	defer timer.Stop()
 	var exit *exec.ExitError
 	if err := command.Wait(); err != nil && !errors.As(err, &exit) {
@@ -182,8 +182,8 @@ func (n *node) wait(t *testing.T) {
 	var err error
 	select {
 	case err = <-n.ready:
-	case <-time.After(time.Minute):
-		err = errors.New("a minute has gone")
+	case <-time.After(5 * time.Minute): // all start at once, on a machine that may have much else to do
+		err = errors.New("five minutes have gone")
 	}
 	if err != nil {
 		t.Fatalf("the node does not get ready: %v\n%s", err, n.log.all())

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if name := filepath.Base(os.Args[0]); name == "loop-evm" || name == "loop-median" {
-		time.Sleep(time.Minute) // far longer than a test
+		time.Sleep(5 * time.Minute) // far longer than a test on a busy machine
 		return
 	}
 	goleak.VerifyTestMain(m,
@@ -323,10 +323,10 @@ func TestRunFindsWhatIsLost(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			config, folders := fakes(t, test.mode)
-			config.KillEvery, config.settleTimeout = 100*time.Millisecond, 500*time.Millisecond
+			config.KillEvery, config.settleTimeout = 100*time.Millisecond, 2*time.Second
 			got, err := Run(t.Context(), config, newRecorder(t))
 			if err == nil || !strings.Contains(err.Error(), test.want) ||
-				!strings.Contains(err.Error(), "waited 500ms until all that the nodes accepted") {
+				!strings.Contains(err.Error(), "waited 2s until all that the nodes accepted") {
 				t.Fatalf("got error %v, want one with %q", err, test.want)
 			}
 			if got.Reports == nil || got.Reports.Lost != test.is.Lost || got.Reports.InFlight != test.is.InFlight ||
