@@ -132,7 +132,11 @@ func (e *evmLedger) configure(ctx context.Context, members []*member, terms term
 	}
 	timing := evm.Timing{MaxDurationQuery: terms.query, DeltaProgress: terms.progress, Pace: terms.pace}
 	if e.many > 0 {
-		return e.chain.ConfigureFeeds(ctx, e.feeds, oracles, timing)
+		if err := e.chain.ConfigureFeeds(ctx, e.feeds, oracles, timing); err != nil {
+			return err
+		}
+		e.chain.Pace(max(time.Second, terms.pace/10)) // a thousand feeds are configured in more than a hundred blocks
+		return nil
 	}
 	_, err := e.feed.Configure(ctx, oracles, timing, terms.product)
 	return err

@@ -181,7 +181,6 @@ func (n *network) newFeeds() error {
 	for _, feed := range e.feeds {
 		n.feeds.fares = append(n.feeds.fares, fare{observers: map[int]bool{}, Feed: Feed{Contract: feed.Address().Hex()}})
 	}
-	e.chain.Pace(max(time.Second, n.feeds.pace/10))
 	return nil
 }
 
