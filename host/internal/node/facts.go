@@ -321,7 +321,7 @@ func bridgesOf(jobs []*running) []string {
 // landings is how many jobs' contracts are asked at once.
 const landings = 8
 
-// land has each job ask what its contract has taken. One whose chain does not serve is not asked.
+// land has each job ask what its contract has taken, if that may be news. One whose chain does not serve is not asked.
 func (s *states) land(ctx context.Context) {
 	if !s.node.ready.Load() {
 		return

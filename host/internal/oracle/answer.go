@@ -67,10 +67,11 @@ func (o *Oracle) ContractAnswer(ctx context.Context) (*nodev1.ContractAnswer, er
 		TransmittedAt: r.GetLatestTimestamp(), Transmitter: r.GetTransmitter()}, nil
 }
 
-// Land asks for the contract's latest transmission, and records it: for the round, if it is in the job's history, and
-// for the feed, which lands nothing while the contract takes neither this node's reports nor newer ones.
+// Land asks for the contract's latest transmission, if there may be a new one, and records it: for the round, if it is
+// in the job's history, and for the feed, which lands nothing while the contract takes neither this node's reports nor
+// newer ones.
 func (o *Oracle) Land(ctx context.Context) error {
-	if o.reader == nil {
+	if o.reader == nil || !o.feed.Awaits() {
 		return nil
 	}
 	latest, err := o.ContractAnswer(ctx)

@@ -276,6 +276,7 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 		return false, nil, err
 	}
 	if response.GetShouldReport() {
+		p.factory.feed.Reports(at.Epoch, at.Round)
 		p.factory.history.Reported(roundOf(at), response.GetReport())
 	}
 	return response.GetShouldReport(), response.GetReport(), nil

@@ -274,10 +274,17 @@ func TestReportCarriesObservations(t *testing.T) {
 	t.Parallel()
 	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	instance := p.instance()
+	p.factory.feed.Landed(0, 0)
+	if p.factory.feed.Awaits() {
+		t.Error("the contract is asked for a landing before there is a report")
+	}
 	should, report, err := instance.Report(t.Context(), at(1), types.Query("query "),
 		[]types.AttributedObservation{{Observation: types.Observation("first"), Observer: 3}, {}})
 	if !should || string(report) != "query first" || err != nil {
 		t.Errorf("report %t %q, error %v", should, report, err)
+	}
+	if !p.factory.feed.Awaits() {
+		t.Error("a report is made, and the contract is not asked whether it has landed")
 	}
 	transmit, err := instance.ShouldTransmitAcceptedReport(t.Context(), at(1), report)
 	if !transmit || err != nil {

@@ -7,6 +7,10 @@ import (
 	"github.com/loop-plugins/loop/host/internal/health"
 )
 
+// askAgain is after how long a contract is asked again although this node knows of no report under way: it may not hear
+// the others, or may have missed a round.
+const askAgain = 30 * time.Second
+
 // handed is a report that this node has handed to the relayer.
 type handed struct {
 	epoch uint32
@@ -14,11 +18,17 @@ type handed struct {
 	at    time.Time
 }
 
+// passed tells whether a contract that has taken a round takes this report no more, or has taken it.
+func (h handed) passed(epoch uint32, round uint8) bool {
+	return cmp.Or(cmp.Compare(h.epoch, epoch), cmp.Compare(h.round, round)) <= 0
+}
+
 // landing knows which of the reports handed over the contract has neither taken nor passed by. Of those it keeps the
 // oldest and the newest: what is between them becomes of no concern when the contract passes it.
 type landing struct {
-	read           bool // what the contract has taken is known
+	told           time.Time // when the contract last told what it has taken; zero: never
 	oldest, newest handed
+	made           *handed // the newest report that any node may hand over, until the contract has passed it
 }
 
 func (l *landing) hands(h handed) {
@@ -29,12 +39,14 @@ func (l *landing) hands(h handed) {
 }
 
 // takes is called with the newest round that the contract has taken.
-func (l *landing) takes(epoch uint32, round uint8) {
-	l.read = true
-	past := func(h handed) bool { return cmp.Or(cmp.Compare(h.epoch, epoch), cmp.Compare(h.round, round)) <= 0 }
+func (l *landing) takes(epoch uint32, round uint8, now time.Time) {
+	l.told = now
+	if l.made != nil && l.made.passed(epoch, round) {
+		l.made = nil
+	}
 	switch {
-	case l.oldest.at.IsZero() || !past(l.oldest):
-	case past(l.newest):
+	case l.oldest.at.IsZero() || !l.oldest.passed(epoch, round):
+	case l.newest.passed(epoch, round):
 		l.oldest, l.newest = handed{}, handed{}
 	default:
 		l.oldest = l.newest
@@ -43,14 +55,28 @@ func (l *landing) takes(epoch uint32, round uint8) {
 
 // since is when the oldest was handed over; zero: there is none, or it is not known.
 func (l *landing) since() time.Time {
-	if !l.read {
+	if l.told.IsZero() {
 		return time.Time{}
 	}
 	return l.oldest.at
 }
 
+// Reports is called with each round that has a report. All nodes make it, and some hand it over.
+func (r *Recorder) Reports(epoch uint32, round uint8) {
+	r.change(func(_ *health.Feed, now time.Time) { r.landing.made = &handed{epoch, round, now} })
+}
+
+// Awaits reports whether it is time to ask what the contract has accepted. Between its reports a feed rests, and a
+// thousand feeds need not be asked what none can have changed.
+func (r *Recorder) Awaits() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := &r.landing
+	return l.made != nil || !l.oldest.at.IsZero() || time.Since(l.told) >= askAgain
+}
+
 // Landed is called with the newest round that the contract has accepted under the running configuration; zero if there
 // is none.
 func (r *Recorder) Landed(epoch uint32, round uint8) {
-	r.change(func(*health.Feed, time.Time) { r.landing.takes(epoch, round) })
+	r.change(func(_ *health.Feed, now time.Time) { r.landing.takes(epoch, round, now) })
 }

@@ -159,6 +159,45 @@ func TestLanding(t *testing.T) {
 	})
 }
 
+// TestAwaits holds that a contract is asked what it has taken while a report is under way, whoever hands it over, and
+// else now and then.
+func TestAwaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := New(false)
+		want := func(when string, want bool) {
+			t.Helper()
+			if got := r.Awaits(); got != want {
+				t.Errorf("%s the contract is asked: %t, want %t", when, got, want)
+			}
+		}
+		want("at the start", true)
+		r.Landed(0, 0)
+		want("before the first report", false)
+		r.Reports(1, 3)
+		want("with a report", true)
+		r.Landed(1, 2)
+		want("with a report that has not landed", true)
+		r.Landed(1, 3)
+		want("when the report has landed", false)
+		r.Ends(1, 4)
+		want("with a report of this node", true)
+		r.Reports(2, 1)
+		r.Landed(1, 4)
+		want("with one more, in the next epoch", true)
+		r.Landed(2, 2)
+		want("when a newer report has landed", false)
+		time.Sleep(askAgain - 1)
+		want("soon after", false)
+		time.Sleep(1)
+		want("long after", true)
+		r.Landed(2, 2)
+		want("just asked", false)
+		r.Runs("0002", time.Second)
+		want("under another configuration", true)
+	})
+}
+
 // TestTotals holds that outcomes are counted over all that goes well or fails between.
 func TestTotals(t *testing.T) {
 	t.Parallel()
