@@ -28,8 +28,8 @@ const (
 //
 // DataSourceService observes one of a job's sources: its value, its fee coin's price or its gas price.
 type DataSourceServiceClient interface {
-	// Observe runs the source for one round. A repeat for the same round returns the first answer, so that an oracle never
-	// makes two observations for one (digest, epoch, round). The caller's deadline bounds the source.
+	// Observe runs the source for one round. A repeated call for the same round returns the first answer, so that an
+	// oracle never makes two observations for one (digest, epoch, round). The caller's deadline bounds the source.
 	//
 	// Errors: FAILED_PRECONDITION (the source failed; the message says at which task), DEADLINE_EXCEEDED.
 	Observe(ctx context.Context, in *ObserveRequest, opts ...grpc.CallOption) (*ObserveResponse, error)
@@ -59,8 +59,8 @@ func (c *dataSourceServiceClient) Observe(ctx context.Context, in *ObserveReques
 //
 // DataSourceService observes one of a job's sources: its value, its fee coin's price or its gas price.
 type DataSourceServiceServer interface {
-	// Observe runs the source for one round. A repeat for the same round returns the first answer, so that an oracle never
-	// makes two observations for one (digest, epoch, round). The caller's deadline bounds the source.
+	// Observe runs the source for one round. A repeated call for the same round returns the first answer, so that an
+	// oracle never makes two observations for one (digest, epoch, round). The caller's deadline bounds the source.
 	//
 	// Errors: FAILED_PRECONDITION (the source failed; the message says at which task), DEADLINE_EXCEEDED.
 	Observe(context.Context, *ObserveRequest) (*ObserveResponse, error)

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: loop/hostservice/v1/keystore.proto
 
-// What the host serves back to plugins.
+// The services that the host offers to plugins.
 
 package hostservicev1
 
@@ -114,10 +114,11 @@ type SignRequest struct {
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// What to sign.
 	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
-	// What data is the hash of, on chains whose accounts sign hashes: for EVM the bytes whose Keccak-256 it is, which are the
-	// transaction's without its signature (EIP-1559's with the byte of their type, or EIP-155's); for Starknet the transaction as nodes
-	// take it, an INVOKE of version 3 in JSON, whose signature may be empty. Empty where data is the message itself, as for Solana. A
-	// node that checks what it signs refuses a hash without it; others take no notice of it.
+	// The transaction whose hash data is, on chains whose accounts sign hashes. For EVM: the bytes whose Keccak-256 is
+	// data, which are those of the transaction without its signature (by EIP-1559, with the byte of its type, or by
+	// EIP-155). For Starknet: the transaction as nodes accept it, an INVOKE of version 3 in JSON, whose signature may be
+	// empty. Empty if data is the message itself, as for Solana. A node that checks what it signs refuses a hash without
+	// it; other nodes ignore it.
 	Transaction   []byte `protobuf:"bytes,3,opt,name=transaction,proto3" json:"transaction,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

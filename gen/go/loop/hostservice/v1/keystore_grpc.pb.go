@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: loop/hostservice/v1/keystore.proto
 
-// What the host serves back to plugins.
+// The services that the host offers to plugins.
 
 package hostservicev1
 
@@ -31,20 +31,21 @@ const (
 //
 // KeystoreService signs with the accounts that are lent to the calling plugin and with no others. Keys never leave the host.
 type KeystoreServiceClient interface {
-	// ListAccounts names the accounts lent.
+	// ListAccounts names the lent accounts.
 	ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
 	// Sign signs data with an account's key, in the form of the account's chain: for EVM, data is a hash of 32 bytes and the
 	// signature is r, s and v (0 or 1) in 65 bytes; for Starknet, the account is the public key that signs for it (0x and
 	// hexadecimal digits without leading zeros), data is a transaction's hash of 32 bytes, and the signature is r and s in 64 bytes,
 	// big-endian, with s in the lower half.
 	//
-	// Where the data is a hash, transaction says what it is the hash of. A node that has a check of its own for the relayer's chain
-	// signs what that finds to be a report for the contract of a job, a transfer that an operator has asked for, or a transaction
-	// without effect, and nothing else. Of other relayers it signs what they ask for, as often as its operator allows.
+	// If the data is a hash, transaction is the hashed transaction. If the node has its own check for the relayer's
+	// chain, it signs only what the check finds to be a report for the contract of a job, a transfer that an operator has
+	// asked for, or a transaction without effect. For other relayers it signs everything that they ask for, as often as
+	// its operator allows.
 	//
-	// Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain does not sign),
-	// PERMISSION_DENIED (the node's check finds no reason to sign it; the message says why), RESOURCE_EXHAUSTED (the account has had as
-	// many signatures as it may have a minute; ask again later).
+	// Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain
+	// does not sign), PERMISSION_DENIED (the node's check finds no reason to sign it; the message says why),
+	// RESOURCE_EXHAUSTED (the account has used up its signatures of this minute; ask again later).
 	Sign(ctx context.Context, in *SignRequest, opts ...grpc.CallOption) (*SignResponse, error)
 }
 
@@ -82,20 +83,21 @@ func (c *keystoreServiceClient) Sign(ctx context.Context, in *SignRequest, opts 
 //
 // KeystoreService signs with the accounts that are lent to the calling plugin and with no others. Keys never leave the host.
 type KeystoreServiceServer interface {
-	// ListAccounts names the accounts lent.
+	// ListAccounts names the lent accounts.
 	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
 	// Sign signs data with an account's key, in the form of the account's chain: for EVM, data is a hash of 32 bytes and the
 	// signature is r, s and v (0 or 1) in 65 bytes; for Starknet, the account is the public key that signs for it (0x and
 	// hexadecimal digits without leading zeros), data is a transaction's hash of 32 bytes, and the signature is r and s in 64 bytes,
 	// big-endian, with s in the lower half.
 	//
-	// Where the data is a hash, transaction says what it is the hash of. A node that has a check of its own for the relayer's chain
-	// signs what that finds to be a report for the contract of a job, a transfer that an operator has asked for, or a transaction
-	// without effect, and nothing else. Of other relayers it signs what they ask for, as often as its operator allows.
+	// If the data is a hash, transaction is the hashed transaction. If the node has its own check for the relayer's
+	// chain, it signs only what the check finds to be a report for the contract of a job, a transfer that an operator has
+	// asked for, or a transaction without effect. For other relayers it signs everything that they ask for, as often as
+	// its operator allows.
 	//
-	// Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain does not sign),
-	// PERMISSION_DENIED (the node's check finds no reason to sign it; the message says why), RESOURCE_EXHAUSTED (the account has had as
-	// many signatures as it may have a minute; ask again later).
+	// Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain
+	// does not sign), PERMISSION_DENIED (the node's check finds no reason to sign it; the message says why),
+	// RESOURCE_EXHAUSTED (the account has used up its signatures of this minute; ask again later).
 	Sign(context.Context, *SignRequest) (*SignResponse, error)
 }
 

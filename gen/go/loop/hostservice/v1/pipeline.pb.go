@@ -27,9 +27,9 @@ type RunRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pipeline's name in the job; empty: the job's observationSource.
 	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
-	// What the run is for, unlike any other run of the job, such as the digest of the configuration, the number of the
-	// round and the time in seconds: a round can be repeated much later, and should not be told what was so then. The
-	// host keeps the answers of the latest 500 at least.
+	// Identifies the run among all runs of the job, such as by the digest of the configuration, the number of the round
+	// and the time in seconds. The time is there because a round can be repeated much later, and should not get the old
+	// answer then. The host keeps the answers of at least the latest 500 runs.
 	RunId         string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -79,7 +79,7 @@ func (x *RunRequest) GetRunId() string {
 	return ""
 }
 
-// RunResponse is what the tasks came to.
+// RunResponse has the results of the tasks.
 type RunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One result for each task, in the order of the job's text.
@@ -125,16 +125,16 @@ func (x *RunResponse) GetResults() []*TaskResult {
 	return nil
 }
 
-// TaskResult is what one task came to.
+// TaskResult is the result of one task.
 type TaskResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The task's name in the pipeline.
 	Task string `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
 	// Whether it is the last one, whose value is the pipeline's. Each pipeline has one such task.
 	Terminal bool `protobuf:"varint,2,opt,name=terminal,proto3" json:"terminal,omitempty"`
-	// The value as JSON; empty for a task that failed. A number has as many digits as it needs, and one that a task has
-	// computed is a JSON text of them: read either as a decimal of any precision. Bytes are a text of 0x and hexadecimal
-	// digits.
+	// The value as JSON; empty for a task that failed. A number has as many digits as it needs. A number that a task has
+	// computed is a JSON string of its digits. Read both as decimals of any precision. Bytes are a string of 0x and
+	// hexadecimal digits.
 	ValueJson []byte `protobuf:"bytes,3,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	// Why the task failed, without secrets; empty: it did not.
 	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`

@@ -29,11 +29,12 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// StoreService keeps what a plugin must not lose. Its scope (kind of plugin, chain) is fixed by the host when it lends the
-// store and outlives objects, processes and the host. A write is durable when it answers.
+// StoreService keeps data that a plugin must not lose. The host fixes the scope of a store (kind of plugin, chain) when
+// it lends it. The data outlives objects, processes and the host. A write is durable when it answers.
 //
-// What belongs to an account has it between the first two slashes of its key, as in "transmit/ACCOUNT/item/7": the host lends each
-// process the entries of the accounts that are lent to it. A process that has but one account keeps nothing else.
+// If an entry belongs to an account, the account is between the first two slashes of its key, as in
+// "transmit/ACCOUNT/item/7". The host lends each process only the entries of the accounts that are lent to it. A
+// process that has only one account keeps no other entries.
 type StoreServiceClient interface {
 	// Read returns a value.
 	//
@@ -41,10 +42,10 @@ type StoreServiceClient interface {
 	Read(ctx context.Context, in *ReadRequest, opts ...grpc.CallOption) (*ReadResponse, error)
 	// Put writes a value if the stored version is the expected one.
 	//
-	// Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the entries of the scope are more
-	// than 65,536, or have more than 64 MiB of keys and values: delete some).
+	// Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the scope has more than
+	// 65,536 entries, or more than 64 MiB of keys and values: delete some).
 	Put(ctx context.Context, in *PutRequest, opts ...grpc.CallOption) (*PutResponse, error)
-	// Delete removes a value if the stored version is the expected one. A key that is not there is no error.
+	// Delete removes a value if the stored version is the expected one. A key that is not there is not an error.
 	//
 	// Errors: ABORTED (another version is stored).
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
@@ -106,11 +107,12 @@ func (c *storeServiceClient) List(ctx context.Context, in *ListRequest, opts ...
 // All implementations should embed UnimplementedStoreServiceServer
 // for forward compatibility.
 //
-// StoreService keeps what a plugin must not lose. Its scope (kind of plugin, chain) is fixed by the host when it lends the
-// store and outlives objects, processes and the host. A write is durable when it answers.
+// StoreService keeps data that a plugin must not lose. The host fixes the scope of a store (kind of plugin, chain) when
+// it lends it. The data outlives objects, processes and the host. A write is durable when it answers.
 //
-// What belongs to an account has it between the first two slashes of its key, as in "transmit/ACCOUNT/item/7": the host lends each
-// process the entries of the accounts that are lent to it. A process that has but one account keeps nothing else.
+// If an entry belongs to an account, the account is between the first two slashes of its key, as in
+// "transmit/ACCOUNT/item/7". The host lends each process only the entries of the accounts that are lent to it. A
+// process that has only one account keeps no other entries.
 type StoreServiceServer interface {
 	// Read returns a value.
 	//
@@ -118,10 +120,10 @@ type StoreServiceServer interface {
 	Read(context.Context, *ReadRequest) (*ReadResponse, error)
 	// Put writes a value if the stored version is the expected one.
 	//
-	// Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the entries of the scope are more
-	// than 65,536, or have more than 64 MiB of keys and values: delete some).
+	// Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the scope has more than
+	// 65,536 entries, or more than 64 MiB of keys and values: delete some).
 	Put(context.Context, *PutRequest) (*PutResponse, error)
-	// Delete removes a value if the stored version is the expected one. A key that is not there is no error.
+	// Delete removes a value if the stored version is the expected one. A key that is not there is not an error.
 	//
 	// Errors: ABORTED (another version is stored).
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)

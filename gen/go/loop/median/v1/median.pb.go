@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: loop/median/v1/median.proto
 
-// What a median plugin serves, and the contract's views and codecs that it needs from a relayer.
+// The services of a median plugin, and the contract's views and codecs that it needs from a relayer.
 
 package medianv1
 
@@ -143,7 +143,7 @@ type DeviationFunction struct {
 	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	// When the market expires.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// By what values were multiplied.
+	// The factor by which values were multiplied.
 	Multiplier    *v1.BigInt `protobuf:"bytes,3,opt,name=multiplier,proto3" json:"multiplier,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -393,10 +393,10 @@ func (x *LatestRoundRequestedRequest) GetLookback() *durationpb.Duration {
 	return nil
 }
 
-// LatestRoundRequestedResponse is the round last asked for, or zero values.
+// LatestRoundRequestedResponse is the round last requested, or zero values.
 type LatestRoundRequestedResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The logical time at which the round was asked for.
+	// The logical time at which the round was requested.
 	Timestamp     *v11.ReportTimestamp `protobuf:"bytes,1,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -524,9 +524,9 @@ func (x *ParsedAttributedObservation) GetObserver() uint32 {
 // BuildReportRequest carries the observations.
 type BuildReportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most one observation of each oracle. A median gives them in the order of their values, equal ones where Go's
-	// sort.Slice leaves them, which from 13 observations on is not that of a stable sort: reports name observers in this order,
-	// and all oracles sign the same report.
+	// At most one observation of each oracle. A median gives them in the order of their values. Equal values have the
+	// order in which Go's sort.Slice leaves them; from 13 observations on, a stable sort may give another. Reports name
+	// observers in this order, and all oracles sign the same report.
 	Observations  []*ParsedAttributedObservation `protobuf:"bytes,1,rep,name=observations,proto3" json:"observations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -707,7 +707,7 @@ func (x *MedianFromReportResponse) GetMedian() *v1.BigInt {
 	return nil
 }
 
-// MaxReportLengthRequest says for how many.
+// MaxReportLengthRequest says for how many oracles.
 type MaxReportLengthRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of oracles.

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: loop/median/v1/median.proto
 
-// What a median plugin serves, and the contract's views and codecs that it needs from a relayer.
+// The services of a median plugin, and the contract's views and codecs that it needs from a relayer.
 
 package medianv1
 
@@ -32,7 +32,7 @@ const (
 type MedianServiceClient interface {
 	// CreateMedianFactory makes the factory of one job. The host calls it when a job starts and after a restart.
 	//
-	// Errors: INVALID_ARGUMENT (a deviation function that is not known).
+	// Errors: INVALID_ARGUMENT (an unknown deviation function).
 	CreateMedianFactory(ctx context.Context, in *CreateMedianFactoryRequest, opts ...grpc.CallOption) (*CreateMedianFactoryResponse, error)
 }
 
@@ -62,7 +62,7 @@ func (c *medianServiceClient) CreateMedianFactory(ctx context.Context, in *Creat
 type MedianServiceServer interface {
 	// CreateMedianFactory makes the factory of one job. The host calls it when a job starts and after a restart.
 	//
-	// Errors: INVALID_ARGUMENT (a deviation function that is not known).
+	// Errors: INVALID_ARGUMENT (an unknown deviation function).
 	CreateMedianFactory(context.Context, *CreateMedianFactoryRequest) (*CreateMedianFactoryResponse, error)
 }
 
@@ -146,8 +146,8 @@ type MedianContractServiceClient interface {
 	//
 	// Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
 	LatestTransmissionDetails(ctx context.Context, in *LatestTransmissionDetailsRequest, opts ...grpc.CallOption) (*LatestTransmissionDetailsResponse, error)
-	// LatestRoundRequested returns the round that somebody last asked for by the contract's own function, or zero
-	// values if there is none within the lookback.
+	// LatestRoundRequested returns the round that was last requested by the contract's own function, or zero values if
+	// there is none within the lookback.
 	//
 	// Errors: UNAVAILABLE (as above).
 	LatestRoundRequested(ctx context.Context, in *LatestRoundRequestedRequest, opts ...grpc.CallOption) (*LatestRoundRequestedResponse, error)
@@ -192,8 +192,8 @@ type MedianContractServiceServer interface {
 	//
 	// Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
 	LatestTransmissionDetails(context.Context, *LatestTransmissionDetailsRequest) (*LatestTransmissionDetailsResponse, error)
-	// LatestRoundRequested returns the round that somebody last asked for by the contract's own function, or zero
-	// values if there is none within the lookback.
+	// LatestRoundRequested returns the round that was last requested by the contract's own function, or zero values if
+	// there is none within the lookback.
 	//
 	// Errors: UNAVAILABLE (as above).
 	LatestRoundRequested(context.Context, *LatestRoundRequestedRequest) (*LatestRoundRequestedResponse, error)
@@ -499,7 +499,7 @@ type OnchainConfigCodecServiceClient interface {
 	EncodeOnchainConfig(ctx context.Context, in *EncodeOnchainConfigRequest, opts ...grpc.CallOption) (*EncodeOnchainConfigResponse, error)
 	// DecodeOnchainConfig decodes the contract's bytes.
 	//
-	// Errors: INVALID_ARGUMENT (bytes that are no such configuration).
+	// Errors: INVALID_ARGUMENT (bytes that are not such a configuration).
 	DecodeOnchainConfig(ctx context.Context, in *DecodeOnchainConfigRequest, opts ...grpc.CallOption) (*DecodeOnchainConfigResponse, error)
 }
 
@@ -543,7 +543,7 @@ type OnchainConfigCodecServiceServer interface {
 	EncodeOnchainConfig(context.Context, *EncodeOnchainConfigRequest) (*EncodeOnchainConfigResponse, error)
 	// DecodeOnchainConfig decodes the contract's bytes.
 	//
-	// Errors: INVALID_ARGUMENT (bytes that are no such configuration).
+	// Errors: INVALID_ARGUMENT (bytes that are not such a configuration).
 	DecodeOnchainConfig(context.Context, *DecodeOnchainConfigRequest) (*DecodeOnchainConfigResponse, error)
 }
 

@@ -37,7 +37,7 @@ const (
 	State_STATE_RUNNING State = 1
 	// Works, but something needs attention soon.
 	State_STATE_DEGRADED State = 2
-	// Waits for something that is not there yet.
+	// Waits for something that has not arrived yet.
 	State_STATE_WAITING State = 3
 	// Does not work until somebody fixes what the reason says.
 	State_STATE_FAILED State = 4
@@ -281,7 +281,7 @@ const (
 	JobState_JOB_STATE_RUNNING JobState = 1
 	// Does not work until somebody fixes what the reason says.
 	JobState_JOB_STATE_FAILED JobState = 2
-	// Waits for something that is not there yet, such as the contract's configuration.
+	// Waits for something that has not arrived yet, such as the contract's configuration.
 	JobState_JOB_STATE_WAITING JobState = 3
 	// Works, but something needs attention soon.
 	JobState_JOB_STATE_DEGRADED JobState = 4
@@ -637,7 +637,7 @@ type HealthCheck struct {
 	Kind string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Its state.
 	State State `protobuf:"varint,6,opt,name=state,proto3,enum=loop.node.v1.State" json:"state,omitempty"`
-	// What to do about the reason; empty where the reason says it, or there is nothing to do.
+	// What to do about the reason; empty if the reason says it, or if there is nothing to do.
 	Remedy string `protobuf:"bytes,7,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	// Since when it is in its state.
 	Since         *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
@@ -1193,13 +1193,13 @@ type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What was checked, such as "funds" or "clock".
 	Check string `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
-	// Of which part, such as "job 1 (ETH/USD)".
+	// The part that was checked, such as "job 1 (ETH/USD)".
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// How bad it is.
 	Severity Severity `protobuf:"varint,3,opt,name=severity,proto3,enum=loop.node.v1.Severity" json:"severity,omitempty"`
 	// One sentence, without a full stop.
 	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
-	// What to do, likewise; empty where there is nothing to do.
+	// What to do, in one sentence without a full stop; empty if there is nothing to do.
 	Remedy        string `protobuf:"bytes,5,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1726,7 +1726,7 @@ type PluginStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name, as in /plugins/<name>/metrics.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// "relayer" or "median".
+	// "relayer", "median" or "product".
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Its state.
 	State PluginState `protobuf:"varint,3,opt,name=state,proto3,enum=loop.node.v1.PluginState" json:"state,omitempty"`
@@ -1736,7 +1736,7 @@ type PluginStatus struct {
 	Pid int32 `protobuf:"varint,5,opt,name=pid,proto3" json:"pid,omitempty"`
 	// Which generation this is, from 1.
 	Generation uint64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
-	// Generations that ended though nobody asked for it.
+	// Generations that ended without a request.
 	Restarts uint64 `protobuf:"varint,7,opt,name=restarts,proto3" json:"restarts,omitempty"`
 	// When this generation became ready; absent while it is not.
 	ReadyAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ready_at,json=readyAt,proto3" json:"ready_at,omitempty"`
@@ -1758,7 +1758,7 @@ type PluginStatus struct {
 	Files []*PluginFile `protobuf:"bytes,16,rep,name=files,proto3" json:"files,omitempty"`
 	// Whether it may only be started from these files.
 	Pinned bool `protobuf:"varint,17,opt,name=pinned,proto3" json:"pinned,omitempty"`
-	// How calls go to its process: "loop/1" as frames, "grpc" over gRPC only; empty: no process.
+	// How calls go to its process: "loop/1", as frames, or "grpc", over gRPC only; empty: no process.
 	Transport string `protobuf:"bytes,18,opt,name=transport,proto3" json:"transport,omitempty"`
 	// The level at which its process is confined: "none", "limits", "landlock", "user" or "namespace"; empty: the node does not
 	// start it.
@@ -2021,7 +2021,7 @@ func (x *StartStep) GetTook() *durationpb.Duration {
 	return nil
 }
 
-// StandbyStatus is the state of a process that has shaken hands and takes the place of the plugin's when that one ends.
+// StandbyStatus is the state of a process that has shaken hands and replaces the plugin's process when that one ends.
 type StandbyStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its process; 0 when there is none.
@@ -2738,7 +2738,7 @@ func (x *ListJobsResponse) GetJobs() []*Job {
 // Job is a job.
 type Job struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The node's number of it.
+	// Its number in this node.
 	Id int64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Its UUID.
 	ExternalJobId string `protobuf:"bytes,2,opt,name=external_job_id,json=externalJobId,proto3" json:"external_job_id,omitempty"`
@@ -2760,7 +2760,7 @@ type Job struct {
 	Errors []*JobError `protobuf:"bytes,10,rep,name=errors,proto3" json:"errors,omitempty"`
 	// Digest of the configuration that it runs, 32 bytes; empty before the first.
 	ConfigDigest []byte `protobuf:"bytes,11,opt,name=config_digest,json=configDigest,proto3" json:"config_digest,omitempty"`
-	// The spec as it was added, from RevealJob alone: it may hold secrets, in URLs and headers.
+	// The spec as it was added. Only RevealJob returns it, since it may hold secrets, in URLs and headers.
 	SpecToml string `protobuf:"bytes,12,opt,name=spec_toml,json=specToml,proto3" json:"spec_toml,omitempty"`
 	// What to do about the reason; empty where the reason says it.
 	Remedy string `protobuf:"bytes,13,opt,name=remedy,proto3" json:"remedy,omitempty"`
@@ -2898,16 +2898,17 @@ func (x *Job) GetStateSince() *timestamppb.Timestamp {
 	return nil
 }
 
-// JobError is an error of a job. Errors that differ only in numbers of epochs, rounds and blocks and in durations are one.
+// JobError is an error of a job. Errors that differ only in numbers of epochs, rounds and blocks, or in durations,
+// count as one.
 type JobError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The latest message.
 	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
-	// How often it came.
+	// How often it occurred.
 	Count uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	// When it came last.
+	// When it last occurred.
 	LastAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_at,json=lastAt,proto3" json:"last_at,omitempty"`
-	// When it came first.
+	// When it first occurred.
 	FirstAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=first_at,json=firstAt,proto3" json:"first_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3136,12 +3137,13 @@ func (x *ShowJobRequest) GetId() int64 {
 	return 0
 }
 
-// ShowJobResponse is a job with what its feed does.
+// ShowJobResponse is a job with the state of its feed.
 type ShowJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
 	Job *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	// The oracle that this node is in the contract's configuration, from 0; absent: none, or the configuration is not known.
+	// This node's index among the oracles of the contract's configuration, from 0; absent: it is none of them, or the
+	// configuration is not known.
 	OracleIndex *uint32 `protobuf:"varint,2,opt,name=oracle_index,json=oracleIndex,proto3,oneof" json:"oracle_index,omitempty"`
 	// The number of oracles; 0: not known.
 	Oracles uint32 `protobuf:"varint,3,opt,name=oracles,proto3" json:"oracles,omitempty"`
@@ -3157,7 +3159,7 @@ type ShowJobResponse struct {
 	Rounds []*RoundObservation `protobuf:"bytes,8,rep,name=rounds,proto3" json:"rounds,omitempty"`
 	// What the contract last accepted, as the relayer last saw it; absent: nothing, or it is not known.
 	ContractAnswer *ContractAnswer `protobuf:"bytes,9,opt,name=contract_answer,json=contractAnswer,proto3" json:"contract_answer,omitempty"`
-	// What is known of the transmitter, such as its funds; absent: nothing.
+	// The state of the transmitter, such as its funds; absent: not known.
 	Account       *ChainAccount `protobuf:"bytes,10,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3739,8 +3741,8 @@ func (x *WatchRunsResponse) GetMissed() uint64 {
 	return 0
 }
 
-// Run is one run of one of a job's pipelines. At most some KiB of the tasks' results are kept. Texts that the node knows to
-// be secrets, from URLs and headers, are cut out.
+// Run is one run of one of a job's pipelines. The node keeps at most some KiB of the tasks' results. It cuts out texts
+// that it knows to be secrets, from URLs and headers.
 type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its number, which grows within a job.
@@ -3761,7 +3763,7 @@ type Run struct {
 	Error string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
 	// The pipeline's result before it was cut to an integer, as JSON.
 	ResultJson string `protobuf:"bytes,9,opt,name=result_json,json=resultJson,proto3" json:"result_json,omitempty"`
-	// How many tasks failed by themselves. A run may have a value all the same.
+	// How many tasks failed by themselves. A run may have a value although tasks failed.
 	FailedTasks uint32 `protobuf:"varint,10,opt,name=failed_tasks,json=failedTasks,proto3" json:"failed_tasks,omitempty"`
 	// The tasks, in an order in which they can run.
 	Tasks         []*RunTask `protobuf:"bytes,11,rep,name=tasks,proto3" json:"tasks,omitempty"`
@@ -4964,7 +4966,7 @@ type Signature struct {
 	Account string `protobuf:"bytes,6,opt,name=account,proto3" json:"account,omitempty"`
 	// The job that it was for; 0: not known.
 	JobId int64 `protobuf:"varint,7,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// What was signed, in words; empty: it was refused. "not checked" where the node cannot tell what it is.
+	// What was signed, in words; empty: it was refused. "not checked" if the node cannot tell what it is.
 	What string `protobuf:"bytes,8,opt,name=what,proto3" json:"what,omitempty"`
 	// Why it was refused, in words; empty: it was signed.
 	Refused       string `protobuf:"bytes,9,opt,name=refused,proto3" json:"refused,omitempty"`
@@ -5279,11 +5281,11 @@ func (x *ImportKeyResponse) GetKey() *Key {
 // ExportKeyRequest names a key.
 type ExportKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The account, in any spelling that its relayer accepts.
+	// The key: its id as in ListKeys, or an account in any spelling that its relayer accepts.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The password that will open the file.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
-	// The relay of the account; empty: the one that has it.
+	// The relay of the key; empty: the only one that has it.
 	Relay         string `protobuf:"bytes,3,opt,name=relay,proto3" json:"relay,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5343,7 +5345,7 @@ func (x *ExportKeyRequest) GetRelay() string {
 // ExportKeyResponse carries a key file.
 type ExportKeyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// JSON in version 3 of the Web3 Secret Storage format.
+	// JSON: version 3 of the Web3 Secret Storage format for an account with a secp256k1 key, else an OCR2 node's format.
 	File          []byte `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5386,16 +5388,16 @@ func (x *ExportKeyResponse) GetFile() []byte {
 	return nil
 }
 
-// TransferCoinsRequest says what is moved.
+// TransferCoinsRequest says which coins to move.
 type TransferCoinsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The relay, and one of its chains in the node's configuration.
 	Relay string `protobuf:"bytes,1,opt,name=relay,proto3" json:"relay,omitempty"`
 	// See relay.
 	ChainId string `protobuf:"bytes,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
-	// Whose coins: an account with a key of the node's, in any spelling that its relayer takes.
+	// The account that pays, whose key the node has, in any spelling that its relayer accepts.
 	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
-	// Whose they become.
+	// The account that receives.
 	To string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
 	// How many of the coin's smallest unit, in decimal digits: wei, lamports, FRI.
 	Amount        string `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`

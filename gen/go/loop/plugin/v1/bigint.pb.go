@@ -21,8 +21,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BigInt is an integer of any size in sign and magnitude. Each integer has one form, which the rules of the fields say.
-// Absence of the message is nil and differs from zero.
+// BigInt is an integer of any size in sign and magnitude. Each integer has exactly one form, by the rules of the
+// fields. An absent message is nil, which differs from zero.
 type BigInt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the integer is below zero. False for zero, whose magnitude is empty.

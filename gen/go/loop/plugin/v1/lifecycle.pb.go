@@ -22,18 +22,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// InitRequest hands over what a plugin needs to call its host.
+// InitRequest has what a plugin needs to call its host.
 type InitRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A gRPC target on this machine such as unix:/run/user/1000/loop-1/host-2.sock.
 	HostAddress string `protobuf:"bytes,1,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"`
-	// The one certificate to trust on that address, in PEM. Its name is localhost. A host that shows another is not called.
+	// The only certificate to trust on that address, in PEM. Its name is localhost. The plugin does not call a host that
+	// shows another one.
 	HostCertificatePem string `protobuf:"bytes,2,opt,name=host_certificate_pem,json=hostCertificatePem,proto3" json:"host_certificate_pem,omitempty"`
 	// The certificate by which the host knows this process, in PEM.
 	ClientCertificatePem string `protobuf:"bytes,3,opt,name=client_certificate_pem,json=clientCertificatePem,proto3" json:"client_certificate_pem,omitempty"`
 	// The private key of that certificate, PKCS #8 in PEM. It never leaves the process.
 	ClientKeyPem string `protobuf:"bytes,4,opt,name=client_key_pem,json=clientKeyPem,proto3" json:"client_key_pem,omitempty"`
-	// Which generation of the plugin this process is, from 1. Servers answer it in the trailer `loop-generation`.
+	// Which generation of the plugin this process is, from 1. Servers send it in the trailer `loop-generation`.
 	Generation uint64 `protobuf:"varint,5,opt,name=generation,proto3" json:"generation,omitempty"`
 	// The largest message, in bytes, that either side sends or accepts.
 	MaxMessageBytes uint32 `protobuf:"varint,6,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
@@ -370,7 +371,7 @@ func (x *CollectMetricsResponse) GetExposition() []byte {
 	return nil
 }
 
-// DrainRequest bounds the plugin's ending.
+// DrainRequest bounds the time that the plugin has.
 type DrainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How long calls in flight may go on.

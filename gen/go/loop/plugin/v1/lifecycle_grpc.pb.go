@@ -29,17 +29,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// LifecycleService is what every plugin serves beside its root service and beside grpc.health.v1.Health (service
-// "plugin"). SDKs implement it; authors of plugins never see it.
+// LifecycleService is served by every plugin, beside its root service and grpc.health.v1.Health (service "plugin").
+// SDKs implement it; authors of plugins never see it.
 type LifecycleServiceClient interface {
-	// Init is the first call on a new process, made once by the host: it tells the plugin where and how to call back, and
-	// which generation this is. Calls on other services before it are FAILED_PRECONDITION.
+	// Init is the first call on a new process. The host makes it once, to tell the plugin where and how to call the host,
+	// and which generation this is. Calls on other services before it are FAILED_PRECONDITION.
 	//
 	// Errors: INVALID_ARGUMENT (a certificate that does not parse), FAILED_PRECONDITION (already initialised).
 	Init(ctx context.Context, in *InitRequest, opts ...grpc.CallOption) (*InitResponse, error)
-	// Release ends objects: the host calls it when a job ends, for children before parents. The names stay
-	// released until the process ends, so that a create that arrives late is refused. A name that is not known is
-	// released too, and is not an error.
+	// Release ends objects: the host calls it when a job ends, for children before parents. The names stay released until
+	// the process ends, so that the plugin refuses a constructor's call that arrives late. An unknown name is released
+	// too, and is not an error.
 	//
 	// Errors: INVALID_ARGUMENT (no names).
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
@@ -103,17 +103,17 @@ func (c *lifecycleServiceClient) Drain(ctx context.Context, in *DrainRequest, op
 // All implementations should embed UnimplementedLifecycleServiceServer
 // for forward compatibility.
 //
-// LifecycleService is what every plugin serves beside its root service and beside grpc.health.v1.Health (service
-// "plugin"). SDKs implement it; authors of plugins never see it.
+// LifecycleService is served by every plugin, beside its root service and grpc.health.v1.Health (service "plugin").
+// SDKs implement it; authors of plugins never see it.
 type LifecycleServiceServer interface {
-	// Init is the first call on a new process, made once by the host: it tells the plugin where and how to call back, and
-	// which generation this is. Calls on other services before it are FAILED_PRECONDITION.
+	// Init is the first call on a new process. The host makes it once, to tell the plugin where and how to call the host,
+	// and which generation this is. Calls on other services before it are FAILED_PRECONDITION.
 	//
 	// Errors: INVALID_ARGUMENT (a certificate that does not parse), FAILED_PRECONDITION (already initialised).
 	Init(context.Context, *InitRequest) (*InitResponse, error)
-	// Release ends objects: the host calls it when a job ends, for children before parents. The names stay
-	// released until the process ends, so that a create that arrives late is refused. A name that is not known is
-	// released too, and is not an error.
+	// Release ends objects: the host calls it when a job ends, for children before parents. The names stay released until
+	// the process ends, so that the plugin refuses a constructor's call that arrives late. An unknown name is released
+	// too, and is not an error.
 	//
 	// Errors: INVALID_ARGUMENT (no names).
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)

@@ -4,9 +4,9 @@
 // 	protoc        (unknown)
 // source: loop/plugin/v1/options.proto
 
-// The options by which the contract says what no .proto syntax can: which services are plugins, objects and host
-// services, which fields create or lend objects, how long a call may take, and what a field may hold. The Go generator reads
-// them at build time, the runtimes of other languages at run time from the descriptors.
+// The options that state what the syntax of .proto files cannot: which services are plugins, objects and host services,
+// which fields create or lend objects, how long a call may take, and what a field may hold. The Go generator reads them
+// at build time. The runtimes of other languages read them at run time, from the descriptors.
 
 package pluginv1
 
@@ -30,12 +30,13 @@ const (
 // Plugin marks the root service of a plugin process.
 type Plugin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the process is: "relayer" or "median". "*" marks a service that every plugin serves beside its root.
+	// What the process is: "relayer", "median" or "product". "*" marks a service that every plugin serves beside its
+	// root.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// go-plugin's application protocol version. docs/contract.md says what forces a new one.
 	ProtocolVersion uint32 `protobuf:"varint,2,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
-	// The value of the environment variable LOOP_PLUGIN with which the host starts the process. It tells a person who
-	// starts a plugin by hand from a host; it is not a secret.
+	// The value of the environment variable LOOP_PLUGIN with which the host starts the process. By it a plugin
+	// distinguishes a host from a person who starts it by hand; it is not a secret.
 	MagicCookie   string `protobuf:"bytes,3,opt,name=magic_cookie,json=magicCookie,proto3" json:"magic_cookie,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -212,10 +213,10 @@ func (x *Method) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-// Creates marks the string field of a constructor's request that carries the name of the object to create. The host
-// alone chooses names and calls constructors: the same name with the same request answers as the first time, with another
-// request ALREADY_EXISTS. How long a name may be is said by the field's rules, as for every field; the option itself adds
-// none.
+// Creates marks the string field of a constructor's request that carries the name of the object to create. Only the
+// host chooses names and calls constructors. The same name with the same request has the same answer as the first time;
+// with another request it is ALREADY_EXISTS. The field's rules bound the length of a name, as for every field; the
+// option itself adds no rule.
 type Creates struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Full names of the services that the new object serves.
@@ -261,8 +262,8 @@ func (x *Creates) GetServices() []string {
 	return nil
 }
 
-// Lends marks a string field of a constructor's request that carries the name of an object of another owner, lent for as
-// long as the created object lives. Whether it may be empty, and so lend nothing, is said by the field's rules.
+// Lends marks a string field of a constructor's request that carries the name of an object of another owner, lent for
+// as long as the created object lives. The field's rules say whether it may be empty, and so lend nothing.
 type Lends struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Full names of the services that may be called on the lent object.
@@ -308,8 +309,8 @@ func (x *Lends) GetServices() []string {
 	return nil
 }
 
-// Names marks a string field by which a plugin's root service tells its host of one of the plugin's own objects. Such
-// fields stand in messages of plugin services alone, which are never forwarded.
+// Names marks a string field in which a plugin's root service names one of the plugin's own objects to its host. Only
+// messages of plugin services have such fields, and these messages are never forwarded.
 type Names struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -346,39 +347,40 @@ func (*Names) Descriptor() ([]byte, []int) {
 	return file_loop_plugin_v1_options_proto_rawDescGZIP(), []int{6}
 }
 
-// Rules bound what a field may hold. Both sides of every connection check them: a request that breaks one is
-// INVALID_ARGUMENT naming the field, a reply INTERNAL. A field without rules holds anything of its type, and nothing else is
-// checked but what protobuf itself says of its types:
+// Rules bound what a field may hold. Both sides of every connection check them. A request that breaks one is
+// INVALID_ARGUMENT naming the field, and a reply that breaks one is INTERNAL. A field without rules may hold any value
+// of its type. Apart from rules, only protobuf's own rules for its types are checked:
 //
 //   - a string is UTF-8;
-//   - a google.protobuf.Duration is within 315,576,000,000 seconds of zero, its nanos are within 999,999,999 of zero, and the
-//     two have not different signs;
+//   - a google.protobuf.Duration is within 315,576,000,000 seconds of zero, its nanos are within 999,999,999 of zero,
+//     and the two do not have different signs;
 //   - a google.protobuf.Timestamp is in the years 1 to 9999, and its nanos are 0 to 999,999,999.
 //
-// Of several violations one is reported, the first in this order:
+// If there are several violations, only the first in this order is reported:
 //
-//   - A message's fields are looked at in the order of their numbers.
-//   - Of a message field: that it is absent and required; then what is wrong inside the message; then the rules of the field
-//     that speak of the message as a whole (non_negative, bits). So what is reported is the deepest field.
+//   - A message's fields are checked in the order of their numbers.
+//   - Of a message field: that it is absent and required; then violations inside the message; then the rules of the
+//     field about the message as a whole (non_negative, bits). So the deepest field is reported.
 //   - Of a list: required; then max_len; then its elements in their order, each as a field of its own.
 //   - Of a string or bytes: UTF-8, len, required, max_len, shortest. Of an unsigned integer: max, min. Of a BigInt: non_negative,
 //     bits. Of a Duration or Timestamp: its validity, non_negative. Of any field: needs comes last.
 //
-// The field is named by its path from the request or reply: the names of fields as this contract writes them, joined by
-// dots, and after the name of a list the element's index, from 0, in brackets. In the grammar of RFC 5234:
+// The report names the field by its path from the request or reply: the names of fields as this contract writes them,
+// joined by dots. The name of a list is followed by the element's index, from 0, in brackets. In the grammar of RFC
+// 5234:
 //
 //	path = step *( "." step )
 //	step = name [ "[" index "]" ]
 //	name = (the name of a field in its .proto file)
 //	index = "0" / ( %x31-39 *DIGIT )
 //
-// An example is observations[3].value.magnitude. A Duration or Timestamp that is not valid is named as a whole. The path
-// stands in the status's message, after the full name of the message and a dot, and alone in the field of its one
-// google.rpc.BadRequest.FieldViolation.
+// An example is observations[3].value.magnitude. A Duration or Timestamp that is not valid is named as a whole. The
+// status's message has the path after the full name of the message and a dot. The field of its one
+// google.rpc.BadRequest.FieldViolation has the path alone.
 type Rules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A message field must be present; bytes, strings and lists must not be empty; an enum must not be its value 0, which says
-	// that it is not set.
+	// A message field must be present; bytes, strings and lists must not be empty; an enum must not be its value 0, which
+	// means that it is not set.
 	Required bool `protobuf:"varint,1,opt,name=required,proto3" json:"required,omitempty"`
 	// The exact length of a bytes field; each element's of a list.
 	Len uint32 `protobuf:"varint,2,opt,name=len,proto3" json:"len,omitempty"`

@@ -21,15 +21,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Problem is something wrong with what an operator wrote.
+// Problem is an error, or a warning, about a text that an operator wrote.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The key as a path from the top of what was checked: names with dots between, a position in a list in brackets after
-	// the list's name, from 0: Nodes[1].HTTPURL. A table of a list is named without a key: Nodes[1]. A key that is
-	// missing is named as it would be if it were there. Empty: the whole.
+	// The key, as a path from the top of the text: names joined by dots, with a position in a list, from 0, in brackets
+	// after the list's name: Nodes[1].HTTPURL. A table of a list is named without a key: Nodes[1]. A missing key has the
+	// path that it would have. Empty: the whole text.
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	// What is wrong and what to do, as a sentence without a full stop that can follow the path and a colon. Never a
-	// secret: what an address or a header holds is not repeated.
+	// What is wrong and what to do, as a sentence without a full stop that can follow the path and a colon. It never
+	// holds a secret: it repeats no part of an address or a header.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: loop/product/v1/product.proto
 
-// What a product plugin serves: its description, the check of a job, and the factory of a job's reporting plugins.
+// The services of a product plugin: its description, the check of a job, and the factory of a job's reporting plugins.
 
 package productv1
 
@@ -33,8 +33,8 @@ const (
 	OcrVersion_OCR_VERSION_UNSPECIFIED OcrVersion = 0
 	// OCR2: a round is a query, observations and at most one report.
 	OcrVersion_OCR_VERSION_2 OcrVersion = 2
-	// OCR3: a round is a query, observations and an outcome, which the next round is given, and any number of reports of
-	// it.
+	// OCR3: a round is a query, observations, an outcome, which the next round gets, and any number of reports of the
+	// outcome.
 	OcrVersion_OCR_VERSION_3 OcrVersion = 3
 )
 
@@ -120,7 +120,7 @@ func (*DescribeProductRequest) Descriptor() ([]byte, []int) {
 // plugin, in one sentence that names the field.
 type DescribeProductResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to call the product in logs and lists, such as twap.
+	// The name of the product in logs and lists, such as twap.
 	Product string `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
 	// The versions on which it runs. A job that names none gets the first.
 	OcrVersions []OcrVersion `protobuf:"varint,2,rep,packed,name=ocr_versions,json=ocrVersions,proto3,enum=loop.product.v1.OcrVersion" json:"ocr_versions,omitempty"`
@@ -130,9 +130,9 @@ type DescribeProductResponse struct {
 	// The product's keys of a job's [pluginConfig], each with its default and a comment, as a TOML document, for
 	// operators.
 	ReferenceToml string `protobuf:"bytes,4,opt,name=reference_toml,json=referenceToml,proto3" json:"reference_toml,omitempty"`
-	// What every instance under OCR2 keeps to, whatever its configuration. OCR2 asks once for the limits of a
-	// configuration and rests after an error: a plugin that does not answer in time is given these. A product that runs
-	// on OCR2 has them.
+	// Bounds that every instance under OCR2 keeps, with any configuration. OCR2 asks once for the limits of a
+	// configuration, and does nothing under it after an error. So if a plugin does not answer in time, the host uses
+	// these. A product that runs on OCR2 must have them.
 	Ocr2Bounds    *Ocr2Bounds `protobuf:"bytes,5,opt,name=ocr2_bounds,json=ocr2Bounds,proto3" json:"ocr2_bounds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -203,7 +203,7 @@ func (x *DescribeProductResponse) GetOcr2Bounds() *Ocr2Bounds {
 	return nil
 }
 
-// Ocr2Bounds are what every instance under OCR2 keeps to.
+// Ocr2Bounds are bounds that every instance under OCR2 keeps.
 type Ocr2Bounds struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At least what any instance declares.
@@ -258,14 +258,14 @@ func (x *Ocr2Bounds) GetUniqueReports() bool {
 	return false
 }
 
-// ValidateProductJobRequest carries what a job says to the product.
+// ValidateProductJobRequest carries a job's configuration of the product.
 type ValidateProductJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The version on which the job runs.
 	OcrVersion OcrVersion `protobuf:"varint,1,opt,name=ocr_version,json=ocrVersion,proto3,enum=loop.product.v1.OcrVersion" json:"ocr_version,omitempty"`
 	// The type of its provider.
 	ProviderType string `protobuf:"bytes,2,opt,name=provider_type,json=providerType,proto3" json:"provider_type,omitempty"`
-	// The job's pluginConfig as a JSON object, with the keys as the file has them, those that the node reads included.
+	// The job's pluginConfig as a JSON object, with the keys as in the file, including those that the node reads.
 	PluginConfigJson []byte `protobuf:"bytes,3,opt,name=plugin_config_json,json=pluginConfigJson,proto3" json:"plugin_config_json,omitempty"`
 	// Names of the job's pipelines, as PipelineService has them; the empty name is that of observationSource.
 	Pipelines     []string `protobuf:"bytes,4,rep,name=pipelines,proto3" json:"pipelines,omitempty"`
@@ -336,7 +336,7 @@ type ValidateProductJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What keeps the job from running, by the keys of the job: pluginConfig.window, observationSource. None: it runs.
 	Problems []*v11.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
-	// What an operator should know all the same, such as a key that has no effect.
+	// What an operator should know although the job runs, such as a key that has no effect.
 	Warnings      []*v11.Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -391,7 +391,8 @@ type CreateProductFactoryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the new object.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The relayer's provider for the job's contract. What the job's type of provider has no use for is UNIMPLEMENTED.
+	// The relayer's provider for the job's contract. Services that the job's type of provider does not use are
+	// UNIMPLEMENTED.
 	Provider string `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
 	// The job's pipelines.
 	Pipelines string `protobuf:"bytes,3,opt,name=pipelines,proto3" json:"pipelines,omitempty"`
@@ -401,7 +402,7 @@ type CreateProductFactoryRequest struct {
 	OcrVersion OcrVersion `protobuf:"varint,5,opt,name=ocr_version,json=ocrVersion,proto3,enum=loop.product.v1.OcrVersion" json:"ocr_version,omitempty"`
 	// The type of the provider.
 	ProviderType string `protobuf:"bytes,6,opt,name=provider_type,json=providerType,proto3" json:"provider_type,omitempty"`
-	// The job's pluginConfig, as ValidateProductJob was given it.
+	// The job's pluginConfig, as ValidateProductJob got it.
 	PluginConfigJson []byte `protobuf:"bytes,7,opt,name=plugin_config_json,json=pluginConfigJson,proto3" json:"plugin_config_json,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache

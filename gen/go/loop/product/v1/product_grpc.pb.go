@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: loop/product/v1/product.proto
 
-// What a product plugin serves: its description, the check of a job, and the factory of a job's reporting plugins.
+// The services of a product plugin: its description, the check of a job, and the factory of a job's reporting plugins.
 
 package productv1
 
@@ -31,19 +31,19 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // ProductService is the root of a product plugin: one process serves every job of the product. The host knows no
-// product by name; whatever it must know of one is in the answers to these calls.
+// product by name; all that it must know of one is in the answers to these calls.
 type ProductServiceClient interface {
 	// DescribeProduct says what a node must know of the product. The host calls it once after each launch and keeps the
 	// answer with the checksum of the program, so that jobs can be listed and checked while the product is down. The
 	// answer of one program never changes.
 	DescribeProduct(ctx context.Context, in *DescribeProductRequest, opts ...grpc.CallOption) (*DescribeProductResponse, error)
-	// ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls
-	// it whenever it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is
-	// wrong with a job is an answer, and no error.
+	// ValidateProductJob checks a job's configuration of the product, and reports every problem. The host calls it
+	// whenever it reads a job, and shows each problem with its line. It is pure, and needs no lent object. A problem of
+	// the job is an answer, and not an error.
 	ValidateProductJob(ctx context.Context, in *ValidateProductJobRequest, opts ...grpc.CallOption) (*ValidateProductJobResponse, error)
-	// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
-	// waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
-	// calls of the other one are UNIMPLEMENTED.
+	// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It does
+	// not wait for lent objects. The factory serves the reporting plugins of the version that the request names; the
+	// calls of the other version are UNIMPLEMENTED.
 	//
 	// Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
 	CreateProductFactory(ctx context.Context, in *CreateProductFactoryRequest, opts ...grpc.CallOption) (*CreateProductFactoryResponse, error)
@@ -92,19 +92,19 @@ func (c *productServiceClient) CreateProductFactory(ctx context.Context, in *Cre
 // for forward compatibility.
 //
 // ProductService is the root of a product plugin: one process serves every job of the product. The host knows no
-// product by name; whatever it must know of one is in the answers to these calls.
+// product by name; all that it must know of one is in the answers to these calls.
 type ProductServiceServer interface {
 	// DescribeProduct says what a node must know of the product. The host calls it once after each launch and keeps the
 	// answer with the checksum of the program, so that jobs can be listed and checked while the product is down. The
 	// answer of one program never changes.
 	DescribeProduct(context.Context, *DescribeProductRequest) (*DescribeProductResponse, error)
-	// ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls
-	// it whenever it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is
-	// wrong with a job is an answer, and no error.
+	// ValidateProductJob checks a job's configuration of the product, and reports every problem. The host calls it
+	// whenever it reads a job, and shows each problem with its line. It is pure, and needs no lent object. A problem of
+	// the job is an answer, and not an error.
 	ValidateProductJob(context.Context, *ValidateProductJobRequest) (*ValidateProductJobResponse, error)
-	// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
-	// waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
-	// calls of the other one are UNIMPLEMENTED.
+	// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It does
+	// not wait for lent objects. The factory serves the reporting plugins of the version that the request names; the
+	// calls of the other version are UNIMPLEMENTED.
 	//
 	// Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
 	CreateProductFactory(context.Context, *CreateProductFactoryRequest) (*CreateProductFactoryResponse, error)

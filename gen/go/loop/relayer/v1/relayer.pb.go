@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: loop/relayer/v1/relayer.proto
 
-// What a relayer plugin serves: chains, and for each job a provider of what OCR2 asks of a chain.
+// The services of a relayer plugin: chains, and for each job a provider, which gives OCR2 access to the job's contract.
 
 package relayerv1
 
@@ -27,7 +27,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// AccountAlgorithm is how an account signs, and what its public key is. The host owns the algorithms.
+// AccountAlgorithm is how an account signs, and the form of its public key. The host implements the algorithms.
 type AccountAlgorithm int32
 
 const (
@@ -86,8 +86,8 @@ func (AccountAlgorithm) EnumDescriptor() ([]byte, []int) {
 	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{0}
 }
 
-// ReportAlgorithm is how an oracle signs what DigestReports returns, and how a contract's configuration writes its
-// public key. The host owns the algorithms.
+// ReportAlgorithm is how an oracle signs the answers of DigestReports, and how a contract's configuration writes its
+// public key. The host implements the algorithms.
 type ReportAlgorithm int32
 
 const (
@@ -153,8 +153,7 @@ type Feature int32
 const (
 	// Not set.
 	Feature_FEATURE_UNSPECIFIED Feature = 0
-	// ChainService.ReadContract reads contracts whose functions are called in Solidity's ABI, as the pipeline task
-	// ethcall does.
+	// ChainService.ReadContract reads contracts with Solidity's ABI, as the pipeline task ethcall does.
 	Feature_FEATURE_READ_CONTRACT Feature = 1
 	// ChainService.Transact moves coins.
 	Feature_FEATURE_TRANSACT Feature = 2
@@ -258,7 +257,7 @@ func (IdKind) EnumDescriptor() ([]byte, []int) {
 	return file_loop_relayer_v1_relayer_proto_rawDescGZIP(), []int{3}
 }
 
-// NodeState is where an RPC node stands.
+// NodeState is the state of an RPC node.
 type NodeState int32
 
 const (
@@ -268,7 +267,7 @@ const (
 	NodeState_NODE_STATE_CONNECTING NodeState = 1
 	// Serves.
 	NodeState_NODE_STATE_ALIVE NodeState = 2
-	// Does not answer, or not with sense.
+	// Does not answer, or answers nonsense.
 	NodeState_NODE_STATE_UNREACHABLE NodeState = 3
 	// Answers for another chain.
 	NodeState_NODE_STATE_WRONG_CHAIN NodeState = 4
@@ -363,17 +362,18 @@ type DescribeRelayerResponse struct {
 	// The name under which the relayer serves jobs, their key relay: a lower-case letter, then lower-case letters and
 	// digits. No other plugin of the node may have it.
 	Relay string `protobuf:"bytes,1,opt,name=relay,proto3" json:"relay,omitempty"`
-	// How operators write the relayer's tables: EVM for [[EVM]]. It is relay but for the case of its letters.
+	// The name of the relayer's tables in the configuration: EVM for [[EVM]]. It differs from relay only in the case of
+	// letters.
 	Section string `protobuf:"bytes,2,opt,name=section,proto3" json:"section,omitempty"`
 	// Algorithm of the accounts that pay for transactions.
 	AccountAlgorithm AccountAlgorithm `protobuf:"varint,3,opt,name=account_algorithm,json=accountAlgorithm,proto3,enum=loop.relayer.v1.AccountAlgorithm" json:"account_algorithm,omitempty"`
-	// What a signed report can look like on this relayer's contracts, each kind under a name of its own. The on-chain
-	// keys of new key bundles are of the first.
+	// The forms of signed reports that this relayer's contracts accept, each with its own name. The on-chain keys of new
+	// key bundles are for the first.
 	ReportSchemes []*ReportScheme `protobuf:"bytes,4,rep,name=report_schemes,json=reportSchemes,proto3" json:"report_schemes,omitempty"`
 	// One [[section]] of the node's configuration with every key, its default and a comment for each, as a TOML document,
 	// for operators. It must pass ValidateChain. Addresses in it are examples.
 	ReferenceToml string `protobuf:"bytes,5,opt,name=reference_toml,json=referenceToml,proto3" json:"reference_toml,omitempty"`
-	// What the relayer serves besides.
+	// Optional features that the relayer has.
 	Features []Feature `protobuf:"varint,6,rep,packed,name=features,proto3,enum=loop.relayer.v1.Feature" json:"features,omitempty"`
 	// The values of CreateProvider's provider_type that it takes, such as median and config.
 	ProviderTypes []string `protobuf:"bytes,7,rep,name=provider_types,json=providerTypes,proto3" json:"provider_types,omitempty"`
@@ -463,7 +463,7 @@ func (x *DescribeRelayerResponse) GetProviderTypes() []string {
 // ReportScheme is one kind of signed reports.
 type ReportScheme struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its name among the relayer's, such as default.
+	// Its name among the relayer's schemes, such as default.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// How reports are signed.
 	Algorithm     ReportAlgorithm `protobuf:"varint,2,opt,name=algorithm,proto3,enum=loop.relayer.v1.ReportAlgorithm" json:"algorithm,omitempty"`
@@ -564,7 +564,7 @@ func (x *DescribeAccountsRequest) GetPublicKeys() [][]byte {
 // DescribeAccountsResponse names accounts.
 type DescribeAccountsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Their names, as many as keys and in their order.
+	// The names, one for each key and in the order of the keys.
 	Names         []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -711,7 +711,7 @@ func (x *Id) GetText() string {
 // NormalizeIdsResponse gives spellings.
 type NormalizeIdsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As many as asked for, and in their order.
+	// One for each text, and in the order of the texts.
 	Ids           []*NormalizedId `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -813,7 +813,7 @@ func (x *NormalizedId) GetProblem() string {
 // ValidateChainRequest carries a table.
 type ValidateChainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As CreateChainRequest's: the [[section]] as a TOML document without its header. It may hold secrets.
+	// As in CreateChainRequest: the [[section]] as a TOML document without its header. It may hold secrets.
 	ConfigToml    []byte `protobuf:"bytes,1,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -861,7 +861,7 @@ type ValidateChainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What keeps the chain from being used. None: it can be used.
 	Problems []*v1.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
-	// What an operator should know all the same, such as a key that has no effect here.
+	// What an operator should know although the chain can be used, such as a key that has no effect.
 	Warnings      []*v1.Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -911,7 +911,7 @@ func (x *ValidateChainResponse) GetWarnings() []*v1.Problem {
 	return nil
 }
 
-// ValidateJobRequest carries what a job says of its contract.
+// ValidateJobRequest carries a job's settings for its contract.
 type ValidateJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The chain's id, as the job names it.
@@ -920,7 +920,7 @@ type ValidateJobRequest struct {
 	ContractId string `protobuf:"bytes,2,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
 	// The account that transmits, the job's transmitterID; empty when the job has none.
 	TransmitterId string `protobuf:"bytes,3,opt,name=transmitter_id,json=transmitterId,proto3" json:"transmitter_id,omitempty"`
-	// The job's relayConfig as JSON, with the keys as the file has them.
+	// The job's relayConfig as JSON, with the keys as in the file.
 	RelayConfigJson []byte `protobuf:"bytes,4,opt,name=relay_config_json,json=relayConfigJson,proto3" json:"relay_config_json,omitempty"`
 	// What the job is for, as in CreateProviderRequest.
 	ProviderType  string `protobuf:"bytes,5,opt,name=provider_type,json=providerType,proto3" json:"provider_type,omitempty"`
@@ -998,16 +998,16 @@ type ValidateJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What keeps the job from running, by the keys of the job: contractID, transmitterID, relayConfig.fromBlock.
 	Problems []*v1.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
-	// What an operator should know all the same, such as a key that is not used.
+	// What an operator should know although the job runs, such as a key that is not used.
 	Warnings []*v1.Problem `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// relayConfig as CreateProvider is to be given it, with what the relayer fills in.
+	// The relayConfig that CreateProvider is to get, with the values that the relayer fills in.
 	RelayConfigJson []byte `protobuf:"bytes,3,opt,name=relay_config_json,json=relayConfigJson,proto3" json:"relay_config_json,omitempty"`
-	// The contract in its one spelling: two jobs of one chain that have it in common would do the same work.
+	// The contract in its one spelling: two jobs of one chain with the same contract would do the same work.
 	ContractKey string `protobuf:"bytes,4,opt,name=contract_key,json=contractKey,proto3" json:"contract_key,omitempty"`
 	// The account in its one spelling.
 	TransmitterKey string `protobuf:"bytes,5,opt,name=transmitter_key,json=transmitterKey,proto3" json:"transmitter_key,omitempty"`
-	// Whose transactions the job's are, as the contract's configuration writes it: what FromAccount of the provider
-	// returns. Empty for a job that sends none.
+	// The account that sends the job's transactions, as the contract's configuration writes it: the answer of the
+	// provider's FromAccount. Empty for a job that sends none.
 	FromAccount   string `protobuf:"bytes,6,opt,name=from_account,json=fromAccount,proto3" json:"from_account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1095,9 +1095,9 @@ type CreateChainRequest struct {
 	// The chain's section of the node's configuration as TOML. It may hold secrets: it is never logged and never part of
 	// an error.
 	ConfigToml []byte `protobuf:"bytes,3,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
-	// Accounts that the relayer may sign with on this chain.
+	// The keystore with the accounts with which the relayer may sign on this chain.
 	Keystore string `protobuf:"bytes,4,opt,name=keystore,proto3" json:"keystore,omitempty"`
-	// What the relayer must not lose for this chain.
+	// The store for data of this chain that the relayer must not lose.
 	Store         string `protobuf:"bytes,5,opt,name=store,proto3" json:"store,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1306,7 +1306,7 @@ func (x *WatchContractConfigsResponse) GetConfigDigest() []byte {
 	return nil
 }
 
-// ProviderConfig is what a job says of its contract.
+// ProviderConfig has a job's settings for its contract.
 type ProviderConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job's UUID.
@@ -1376,7 +1376,7 @@ type CreateProviderRequest struct {
 	// Name of the new object.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// What the job is for: "median" serves every service, "config" follows a contract's configuration for a bootstrap job
-	// and serves ContractConfigService alone. DescribeRelayer says which a relayer has.
+	// and serves only ContractConfigService. DescribeRelayer lists the types that a relayer has.
 	ProviderType string `protobuf:"bytes,2,opt,name=provider_type,json=providerType,proto3" json:"provider_type,omitempty"`
 	// The contract.
 	Config *ProviderConfig `protobuf:"bytes,3,opt,name=config,proto3" json:"config,omitempty"`
@@ -1532,7 +1532,7 @@ type LatestHeadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its number; on Solana, the slot.
 	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	// Its hash in the chain's bytes.
+	// Its hash, in the chain's form.
 	Hash []byte `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
 	// Its time on the chain.
 	Timestamp     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
@@ -1637,10 +1637,11 @@ type ChainStatusResponse struct {
 	Enabled bool `protobuf:"varint,2,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	// The configuration in force as TOML, secrets redacted.
 	ConfigToml string `protobuf:"bytes,3,opt,name=config_toml,json=configToml,proto3" json:"config_toml,omitempty"`
-	// What went wrong with the latest transaction of each account whose latest one failed, one sentence each without
-	// addresses of RPC nodes, such as why a transmission reverted. An account that succeeds again has no sentence.
+	// One sentence for each account whose latest transaction failed, which says why, such as the reason of a revert,
+	// without addresses of RPC nodes. An account that succeeds again has no sentence.
 	Troubles []string `protobuf:"bytes,4,rep,name=troubles,proto3" json:"troubles,omitempty"`
-	// The accounts that jobs transmit from or that something unfinished is of, by name; empty: the relayer does not tell.
+	// The accounts that jobs transmit from or that have unfinished transactions, by name; empty: the relayer does not
+	// tell.
 	Accounts      []*AccountStatus `protobuf:"bytes,5,rep,name=accounts,proto3" json:"accounts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1716,13 +1717,13 @@ type AccountStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account as FromAccount has it.
 	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// What it holds of the coin that it pays with, in the coin's smallest unit; absent: it was not read yet.
+	// Its balance of the coin that it pays with, in the coin's smallest unit; absent: not read yet.
 	Balance *v1.BigInt `protobuf:"bytes,2,opt,name=balance,proto3" json:"balance,omitempty"`
-	// How many digits of the balance are a part of one coin: 18 of wei.
+	// The coin's decimals: one coin is 10 to the power of this many smallest units. For wei, 18.
 	Decimals uint32 `protobuf:"varint,3,opt,name=decimals,proto3" json:"decimals,omitempty"`
 	// Its sentence in troubles; empty: none.
 	Trouble string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
-	// For how long its oldest transmission has waited that is in no block; 0: there is none.
+	// How long its oldest transmission that is in no block has waited; 0: there is none.
 	OldestWaiting *durationpb.Duration `protobuf:"bytes,5,opt,name=oldest_waiting,json=oldestWaiting,proto3" json:"oldest_waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1917,13 +1918,13 @@ type NodeStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The node's name in the configuration.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Where it stands.
+	// Its state.
 	State NodeState `protobuf:"varint,2,opt,name=state,proto3,enum=loop.relayer.v1.NodeState" json:"state,omitempty"`
 	// Why, when it does not serve; one sentence without addresses.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The newest block that it reported.
 	LatestBlock uint64 `protobuf:"varint,4,opt,name=latest_block,json=latestBlock,proto3" json:"latest_block,omitempty"`
-	// How long the newest call took that it answered; absent: none was, or the relayer does not tell.
+	// How long its latest answered call took; absent: there is none, or the relayer does not tell.
 	Latency       *durationpb.Duration `protobuf:"bytes,5,opt,name=latency,proto3" json:"latency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1997,9 +1998,9 @@ func (x *NodeStatus) GetLatency() *durationpb.Duration {
 // TransactRequest moves coins.
 type TransactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whose.
+	// The account that pays.
 	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
-	// To whom.
+	// The account that receives.
 	To string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	// How many, in the coin's smallest unit.
 	Amount *v1.BigInt `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
@@ -2203,11 +2204,11 @@ type ReadContractRequest struct {
 	ContractId string `protobuf:"bytes,1,opt,name=contract_id,json=contractId,proto3" json:"contract_id,omitempty"`
 	// The function and its arguments in the contract's encoding: on EVM chains, the selector and the ABI encoding.
 	CallData []byte `protobuf:"bytes,2,opt,name=call_data,json=callData,proto3" json:"call_data,omitempty"`
-	// The account that the contract takes for its caller; nobody signs. Empty: the chain's default, on EVM chains the
+	// The account that the contract sees as its caller; nothing is signed. Empty: the chain's default, on EVM chains the
 	// zero address.
 	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
-	// At which block, in decimal, or the chain's word for it, such as "latest", "finalized" or "pending" on EVM chains.
-	// Empty: the newest.
+	// The number of the block to read at, in decimal, or the chain's word for one, such as "latest", "finalized" or
+	// "pending" on EVM chains. Empty: the newest.
 	Block string `protobuf:"bytes,4,opt,name=block,proto3" json:"block,omitempty"`
 	// Limit of gas for the call; 0: the RPC node's own.
 	GasLimit      uint64 `protobuf:"varint,5,opt,name=gas_limit,json=gasLimit,proto3" json:"gas_limit,omitempty"`
@@ -2521,7 +2522,7 @@ type ContractConfig struct {
 	Signers [][]byte `protobuf:"bytes,3,rep,name=signers,proto3" json:"signers,omitempty"`
 	// Accounts of the oracles in order, as the chain writes them.
 	Transmitters []string `protobuf:"bytes,4,rep,name=transmitters,proto3" json:"transmitters,omitempty"`
-	// Number of faulty oracles that the protocol bears.
+	// Number of faulty oracles that the protocol tolerates.
 	F uint32 `protobuf:"varint,5,opt,name=f,proto3" json:"f,omitempty"`
 	// The product's on-chain configuration.
 	OnchainConfig []byte `protobuf:"bytes,6,opt,name=onchain_config,json=onchainConfig,proto3" json:"onchain_config,omitempty"`
@@ -3259,7 +3260,7 @@ type ReportToDigest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its logical time.
 	ReportContext *v11.ReportContext `protobuf:"bytes,1,opt,name=report_context,json=reportContext,proto3" json:"report_context,omitempty"`
-	// The report in the contract's encoding. Another oracle may have made it: it can hold anything.
+	// The report in the contract's encoding. Another oracle may have made it, so it can hold anything.
 	Report        []byte `protobuf:"bytes,2,opt,name=report,proto3" json:"report,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3312,7 +3313,7 @@ func (x *ReportToDigest) GetReport() []byte {
 // DigestReportsResponse carries digests.
 type DigestReportsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As many as reports, and in their order.
+	// One for each report, and in the order of the reports.
 	Digests       []*ReportDigest `protobuf:"bytes,1,rep,name=digests,proto3" json:"digests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3355,7 +3356,7 @@ func (x *DigestReportsResponse) GetDigests() []*ReportDigest {
 	return nil
 }
 
-// ReportDigest is what is signed of a report, or why nothing can be.
+// ReportDigest is what is signed of a report, or why nothing can be signed.
 type ReportDigest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is signed, in the form of the scheme's algorithm: a hash, a field element or a message; empty with a problem.

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: loop/relayer/v1/relayer.proto
 
-// What a relayer plugin serves: chains, and for each job a provider of what OCR2 asks of a chain.
+// The services of a relayer plugin: chains, and for each job a provider, which gives OCR2 access to the job's contract.
 
 package relayerv1
 
@@ -37,34 +37,34 @@ const (
 // RelayerService is the root of a relayer plugin: one process serves every chain of its kind.
 type RelayerServiceClient interface {
 	// DescribeRelayer says what a node must know of this relayer: the name under which it serves jobs, the keys that it
-	// needs, how its configuration looks. The host calls it once after each launch and keeps the answer with the checksum
-	// of the program, so that jobs can be listed and checked while the relayer is down. The answer of one program never
-	// changes. Needs no chain.
+	// needs, and the form of its configuration. The host calls it once after each launch and keeps the answer with the
+	// checksum of the program, so that it can list and check jobs while the relayer is down. The answer of one program
+	// never changes. It needs no chain.
 	DescribeRelayer(ctx context.Context, in *DescribeRelayerRequest, opts ...grpc.CallOption) (*DescribeRelayerResponse, error)
 	// DescribeAccounts names accounts as operators and job specs of this relayer write them. The host calls it with the
-	// public keys that it holds for the relayer. Pure, and needs no chain.
+	// public keys that it holds for the relayer. It is pure, and needs no chain.
 	//
 	// Errors: INVALID_ARGUMENT (bytes that are not a public key of the described algorithm).
 	DescribeAccounts(ctx context.Context, in *DescribeAccountsRequest, opts ...grpc.CallOption) (*DescribeAccountsResponse, error)
-	// NormalizeIds gives each text that names an account or a contract its one spelling, so that the host can tell
-	// whether two name the same. Pure, and needs no chain. A text that cannot be such a name is an answer with a problem,
-	// and no error.
+	// NormalizeIds returns the one spelling of each text that names an account or a contract, so that the host can tell
+	// whether two texts name the same. It is pure, and needs no chain. A text that cannot be such a name has an answer
+	// with a problem; it is not an error.
 	NormalizeIds(ctx context.Context, in *NormalizeIdsRequest, opts ...grpc.CallOption) (*NormalizeIdsResponse, error)
-	// ValidateChain checks one table of the node's configuration, as CreateChain would, and names everything that is
-	// wrong with it. The host calls it when it reads the configuration, and shows each problem with its line. Pure, and
-	// needs no chain.
+	// ValidateChain checks one table of the node's configuration, as CreateChain would, and reports every problem. The
+	// host calls it when it reads the configuration, and shows each problem with its line. It is pure, and needs no
+	// chain.
 	ValidateChain(ctx context.Context, in *ValidateChainRequest, opts ...grpc.CallOption) (*ValidateChainResponse, error)
-	// ValidateJob checks what a job says of its contract, as CreateProvider would, and names everything that is wrong
-	// with it. The host calls it whenever it reads a job, and shows each problem with its line. Pure, and needs no chain.
+	// ValidateJob checks a job's settings for its contract, as CreateProvider would, and reports every problem. The host
+	// calls it whenever it reads a job, and shows each problem with its line. It is pure, and needs no chain.
 	ValidateJob(ctx context.Context, in *ValidateJobRequest, opts ...grpc.CallOption) (*ValidateJobResponse, error)
 	// CreateChain makes the object of one chain. The host calls it at start for each configured chain and after a
-	// restart. It checks the configuration and begins to connect, but waits for no answer of the chain.
+	// restart. It checks the configuration and begins to connect, but does not wait for the chain.
 	//
 	// Errors: INVALID_ARGUMENT (configuration that this relayer cannot use; the message never holds an RPC address).
 	CreateChain(ctx context.Context, in *CreateChainRequest, opts ...grpc.CallOption) (*CreateChainResponse, error)
-	// WatchContractConfigs tells the host of the configurations of all contracts that the process's providers follow, as
-	// they change: first the current one of each, then each change as soon as the relayer sees it. The host opens
-	// one such stream per process and opens it again when it ends.
+	// WatchContractConfigs streams the configurations of all contracts that the process's providers follow: first the
+	// current one of each contract, then each change as soon as the relayer sees it. The host opens one such stream per
+	// process, and opens it again when it ends.
 	WatchContractConfigs(ctx context.Context, in *WatchContractConfigsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchContractConfigsResponse], error)
 }
 
@@ -162,34 +162,34 @@ type RelayerService_WatchContractConfigsClient = grpc.ServerStreamingClient[Watc
 // RelayerService is the root of a relayer plugin: one process serves every chain of its kind.
 type RelayerServiceServer interface {
 	// DescribeRelayer says what a node must know of this relayer: the name under which it serves jobs, the keys that it
-	// needs, how its configuration looks. The host calls it once after each launch and keeps the answer with the checksum
-	// of the program, so that jobs can be listed and checked while the relayer is down. The answer of one program never
-	// changes. Needs no chain.
+	// needs, and the form of its configuration. The host calls it once after each launch and keeps the answer with the
+	// checksum of the program, so that it can list and check jobs while the relayer is down. The answer of one program
+	// never changes. It needs no chain.
 	DescribeRelayer(context.Context, *DescribeRelayerRequest) (*DescribeRelayerResponse, error)
 	// DescribeAccounts names accounts as operators and job specs of this relayer write them. The host calls it with the
-	// public keys that it holds for the relayer. Pure, and needs no chain.
+	// public keys that it holds for the relayer. It is pure, and needs no chain.
 	//
 	// Errors: INVALID_ARGUMENT (bytes that are not a public key of the described algorithm).
 	DescribeAccounts(context.Context, *DescribeAccountsRequest) (*DescribeAccountsResponse, error)
-	// NormalizeIds gives each text that names an account or a contract its one spelling, so that the host can tell
-	// whether two name the same. Pure, and needs no chain. A text that cannot be such a name is an answer with a problem,
-	// and no error.
+	// NormalizeIds returns the one spelling of each text that names an account or a contract, so that the host can tell
+	// whether two texts name the same. It is pure, and needs no chain. A text that cannot be such a name has an answer
+	// with a problem; it is not an error.
 	NormalizeIds(context.Context, *NormalizeIdsRequest) (*NormalizeIdsResponse, error)
-	// ValidateChain checks one table of the node's configuration, as CreateChain would, and names everything that is
-	// wrong with it. The host calls it when it reads the configuration, and shows each problem with its line. Pure, and
-	// needs no chain.
+	// ValidateChain checks one table of the node's configuration, as CreateChain would, and reports every problem. The
+	// host calls it when it reads the configuration, and shows each problem with its line. It is pure, and needs no
+	// chain.
 	ValidateChain(context.Context, *ValidateChainRequest) (*ValidateChainResponse, error)
-	// ValidateJob checks what a job says of its contract, as CreateProvider would, and names everything that is wrong
-	// with it. The host calls it whenever it reads a job, and shows each problem with its line. Pure, and needs no chain.
+	// ValidateJob checks a job's settings for its contract, as CreateProvider would, and reports every problem. The host
+	// calls it whenever it reads a job, and shows each problem with its line. It is pure, and needs no chain.
 	ValidateJob(context.Context, *ValidateJobRequest) (*ValidateJobResponse, error)
 	// CreateChain makes the object of one chain. The host calls it at start for each configured chain and after a
-	// restart. It checks the configuration and begins to connect, but waits for no answer of the chain.
+	// restart. It checks the configuration and begins to connect, but does not wait for the chain.
 	//
 	// Errors: INVALID_ARGUMENT (configuration that this relayer cannot use; the message never holds an RPC address).
 	CreateChain(context.Context, *CreateChainRequest) (*CreateChainResponse, error)
-	// WatchContractConfigs tells the host of the configurations of all contracts that the process's providers follow, as
-	// they change: first the current one of each, then each change as soon as the relayer sees it. The host opens
-	// one such stream per process and opens it again when it ends.
+	// WatchContractConfigs streams the configurations of all contracts that the process's providers follow: first the
+	// current one of each contract, then each change as soon as the relayer sees it. The host opens one such stream per
+	// process, and opens it again when it ends.
 	WatchContractConfigs(*WatchContractConfigsRequest, grpc.ServerStreamingServer[WatchContractConfigsResponse]) error
 }
 
@@ -418,8 +418,8 @@ const (
 //
 // ChainService is one chain.
 type ChainServiceClient interface {
-	// CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
-	// no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
+	// CreateProvider makes the provider of one job, which gives libocr and the job's product access to its contract. It
+	// does not wait for the chain. Services that a provider type does not use answer UNIMPLEMENTED.
 	//
 	// Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
 	// configuration that cannot be used, naming the field).
@@ -434,8 +434,8 @@ type ChainServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT (a page token that this method did not give).
 	ListNodeStatuses(ctx context.Context, in *ListNodeStatusesRequest, opts ...grpc.CallOption) (*ListNodeStatusesResponse, error)
-	// Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply:
-	// its outcome is then unknown until the chain tells.
+	// Transact moves coins between accounts; operators call it through the node. The host does not repeat it after a lost
+	// reply: its outcome is then unknown until it is on the chain.
 	//
 	// Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is
 	// too small).
@@ -444,10 +444,10 @@ type ChainServiceClient interface {
 	//
 	// Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
 	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
-	// ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job
-	// whose pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose
-	// chain has no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with
-	// it.
+	// ReadContract calls a contract without a transaction and returns its answer unchanged. The host calls it for a job
+	// whose pipeline reads a contract (the task ethcall), at every observation. It is optional: a relayer whose chain has
+	// no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with this
+	// reason.
 	//
 	// Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this
 	// chain cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the
@@ -540,8 +540,8 @@ func (c *chainServiceClient) ReadContract(ctx context.Context, in *ReadContractR
 //
 // ChainService is one chain.
 type ChainServiceServer interface {
-	// CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
-	// no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
+	// CreateProvider makes the provider of one job, which gives libocr and the job's product access to its contract. It
+	// does not wait for the chain. Services that a provider type does not use answer UNIMPLEMENTED.
 	//
 	// Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
 	// configuration that cannot be used, naming the field).
@@ -556,8 +556,8 @@ type ChainServiceServer interface {
 	//
 	// Errors: INVALID_ARGUMENT (a page token that this method did not give).
 	ListNodeStatuses(context.Context, *ListNodeStatusesRequest) (*ListNodeStatusesResponse, error)
-	// Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply:
-	// its outcome is then unknown until the chain tells.
+	// Transact moves coins between accounts; operators call it through the node. The host does not repeat it after a lost
+	// reply: its outcome is then unknown until it is on the chain.
 	//
 	// Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is
 	// too small).
@@ -566,10 +566,10 @@ type ChainServiceServer interface {
 	//
 	// Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
 	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
-	// ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job
-	// whose pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose
-	// chain has no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with
-	// it.
+	// ReadContract calls a contract without a transaction and returns its answer unchanged. The host calls it for a job
+	// whose pipeline reads a contract (the task ethcall), at every observation. It is optional: a relayer whose chain has
+	// no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with this
+	// reason.
 	//
 	// Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this
 	// chain cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the
@@ -810,7 +810,7 @@ type ContractConfigServiceClient interface {
 	//
 	// Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
 	LatestConfigDetails(ctx context.Context, in *LatestConfigDetailsRequest, opts ...grpc.CallOption) (*LatestConfigDetailsResponse, error)
-	// LatestConfig returns the configuration of a block.
+	// LatestConfig returns the configuration that was set in a block.
 	//
 	// Errors: NOT_FOUND (no configuration in that block), UNAVAILABLE (the chain does not answer).
 	LatestConfig(ctx context.Context, in *LatestConfigRequest, opts ...grpc.CallOption) (*LatestConfigResponse, error)
@@ -894,7 +894,7 @@ type ContractConfigServiceServer interface {
 	//
 	// Errors: UNAVAILABLE (the chain has not answered yet, or not within the cache's age limit).
 	LatestConfigDetails(context.Context, *LatestConfigDetailsRequest) (*LatestConfigDetailsResponse, error)
-	// LatestConfig returns the configuration of a block.
+	// LatestConfig returns the configuration that was set in a block.
 	//
 	// Errors: NOT_FOUND (no configuration in that block), UNAVAILABLE (the chain does not answer).
 	LatestConfig(context.Context, *LatestConfigRequest) (*LatestConfigResponse, error)
@@ -1086,9 +1086,9 @@ const (
 //
 // ContractTransmitterService sends reports to one contract.
 type ContractTransmitterServiceClient interface {
-	// Transmit takes a report over: it is in the Store when the call returns, and sent and confirmed thereafter, once,
-	// whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round)
-	// has no effect.
+	// Transmit accepts a report. The report is in the Store when the call returns. Afterwards the relayer sends it and
+	// waits for its confirmation, once, whatever process ends in between, unless a newer report has made it stale. A
+	// repeated call for one (digest, epoch, round) has no effect.
 	//
 	// Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not
 	// answer).
@@ -1145,9 +1145,9 @@ func (c *contractTransmitterServiceClient) FromAccount(ctx context.Context, in *
 //
 // ContractTransmitterService sends reports to one contract.
 type ContractTransmitterServiceServer interface {
-	// Transmit takes a report over: it is in the Store when the call returns, and sent and confirmed thereafter, once,
-	// whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round)
-	// has no effect.
+	// Transmit accepts a report. The report is in the Store when the call returns. Afterwards the relayer sends it and
+	// waits for its confirmation, once, whatever process ends in between, unless a newer report has made it stale. A
+	// repeated call for one (digest, epoch, round) has no effect.
 	//
 	// Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not
 	// answer).
@@ -1282,11 +1282,11 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ReportDigestService says what an oracle signs of a report. The hash belongs to the contract: two contracts of one
-// chain may have two.
+// ReportDigestService says what an oracle signs of a report. The hash depends on the contract: two contracts of one
+// chain may use different ones.
 type ReportDigestServiceClient interface {
 	// DigestReports returns what the on-chain key signs of each report. The host calls it once for each report that it
-	// signs or whose signatures it verifies, also those of other oracles, and keeps the answer. Pure.
+	// signs, or whose signatures by any oracle it verifies, and keeps the answer. Pure.
 	DigestReports(ctx context.Context, in *DigestReportsRequest, opts ...grpc.CallOption) (*DigestReportsResponse, error)
 }
 
@@ -1312,11 +1312,11 @@ func (c *reportDigestServiceClient) DigestReports(ctx context.Context, in *Diges
 // All implementations should embed UnimplementedReportDigestServiceServer
 // for forward compatibility.
 //
-// ReportDigestService says what an oracle signs of a report. The hash belongs to the contract: two contracts of one
-// chain may have two.
+// ReportDigestService says what an oracle signs of a report. The hash depends on the contract: two contracts of one
+// chain may use different ones.
 type ReportDigestServiceServer interface {
 	// DigestReports returns what the on-chain key signs of each report. The host calls it once for each report that it
-	// signs or whose signatures it verifies, also those of other oracles, and keeps the answer. Pure.
+	// signs, or whose signatures by any oracle it verifies, and keeps the answer. Pure.
 	DigestReports(context.Context, *DigestReportsRequest) (*DigestReportsResponse, error)
 }
 

@@ -23,20 +23,20 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ObservationQuorum is how many valid observations make an outcome. Numbers are counted by the host, which saves about
-// three calls per oracle and round; the names are those of libocr's quorumhelper.
+// ObservationQuorum is how many valid observations an outcome needs. If it is a number, the host counts, which saves
+// about three calls per oracle and round. The names are those of libocr's quorumhelper.
 type ObservationQuorum int32
 
 const (
 	// Not set.
 	ObservationQuorum_OBSERVATION_QUORUM_UNSPECIFIED ObservationQuorum = 0
-	// f+1: at least one observation is of a correct oracle.
+	// f+1: at least one observation is from a correct oracle.
 	ObservationQuorum_OBSERVATION_QUORUM_F_PLUS_ONE ObservationQuorum = 1
-	// 2f+1: most observations are of correct oracles. OCR2 has this one.
+	// 2f+1: most observations are from correct oracles. OCR2 has this one.
 	ObservationQuorum_OBSERVATION_QUORUM_TWO_F_PLUS_ONE ObservationQuorum = 2
-	// The smallest number of which any two sets have a correct oracle in common: more than (n+f)/2.
+	// More than (n+f)/2: the smallest number such that any two sets of so many oracles share a correct one.
 	ObservationQuorum_OBSERVATION_QUORUM_BYZ_QUORUM ObservationQuorum = 3
-	// n-f: as many as can be waited for.
+	// n-f: the most that one can wait for.
 	ObservationQuorum_OBSERVATION_QUORUM_N_MINUS_F ObservationQuorum = 4
 	// The host asks ObservationQuorum of the instance.
 	ObservationQuorum_OBSERVATION_QUORUM_CALL ObservationQuorum = 5
@@ -100,7 +100,7 @@ type CreateOcr3PluginRequest struct {
 	OracleId uint32 `protobuf:"varint,3,opt,name=oracle_id,json=oracleId,proto3" json:"oracle_id,omitempty"`
 	// Number of oracles. libocr has at most 31.
 	N uint32 `protobuf:"varint,4,opt,name=n,proto3" json:"n,omitempty"`
-	// Number of faulty oracles that the protocol bears: 3f is less than n. It may be 0.
+	// Number of faulty oracles that the protocol tolerates: 3f is less than n. It may be 0.
 	F uint32 `protobuf:"varint,5,opt,name=f,proto3" json:"f,omitempty"`
 	// The product's on-chain configuration, as the contract holds it.
 	OnchainConfig []byte `protobuf:"bytes,6,opt,name=onchain_config,json=onchainConfig,proto3" json:"onchain_config,omitempty"`
@@ -108,9 +108,9 @@ type CreateOcr3PluginRequest struct {
 	OffchainConfig []byte `protobuf:"bytes,7,opt,name=offchain_config,json=offchainConfig,proto3" json:"offchain_config,omitempty"`
 	// An estimate of the duration between rounds, for sizing caches. Rounds come sooner and later.
 	EstimatedRoundInterval *durationpb.Duration `protobuf:"bytes,8,opt,name=estimated_round_interval,json=estimatedRoundInterval,proto3" json:"estimated_round_interval,omitempty"`
-	// How long Query should take. Nothing ends a longer one.
+	// How long Query should take. A longer call is not ended.
 	MaxDurationQuery *durationpb.Duration `protobuf:"bytes,9,opt,name=max_duration_query,json=maxDurationQuery,proto3" json:"max_duration_query,omitempty"`
-	// How long Observation should take. Nothing ends a longer one.
+	// How long Observation should take. A longer call is not ended.
 	MaxDurationObservation *durationpb.Duration `protobuf:"bytes,10,opt,name=max_duration_observation,json=maxDurationObservation,proto3" json:"max_duration_observation,omitempty"`
 	// How long ShouldAcceptAttestedReport may take. The host allows at least 3 s.
 	MaxDurationShouldAcceptAttestedReport *durationpb.Duration `protobuf:"bytes,11,opt,name=max_duration_should_accept_attested_report,json=maxDurationShouldAcceptAttestedReport,proto3" json:"max_duration_should_accept_attested_report,omitempty"`
@@ -237,11 +237,11 @@ func (x *CreateOcr3PluginRequest) GetMaxDurationShouldTransmitAcceptedReport() *
 // CreateOcr3PluginResponse is OCR3's ReportingPluginInfo.
 type CreateOcr3PluginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to call the instance in logs.
+	// The name of the instance in logs.
 	Product string `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
 	// Bounds that the instance keeps.
 	Limits *Ocr3PluginLimits `protobuf:"bytes,2,opt,name=limits,proto3" json:"limits,omitempty"`
-	// How many valid observations make an outcome.
+	// How many valid observations an outcome needs.
 	ObservationQuorum ObservationQuorum `protobuf:"varint,3,opt,name=observation_quorum,json=observationQuorum,proto3,enum=loop.reporting.v1.ObservationQuorum" json:"observation_quorum,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -298,8 +298,9 @@ func (x *CreateOcr3PluginResponse) GetObservationQuorum() ObservationQuorum {
 	return ObservationQuorum_OBSERVATION_QUORUM_UNSPECIFIED
 }
 
-// Ocr3PluginLimits are upper bounds that an instance keeps and its network counts on: all oracles of a configuration
-// declare the same. The largest values are libocr's (offchainreporting2plus/ocr3types), but for the length of the info.
+// Ocr3PluginLimits are upper bounds that an instance keeps and that its network relies on: all oracles of a
+// configuration declare the same. The largest values are libocr's (offchainreporting2plus/ocr3types), except for the
+// length of the info.
 type Ocr3PluginLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Longest query, in bytes.
@@ -390,14 +391,14 @@ func (x *Ocr3PluginLimits) GetMaxReportInfoLength() uint32 {
 	return 0
 }
 
-// OutcomeContext is where a round stands.
+// OutcomeContext is the number of a round and what it builds on.
 type OutcomeContext struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the outcome that the round is for: 1 for the first, and one more for each outcome that the network
-	// has agreed on. A round that came to nothing is repeated under its number.
+	// has agreed on. A round without an outcome is repeated under its number.
 	SeqNr uint64 `protobuf:"varint,1,opt,name=seq_nr,json=seqNr,proto3" json:"seq_nr,omitempty"`
-	// The outcome of number seq_nr-1, on which all oracles agree; empty for seq_nr 1. An outcome may be empty too: the
-	// first round is told by its number.
+	// The outcome of number seq_nr-1, on which all oracles agree; empty for seq_nr 1. An outcome may be empty too, so
+	// recognise the first round by its number.
 	PreviousOutcome []byte `protobuf:"bytes,2,opt,name=previous_outcome,json=previousOutcome,proto3" json:"previous_outcome,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -647,7 +648,7 @@ type Ocr3PluginServiceValidateObservationRequest struct {
 	Context *OutcomeContext `protobuf:"bytes,1,opt,name=context,proto3" json:"context,omitempty"`
 	// The leader's query.
 	Query []byte `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	// The observation. Its oracle may be faulty: it can hold anything.
+	// The observation. Its oracle may be faulty, so it can hold anything.
 	Observation   *AttributedObservation `protobuf:"bytes,3,opt,name=observation,proto3" json:"observation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1071,12 +1072,12 @@ func (x *Ocr3PluginServiceReportsResponse) GetReports() []*ReportPlus {
 	return nil
 }
 
-// ReportWithInfo is a report and what the node's keyring and transmitter are told of it.
+// ReportWithInfo is a report with information for the node's keyring and transmitter.
 type ReportWithInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The report in the contract's encoding.
 	Report []byte `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
-	// What keyring and transmitter are told. It is not part of what is signed, and empty for contracts of one chain.
+	// Information for the keyring and the transmitter. It is not signed, and is empty for contracts of one chain.
 	Info          []byte `protobuf:"bytes,2,opt,name=info,proto3" json:"info,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1181,13 +1182,13 @@ func (x *ReportPlus) GetSchedule() *TransmissionSchedule {
 	return nil
 }
 
-// TransmissionSchedule says which oracles transmit a report. libocr shuffles them for each report, and gives the first
+// TransmissionSchedule says which oracles transmit a report. libocr shuffles them for each report. Then the first has
 // the first delay.
 type TransmissionSchedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Indices of distinct oracles, each less than n.
 	Transmitters []uint32 `protobuf:"varint,1,rep,packed,name=transmitters,proto3" json:"transmitters,omitempty"`
-	// As many delays, from the time at which the report has its signatures.
+	// As many delays as transmitters, from the time at which the report has its signatures.
 	Delays        []*durationpb.Duration `protobuf:"bytes,2,rep,name=delays,proto3" json:"delays,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

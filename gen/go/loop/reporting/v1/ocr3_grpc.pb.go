@@ -29,11 +29,11 @@ const (
 // Ocr3PluginFactoryService makes OCR3's reporting plugins, one for each on-chain configuration of a job.
 type Ocr3PluginFactoryServiceClient interface {
 	// CreateOcr3Plugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-	// and again by the same name after a restart; it must then answer as the first time. It may call host services and
-	// lent objects, and has no effect that outlives the process.
+	// and again with the same name after a restart; the answer must then be the same. It may call host services and lent
+	// objects, and has no effect that outlives the process.
 	//
-	// The host refuses limits with which a message could exceed the 16 MiB that one may have, and with them the plugin.
-	// These hold:
+	// If a message could exceed its limit of 16 MiB, the host refuses the limits, and the plugin with them. These
+	// inequalities must hold:
 	//
 	//	max_query_length + max_outcome_length + n * max_observation_length                        <= 15 MiB
 	//	max_report_count * (max_report_length + max_report_info_length + 1 KiB for its schedule)  <= 15 MiB
@@ -67,11 +67,11 @@ func (c *ocr3PluginFactoryServiceClient) CreateOcr3Plugin(ctx context.Context, i
 // Ocr3PluginFactoryService makes OCR3's reporting plugins, one for each on-chain configuration of a job.
 type Ocr3PluginFactoryServiceServer interface {
 	// CreateOcr3Plugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-	// and again by the same name after a restart; it must then answer as the first time. It may call host services and
-	// lent objects, and has no effect that outlives the process.
+	// and again with the same name after a restart; the answer must then be the same. It may call host services and lent
+	// objects, and has no effect that outlives the process.
 	//
-	// The host refuses limits with which a message could exceed the 16 MiB that one may have, and with them the plugin.
-	// These hold:
+	// If a message could exceed its limit of 16 MiB, the host refuses the limits, and the plugin with them. These
+	// inequalities must hold:
 	//
 	//	max_query_length + max_outcome_length + n * max_observation_length                        <= 15 MiB
 	//	max_report_count * (max_report_length + max_report_info_length + 1 KiB for its schedule)  <= 15 MiB
@@ -160,48 +160,47 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Ocr3PluginService is one product's logic under one on-chain configuration. libocr calls it through the host. Calls
-// may come at the same time, for any seq_nr, more than once, and not all of them for each: an epoch that ends takes its
-// round back, and an oracle that lagged is given outcomes that it had no part in. What a product must remember from
-// round to round stands in the outcome.
+// may be concurrent, for any seq_nr, and repeated, and not every seq_nr has all calls: an epoch that ends cancels its
+// round, and an oracle that lagged gets outcomes in which it had no part. State that a product must remember from round
+// to round belongs in the outcome.
 //
-// An oracle whose Observation, ValidateObservation or Outcome fails has no part in the votes until the next epoch,
-// which can take as long as DeltaProgress; without a quorum of votes the network rests. So a product that has nothing
-// to say says that, by an observation that its Outcome leaves out, and errs only where it cannot know what it should
-// answer. While an instance is away the host waits for it, and asks the next generation of its process what the last one did
-// not answer. It asks anew as well after UNAVAILABLE and when a call has used up its own time, for as long as the round
-// lasts; any other error is taken as the answer.
+// An oracle whose Observation, ValidateObservation or Outcome fails has no vote until the next epoch, which can take as
+// long as DeltaProgress. Without a quorum of votes the network stands still. So if a product has nothing to observe, it
+// should answer with an observation that says so, which its Outcome leaves out. It should fail only if it cannot know
+// the right answer. While an instance is away, the host waits for it, and repeats unanswered calls to the next
+// generation of its process. It also repeats a call after UNAVAILABLE, and when the call has used up its own time, for
+// as long as the round lasts. Any other error is taken as the answer.
 //
-// ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the
-// same bytes, on every machine, in every version of the product that runs under the configuration. They read no clock,
-// no random numbers, no order of a map, no floating point that machines may round differently, and nothing that is lent
-// but codecs, which are pure as well.
+// ValidateObservation, ObservationQuorum, Outcome and Reports are pure: for the same request all oracles give the same
+// bytes, on every machine, in every version of the product that runs under the configuration. They depend on no clock,
+// no random numbers, no order of a map, and no floating point that machines may round differently. Of lent objects they
+// use only codecs, which are pure as well.
 type Ocr3PluginServiceClient interface {
-	// Query is asked of the leader at the start of a round. Whatever a leader is told, a faulty one may tell followers
-	// something else, and each of them another thing.
+	// Query is called on the leader at the start of a round. A faulty leader may send its followers another query, and
+	// each of them a different one.
 	Query(ctx context.Context, in *Ocr3PluginServiceQueryRequest, opts ...grpc.CallOption) (*Ocr3PluginServiceQueryResponse, error)
-	// Observation is asked of every oracle for the leader's query. A call that is repeated for one seq_nr may observe
-	// anew.
+	// Observation is called on every oracle with the leader's query. A repeated call for one seq_nr may observe anew.
 	Observation(ctx context.Context, in *Ocr3PluginServiceObservationRequest, opts ...grpc.CallOption) (*Ocr3PluginServiceObservationResponse, error)
-	// ValidateObservation tells whether an oracle's observation can be used. It is asked by the leader of each that
-	// arrives, and by every oracle of each that the leader proposes. That an observation cannot be used is an answer, and
-	// no error. Pure.
+	// ValidateObservation tells whether an oracle's observation can be used. The leader calls it for each observation
+	// that arrives, and every oracle for each that the leader proposes. That an observation cannot be used is an answer,
+	// and not an error. Pure.
 	ValidateObservation(ctx context.Context, in *Ocr3PluginServiceValidateObservationRequest, opts ...grpc.CallOption) (*Ocr3PluginServiceValidateObservationResponse, error)
-	// ObservationQuorum tells whether valid observations suffice for an outcome. It is asked of instances that said
-	// OBSERVATION_QUORUM_CALL alone. Where it says yes it says yes for more observations too. Pure.
+	// ObservationQuorum tells whether valid observations suffice for an outcome. It is called only on instances that
+	// declared OBSERVATION_QUORUM_CALL. If it says yes, it must also say yes for more observations. Pure.
 	//
 	// Errors: UNIMPLEMENTED (this instance has a quorum that is a number).
 	ObservationQuorum(ctx context.Context, in *Ocr3PluginServiceObservationQuorumRequest, opts ...grpc.CallOption) (*Ocr3PluginServiceObservationQuorumResponse, error)
-	// Outcome makes the round's outcome of the previous one, the query and the observations. Pure.
+	// Outcome makes the round's outcome from the previous one, the query and the observations. Pure.
 	Outcome(ctx context.Context, in *Ocr3PluginServiceOutcomeRequest, opts ...grpc.CallOption) (*Ocr3PluginServiceOutcomeResponse, error)
-	// Reports makes the reports of an outcome that the network has agreed on, also of one whose Outcome was never asked
-	// of this instance. Each is then signed; f+1 oracles must come to the same bytes. Pure.
+	// Reports makes the reports of an outcome that the network has agreed on, even if Outcome was never called on this
+	// instance for it. Each report is then signed; f+1 oracles must make the same bytes. Pure.
 	Reports(ctx context.Context, in *Ocr3PluginServiceReportsRequest, opts ...grpc.CallOption) (*Ocr3PluginServiceReportsResponse, error)
-	// ShouldAcceptAttestedReport is asked once for each report that has gathered its signatures, of the oracles that may
-	// transmit it, in no order of their seq_nr. An instance may remember what it accepted, so that a repeated call has
+	// ShouldAcceptAttestedReport is called once for each report that has its signatures, on the oracles that may transmit
+	// it, in any order of their seq_nr. An instance may remember what it accepted, so that a repeated call may have
 	// another answer: it is not idempotent, and the host keeps the answer per (digest, seq_nr, report).
 	ShouldAcceptAttestedReport(ctx context.Context, in *Ocr3PluginServiceShouldAcceptAttestedReportRequest, opts ...grpc.CallOption) (*Ocr3PluginServiceShouldAcceptAttestedReportResponse, error)
-	// ShouldTransmitAcceptedReport is asked when it is this oracle's turn to transmit an accepted report, maybe of an
-	// instance that was never asked of it before.
+	// ShouldTransmitAcceptedReport is called when it is this oracle's turn to transmit an accepted report, maybe on an
+	// instance that has never had a call about the report.
 	ShouldTransmitAcceptedReport(ctx context.Context, in *Ocr3PluginServiceShouldTransmitAcceptedReportRequest, opts ...grpc.CallOption) (*Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error)
 }
 
@@ -298,48 +297,47 @@ func (c *ocr3PluginServiceClient) ShouldTransmitAcceptedReport(ctx context.Conte
 // for forward compatibility.
 //
 // Ocr3PluginService is one product's logic under one on-chain configuration. libocr calls it through the host. Calls
-// may come at the same time, for any seq_nr, more than once, and not all of them for each: an epoch that ends takes its
-// round back, and an oracle that lagged is given outcomes that it had no part in. What a product must remember from
-// round to round stands in the outcome.
+// may be concurrent, for any seq_nr, and repeated, and not every seq_nr has all calls: an epoch that ends cancels its
+// round, and an oracle that lagged gets outcomes in which it had no part. State that a product must remember from round
+// to round belongs in the outcome.
 //
-// An oracle whose Observation, ValidateObservation or Outcome fails has no part in the votes until the next epoch,
-// which can take as long as DeltaProgress; without a quorum of votes the network rests. So a product that has nothing
-// to say says that, by an observation that its Outcome leaves out, and errs only where it cannot know what it should
-// answer. While an instance is away the host waits for it, and asks the next generation of its process what the last one did
-// not answer. It asks anew as well after UNAVAILABLE and when a call has used up its own time, for as long as the round
-// lasts; any other error is taken as the answer.
+// An oracle whose Observation, ValidateObservation or Outcome fails has no vote until the next epoch, which can take as
+// long as DeltaProgress. Without a quorum of votes the network stands still. So if a product has nothing to observe, it
+// should answer with an observation that says so, which its Outcome leaves out. It should fail only if it cannot know
+// the right answer. While an instance is away, the host waits for it, and repeats unanswered calls to the next
+// generation of its process. It also repeats a call after UNAVAILABLE, and when the call has used up its own time, for
+// as long as the round lasts. Any other error is taken as the answer.
 //
-// ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the
-// same bytes, on every machine, in every version of the product that runs under the configuration. They read no clock,
-// no random numbers, no order of a map, no floating point that machines may round differently, and nothing that is lent
-// but codecs, which are pure as well.
+// ValidateObservation, ObservationQuorum, Outcome and Reports are pure: for the same request all oracles give the same
+// bytes, on every machine, in every version of the product that runs under the configuration. They depend on no clock,
+// no random numbers, no order of a map, and no floating point that machines may round differently. Of lent objects they
+// use only codecs, which are pure as well.
 type Ocr3PluginServiceServer interface {
-	// Query is asked of the leader at the start of a round. Whatever a leader is told, a faulty one may tell followers
-	// something else, and each of them another thing.
+	// Query is called on the leader at the start of a round. A faulty leader may send its followers another query, and
+	// each of them a different one.
 	Query(context.Context, *Ocr3PluginServiceQueryRequest) (*Ocr3PluginServiceQueryResponse, error)
-	// Observation is asked of every oracle for the leader's query. A call that is repeated for one seq_nr may observe
-	// anew.
+	// Observation is called on every oracle with the leader's query. A repeated call for one seq_nr may observe anew.
 	Observation(context.Context, *Ocr3PluginServiceObservationRequest) (*Ocr3PluginServiceObservationResponse, error)
-	// ValidateObservation tells whether an oracle's observation can be used. It is asked by the leader of each that
-	// arrives, and by every oracle of each that the leader proposes. That an observation cannot be used is an answer, and
-	// no error. Pure.
+	// ValidateObservation tells whether an oracle's observation can be used. The leader calls it for each observation
+	// that arrives, and every oracle for each that the leader proposes. That an observation cannot be used is an answer,
+	// and not an error. Pure.
 	ValidateObservation(context.Context, *Ocr3PluginServiceValidateObservationRequest) (*Ocr3PluginServiceValidateObservationResponse, error)
-	// ObservationQuorum tells whether valid observations suffice for an outcome. It is asked of instances that said
-	// OBSERVATION_QUORUM_CALL alone. Where it says yes it says yes for more observations too. Pure.
+	// ObservationQuorum tells whether valid observations suffice for an outcome. It is called only on instances that
+	// declared OBSERVATION_QUORUM_CALL. If it says yes, it must also say yes for more observations. Pure.
 	//
 	// Errors: UNIMPLEMENTED (this instance has a quorum that is a number).
 	ObservationQuorum(context.Context, *Ocr3PluginServiceObservationQuorumRequest) (*Ocr3PluginServiceObservationQuorumResponse, error)
-	// Outcome makes the round's outcome of the previous one, the query and the observations. Pure.
+	// Outcome makes the round's outcome from the previous one, the query and the observations. Pure.
 	Outcome(context.Context, *Ocr3PluginServiceOutcomeRequest) (*Ocr3PluginServiceOutcomeResponse, error)
-	// Reports makes the reports of an outcome that the network has agreed on, also of one whose Outcome was never asked
-	// of this instance. Each is then signed; f+1 oracles must come to the same bytes. Pure.
+	// Reports makes the reports of an outcome that the network has agreed on, even if Outcome was never called on this
+	// instance for it. Each report is then signed; f+1 oracles must make the same bytes. Pure.
 	Reports(context.Context, *Ocr3PluginServiceReportsRequest) (*Ocr3PluginServiceReportsResponse, error)
-	// ShouldAcceptAttestedReport is asked once for each report that has gathered its signatures, of the oracles that may
-	// transmit it, in no order of their seq_nr. An instance may remember what it accepted, so that a repeated call has
+	// ShouldAcceptAttestedReport is called once for each report that has its signatures, on the oracles that may transmit
+	// it, in any order of their seq_nr. An instance may remember what it accepted, so that a repeated call may have
 	// another answer: it is not idempotent, and the host keeps the answer per (digest, seq_nr, report).
 	ShouldAcceptAttestedReport(context.Context, *Ocr3PluginServiceShouldAcceptAttestedReportRequest) (*Ocr3PluginServiceShouldAcceptAttestedReportResponse, error)
-	// ShouldTransmitAcceptedReport is asked when it is this oracle's turn to transmit an accepted report, maybe of an
-	// instance that was never asked of it before.
+	// ShouldTransmitAcceptedReport is called when it is this oracle's turn to transmit an accepted report, maybe on an
+	// instance that has never had a call about the report.
 	ShouldTransmitAcceptedReport(context.Context, *Ocr3PluginServiceShouldTransmitAcceptedReportRequest) (*Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error)
 }
 

@@ -155,7 +155,7 @@ type CreateReportingPluginRequest struct {
 	OracleId uint32 `protobuf:"varint,3,opt,name=oracle_id,json=oracleId,proto3" json:"oracle_id,omitempty"`
 	// Number of oracles.
 	N uint32 `protobuf:"varint,4,opt,name=n,proto3" json:"n,omitempty"`
-	// Number of faulty oracles that the protocol bears.
+	// Number of faulty oracles that the protocol tolerates.
 	F uint32 `protobuf:"varint,5,opt,name=f,proto3" json:"f,omitempty"`
 	// The product's on-chain configuration, as the contract holds it.
 	OnchainConfig []byte `protobuf:"bytes,6,opt,name=onchain_config,json=onchainConfig,proto3" json:"onchain_config,omitempty"`
@@ -301,7 +301,7 @@ func (x *CreateReportingPluginRequest) GetMaxDurationShouldTransmitAcceptedRepor
 // CreateReportingPluginResponse is OCR2's ReportingPluginInfo.
 type CreateReportingPluginResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to call the instance in logs.
+	// The name of the instance in logs.
 	Product string `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
 	// Whether reports must be unique (OCR2's UniqueReports).
 	UniqueReports bool `protobuf:"varint,2,opt,name=unique_reports,json=uniqueReports,proto3" json:"unique_reports,omitempty"`

@@ -30,9 +30,9 @@ const (
 //
 // ReportingPluginFactoryService makes reporting plugins, one for each on-chain configuration of a job.
 type ReportingPluginFactoryServiceClient interface {
-	// CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-	// and again by the same name after a restart. It may call host services and lent objects (the median's decodes the
-	// on-chain configuration), and has no effect that outlives the process.
+	// CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new
+	// configuration, and again with the same name after a restart. It may call host services and lent objects, such as a
+	// median that decodes the on-chain configuration, and has no effect that outlives the process.
 	//
 	// Errors: INVALID_ARGUMENT (a configuration that this product cannot run: final until the next one).
 	CreateReportingPlugin(ctx context.Context, in *CreateReportingPluginRequest, opts ...grpc.CallOption) (*CreateReportingPluginResponse, error)
@@ -62,9 +62,9 @@ func (c *reportingPluginFactoryServiceClient) CreateReportingPlugin(ctx context.
 //
 // ReportingPluginFactoryService makes reporting plugins, one for each on-chain configuration of a job.
 type ReportingPluginFactoryServiceServer interface {
-	// CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-	// and again by the same name after a restart. It may call host services and lent objects (the median's decodes the
-	// on-chain configuration), and has no effect that outlives the process.
+	// CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new
+	// configuration, and again with the same name after a restart. It may call host services and lent objects, such as a
+	// median that decodes the on-chain configuration, and has no effect that outlives the process.
 	//
 	// Errors: INVALID_ARGUMENT (a configuration that this product cannot run: final until the next one).
 	CreateReportingPlugin(context.Context, *CreateReportingPluginRequest) (*CreateReportingPluginResponse, error)
@@ -146,20 +146,21 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ReportingPluginService is one product's logic under one on-chain configuration. libocr calls it through the host, one call
-// at a time per method, in the order of the protocol. Errors of a call lose that round at this oracle and no more.
+// ReportingPluginService is one product's logic under one on-chain configuration. libocr calls it through the host, one
+// call at a time per method, in the order of the protocol. If a call fails, this oracle loses that round, and nothing
+// else.
 type ReportingPluginServiceClient interface {
-	// Query is asked of the leader at the start of a round.
+	// Query is called on the leader at the start of a round.
 	Query(ctx context.Context, in *QueryRequest, opts ...grpc.CallOption) (*QueryResponse, error)
-	// Observation is asked of every oracle for the leader's query. A call that is repeated for one timestamp may observe anew.
+	// Observation is called on every oracle with the leader's query. A repeated call for one timestamp may observe anew.
 	Observation(ctx context.Context, in *ObservationRequest, opts ...grpc.CallOption) (*ObservationResponse, error)
-	// Report is asked of every oracle with at least 2f+1 observations; all must answer alike.
+	// Report is called on every oracle with at least 2f+1 observations; all must give the same answer.
 	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportResponse, error)
-	// ShouldAcceptFinalizedReport is asked once for each report that has gathered its signatures. An instance
-	// remembers what it accepted and says no to a repeat, so that a repeated call has another answer: it is not idempotent,
-	// and the host keeps the answer per (digest, epoch, round).
+	// ShouldAcceptFinalizedReport is called once for each report that has its signatures. An instance remembers what it
+	// accepted, and says no to the same report later. So a repeated call has another answer: it is not idempotent, and
+	// the host keeps the answer per (digest, epoch, round).
 	ShouldAcceptFinalizedReport(ctx context.Context, in *ShouldAcceptFinalizedReportRequest, opts ...grpc.CallOption) (*ShouldAcceptFinalizedReportResponse, error)
-	// ShouldTransmitAcceptedReport is asked when it is this oracle's turn to transmit an accepted report.
+	// ShouldTransmitAcceptedReport is called when it is this oracle's turn to transmit an accepted report.
 	ShouldTransmitAcceptedReport(ctx context.Context, in *ShouldTransmitAcceptedReportRequest, opts ...grpc.CallOption) (*ShouldTransmitAcceptedReportResponse, error)
 }
 
@@ -225,20 +226,21 @@ func (c *reportingPluginServiceClient) ShouldTransmitAcceptedReport(ctx context.
 // All implementations should embed UnimplementedReportingPluginServiceServer
 // for forward compatibility.
 //
-// ReportingPluginService is one product's logic under one on-chain configuration. libocr calls it through the host, one call
-// at a time per method, in the order of the protocol. Errors of a call lose that round at this oracle and no more.
+// ReportingPluginService is one product's logic under one on-chain configuration. libocr calls it through the host, one
+// call at a time per method, in the order of the protocol. If a call fails, this oracle loses that round, and nothing
+// else.
 type ReportingPluginServiceServer interface {
-	// Query is asked of the leader at the start of a round.
+	// Query is called on the leader at the start of a round.
 	Query(context.Context, *QueryRequest) (*QueryResponse, error)
-	// Observation is asked of every oracle for the leader's query. A call that is repeated for one timestamp may observe anew.
+	// Observation is called on every oracle with the leader's query. A repeated call for one timestamp may observe anew.
 	Observation(context.Context, *ObservationRequest) (*ObservationResponse, error)
-	// Report is asked of every oracle with at least 2f+1 observations; all must answer alike.
+	// Report is called on every oracle with at least 2f+1 observations; all must give the same answer.
 	Report(context.Context, *ReportRequest) (*ReportResponse, error)
-	// ShouldAcceptFinalizedReport is asked once for each report that has gathered its signatures. An instance
-	// remembers what it accepted and says no to a repeat, so that a repeated call has another answer: it is not idempotent,
-	// and the host keeps the answer per (digest, epoch, round).
+	// ShouldAcceptFinalizedReport is called once for each report that has its signatures. An instance remembers what it
+	// accepted, and says no to the same report later. So a repeated call has another answer: it is not idempotent, and
+	// the host keeps the answer per (digest, epoch, round).
 	ShouldAcceptFinalizedReport(context.Context, *ShouldAcceptFinalizedReportRequest) (*ShouldAcceptFinalizedReportResponse, error)
-	// ShouldTransmitAcceptedReport is asked when it is this oracle's turn to transmit an accepted report.
+	// ShouldTransmitAcceptedReport is called when it is this oracle's turn to transmit an accepted report.
 	ShouldTransmitAcceptedReport(context.Context, *ShouldTransmitAcceptedReportRequest) (*ShouldTransmitAcceptedReportResponse, error)
 }
 

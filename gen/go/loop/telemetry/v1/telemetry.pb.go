@@ -144,7 +144,7 @@ func (x *Telemetry) GetPayload() []byte {
 	return nil
 }
 
-// SendTelemetryResponse says what became of the batch.
+// SendTelemetryResponse says how many entries were taken.
 type SendTelemetryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Entries taken.

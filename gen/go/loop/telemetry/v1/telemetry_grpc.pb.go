@@ -28,7 +28,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// TelemetryService takes telemetry from plugins. It never waits: what does not fit the host's queue is dropped and counted.
+// TelemetryService takes telemetry from plugins. It never waits: it drops and counts entries that do not fit into the
+// host's queue.
 type TelemetryServiceClient interface {
 	// SendTelemetry hands over a batch.
 	SendTelemetry(ctx context.Context, in *SendTelemetryRequest, opts ...grpc.CallOption) (*SendTelemetryResponse, error)
@@ -56,7 +57,8 @@ func (c *telemetryServiceClient) SendTelemetry(ctx context.Context, in *SendTele
 // All implementations should embed UnimplementedTelemetryServiceServer
 // for forward compatibility.
 //
-// TelemetryService takes telemetry from plugins. It never waits: what does not fit the host's queue is dropped and counted.
+// TelemetryService takes telemetry from plugins. It never waits: it drops and counts entries that do not fit into the
+// host's queue.
 type TelemetryServiceServer interface {
 	// SendTelemetry hands over a batch.
 	SendTelemetry(context.Context, *SendTelemetryRequest) (*SendTelemetryResponse, error)

@@ -15,8 +15,8 @@ class DataSourceServiceStub(Stub):
     async def observe(
         self, request: datasource_pb2.ObserveRequest, *, timeout: float | None = None
     ) -> datasource_pb2.ObserveResponse:
-        """Observe runs the source for one round. A repeat for the same round returns the first answer, so that an oracle never
-        makes two observations for one (digest, epoch, round). The caller's deadline bounds the source.
+        """Observe runs the source for one round. A repeated call for the same round returns the first answer, so that an
+        oracle never makes two observations for one (digest, epoch, round). The caller's deadline bounds the source.
 
         Errors: FAILED_PRECONDITION (the source failed; the message says at which task), DEADLINE_EXCEEDED.
         """

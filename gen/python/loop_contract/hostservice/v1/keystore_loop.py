@@ -15,7 +15,7 @@ class KeystoreServiceStub(Stub):
     async def list_accounts(
         self, request: keystore_pb2.ListAccountsRequest, *, timeout: float | None = None
     ) -> keystore_pb2.ListAccountsResponse:
-        """ListAccounts names the accounts lent."""
+        """ListAccounts names the lent accounts."""
         return await self.caller.unary("/loop.hostservice.v1.KeystoreService/ListAccounts", request, keystore_pb2.ListAccountsResponse, timeout)
 
     async def sign(
@@ -26,12 +26,13 @@ class KeystoreServiceStub(Stub):
         hexadecimal digits without leading zeros), data is a transaction's hash of 32 bytes, and the signature is r and s in 64 bytes,
         big-endian, with s in the lower half.
 
-        Where the data is a hash, transaction says what it is the hash of. A node that has a check of its own for the relayer's chain
-        signs what that finds to be a report for the contract of a job, a transfer that an operator has asked for, or a transaction
-        without effect, and nothing else. Of other relayers it signs what they ask for, as often as its operator allows.
+        If the data is a hash, transaction is the hashed transaction. If the node has its own check for the relayer's
+        chain, it signs only what the check finds to be a report for the contract of a job, a transfer that an operator has
+        asked for, or a transaction without effect. For other relayers it signs everything that they ask for, as often as
+        its operator allows.
 
-        Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain does not sign),
-        PERMISSION_DENIED (the node's check finds no reason to sign it; the message says why), RESOURCE_EXHAUSTED (the account has had as
-        many signatures as it may have a minute; ask again later).
+        Errors: NOT_FOUND (an account that is not lent to the caller), INVALID_ARGUMENT (data of a length that the chain
+        does not sign), PERMISSION_DENIED (the node's check finds no reason to sign it; the message says why),
+        RESOURCE_EXHAUSTED (the account has used up its signatures of this minute; ask again later).
         """
         return await self.caller.unary("/loop.hostservice.v1.KeystoreService/Sign", request, keystore_pb2.SignResponse, timeout)

@@ -10,17 +10,17 @@ from loop_plugin.binding import Stub
 
 
 class PipelineServiceStub(Stub):
-    """PipelineService runs the pipelines of one job. They stand in the job, were checked when it was added, and have names:
-    a plugin chooses among them and writes none.
+    """PipelineService runs the pipelines of one job. They are part of the job, were checked when it was added, and have
+    names. A plugin chooses among them, and cannot write any.
     """
 
     async def run(
         self, request: pipeline_pb2.RunRequest, *, timeout: float | None = None
     ) -> pipeline_pb2.RunResponse:
-        """Run runs a pipeline to its end. A repeat by the same run_id returns the first answer, so that what a plugin asked
-        for in one round it is told once, also after a restart of its process. The caller's deadline bounds the run: when
-        it comes near, calls under way end, and the run answers with what it has. That a task failed is an answer, and no
-        error.
+        """Run runs a pipeline to its end. A repeated call with the same run_id returns the first answer. So a plugin gets one
+        answer for one round, also after a restart of its process. The caller's deadline bounds the run: shortly before it,
+        calls in progress end, and the run answers with the results that it has. A failed task is part of the answer, and
+        not an error.
 
         Errors: NOT_FOUND (the job has no pipeline of this name), ALREADY_EXISTS (the run_id stands for a run of another
         pipeline), DEADLINE_EXCEEDED, UNAVAILABLE (the job has ended).

@@ -10,11 +10,12 @@ from loop_plugin.binding import Stub
 
 
 class StoreServiceStub(Stub):
-    """StoreService keeps what a plugin must not lose. Its scope (kind of plugin, chain) is fixed by the host when it lends the
-    store and outlives objects, processes and the host. A write is durable when it answers.
+    """StoreService keeps data that a plugin must not lose. The host fixes the scope of a store (kind of plugin, chain) when
+    it lends it. The data outlives objects, processes and the host. A write is durable when it answers.
 
-    What belongs to an account has it between the first two slashes of its key, as in "transmit/ACCOUNT/item/7": the host lends each
-    process the entries of the accounts that are lent to it. A process that has but one account keeps nothing else.
+    If an entry belongs to an account, the account is between the first two slashes of its key, as in
+    "transmit/ACCOUNT/item/7". The host lends each process only the entries of the accounts that are lent to it. A
+    process that has only one account keeps no other entries.
     """
 
     async def read(
@@ -31,15 +32,15 @@ class StoreServiceStub(Stub):
     ) -> store_pb2.PutResponse:
         """Put writes a value if the stored version is the expected one.
 
-        Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the entries of the scope are more
-        than 65,536, or have more than 64 MiB of keys and values: delete some).
+        Errors: ABORTED (another version is stored: read again and decide), RESOURCE_EXHAUSTED (the scope has more than
+        65,536 entries, or more than 64 MiB of keys and values: delete some).
         """
         return await self.caller.unary("/loop.hostservice.v1.StoreService/Put", request, store_pb2.PutResponse, timeout)
 
     async def delete(
         self, request: store_pb2.DeleteRequest, *, timeout: float | None = None
     ) -> store_pb2.DeleteResponse:
-        """Delete removes a value if the stored version is the expected one. A key that is not there is no error.
+        """Delete removes a value if the stored version is the expected one. A key that is not there is not an error.
 
         Errors: ABORTED (another version is stored).
         """

@@ -26,7 +26,7 @@ class MedianService(Servicer):
     ) -> tuple[MedianFactory, median_pb2.CreateMedianFactoryResponse]:
         """CreateMedianFactory makes the factory of one job. The host calls it when a job starts and after a restart.
 
-        Errors: INVALID_ARGUMENT (a deviation function that is not known).
+        Errors: INVALID_ARGUMENT (an unknown deviation function).
         """
 
 
@@ -38,7 +38,7 @@ class MedianServiceStub(Stub):
     ) -> median_pb2.CreateMedianFactoryResponse:
         """CreateMedianFactory makes the factory of one job. The host calls it when a job starts and after a restart.
 
-        Errors: INVALID_ARGUMENT (a deviation function that is not known).
+        Errors: INVALID_ARGUMENT (an unknown deviation function).
         """
         return await self.caller.unary("/loop.median.v1.MedianService/CreateMedianFactory", request, median_pb2.CreateMedianFactoryResponse, timeout)
 
@@ -58,8 +58,8 @@ class MedianContractService(Servicer):
         raise unimplemented("/loop.median.v1.MedianContractService/LatestTransmissionDetails")
 
     async def latest_round_requested(self, request: median_pb2.LatestRoundRequestedRequest) -> median_pb2.LatestRoundRequestedResponse:
-        """LatestRoundRequested returns the round that somebody last asked for by the contract's own function, or zero
-        values if there is none within the lookback.
+        """LatestRoundRequested returns the round that was last requested by the contract's own function, or zero values if
+        there is none within the lookback.
 
         Errors: UNAVAILABLE (as above).
         """
@@ -83,8 +83,8 @@ class MedianContractServiceStub(Stub):
     async def latest_round_requested(
         self, request: median_pb2.LatestRoundRequestedRequest, *, timeout: float | None = None
     ) -> median_pb2.LatestRoundRequestedResponse:
-        """LatestRoundRequested returns the round that somebody last asked for by the contract's own function, or zero
-        values if there is none within the lookback.
+        """LatestRoundRequested returns the round that was last requested by the contract's own function, or zero values if
+        there is none within the lookback.
 
         Errors: UNAVAILABLE (as above).
         """
@@ -158,7 +158,7 @@ class OnchainConfigCodecService(Servicer):
     async def decode_onchain_config(self, request: median_pb2.DecodeOnchainConfigRequest) -> median_pb2.DecodeOnchainConfigResponse:
         """DecodeOnchainConfig decodes the contract's bytes.
 
-        Errors: INVALID_ARGUMENT (bytes that are no such configuration).
+        Errors: INVALID_ARGUMENT (bytes that are not such a configuration).
         """
         raise unimplemented("/loop.median.v1.OnchainConfigCodecService/DecodeOnchainConfig")
 
@@ -180,7 +180,7 @@ class OnchainConfigCodecServiceStub(Stub):
     ) -> median_pb2.DecodeOnchainConfigResponse:
         """DecodeOnchainConfig decodes the contract's bytes.
 
-        Errors: INVALID_ARGUMENT (bytes that are no such configuration).
+        Errors: INVALID_ARGUMENT (bytes that are not such a configuration).
         """
         return await self.caller.unary("/loop.median.v1.OnchainConfigCodecService/DecodeOnchainConfig", request, median_pb2.DecodeOnchainConfigResponse, timeout)
 

@@ -11,25 +11,25 @@ from loop_plugin.binding import Servicer, Stub
 
 
 class LifecycleService(Servicer):
-    """LifecycleService is what every plugin serves beside its root service and beside grpc.health.v1.Health (service
-    "plugin"). SDKs implement it; authors of plugins never see it.
+    """LifecycleService is served by every plugin, beside its root service and grpc.health.v1.Health (service "plugin").
+    SDKs implement it; authors of plugins never see it.
     """
 
     DESCRIPTOR = lifecycle_pb2.DESCRIPTOR.services_by_name["LifecycleService"]
 
     @abstractmethod
     async def init(self, request: lifecycle_pb2.InitRequest) -> lifecycle_pb2.InitResponse:
-        """Init is the first call on a new process, made once by the host: it tells the plugin where and how to call back, and
-        which generation this is. Calls on other services before it are FAILED_PRECONDITION.
+        """Init is the first call on a new process. The host makes it once, to tell the plugin where and how to call the host,
+        and which generation this is. Calls on other services before it are FAILED_PRECONDITION.
 
         Errors: INVALID_ARGUMENT (a certificate that does not parse), FAILED_PRECONDITION (already initialised).
         """
 
     @abstractmethod
     async def release(self, request: lifecycle_pb2.ReleaseRequest) -> lifecycle_pb2.ReleaseResponse:
-        """Release ends objects: the host calls it when a job ends, for children before parents. The names stay
-        released until the process ends, so that a create that arrives late is refused. A name that is not known is
-        released too, and is not an error.
+        """Release ends objects: the host calls it when a job ends, for children before parents. The names stay released until
+        the process ends, so that the plugin refuses a constructor's call that arrives late. An unknown name is released
+        too, and is not an error.
 
         Errors: INVALID_ARGUMENT (no names).
         """
@@ -48,15 +48,15 @@ class LifecycleService(Servicer):
 
 
 class LifecycleServiceStub(Stub):
-    """LifecycleService is what every plugin serves beside its root service and beside grpc.health.v1.Health (service
-    "plugin"). SDKs implement it; authors of plugins never see it.
+    """LifecycleService is served by every plugin, beside its root service and grpc.health.v1.Health (service "plugin").
+    SDKs implement it; authors of plugins never see it.
     """
 
     async def init(
         self, request: lifecycle_pb2.InitRequest, *, timeout: float | None = None
     ) -> lifecycle_pb2.InitResponse:
-        """Init is the first call on a new process, made once by the host: it tells the plugin where and how to call back, and
-        which generation this is. Calls on other services before it are FAILED_PRECONDITION.
+        """Init is the first call on a new process. The host makes it once, to tell the plugin where and how to call the host,
+        and which generation this is. Calls on other services before it are FAILED_PRECONDITION.
 
         Errors: INVALID_ARGUMENT (a certificate that does not parse), FAILED_PRECONDITION (already initialised).
         """
@@ -65,9 +65,9 @@ class LifecycleServiceStub(Stub):
     async def release(
         self, request: lifecycle_pb2.ReleaseRequest, *, timeout: float | None = None
     ) -> lifecycle_pb2.ReleaseResponse:
-        """Release ends objects: the host calls it when a job ends, for children before parents. The names stay
-        released until the process ends, so that a create that arrives late is refused. A name that is not known is
-        released too, and is not an error.
+        """Release ends objects: the host calls it when a job ends, for children before parents. The names stay released until
+        the process ends, so that the plugin refuses a constructor's call that arrives late. An unknown name is released
+        too, and is not an error.
 
         Errors: INVALID_ARGUMENT (no names).
         """

@@ -19,7 +19,7 @@ from loop_plugin.binding import Caller, Servicer, Stub
 
 class ProductService(Servicer):
     """ProductService is the root of a product plugin: one process serves every job of the product. The host knows no
-    product by name; whatever it must know of one is in the answers to these calls.
+    product by name; all that it must know of one is in the answers to these calls.
     """
 
     DESCRIPTOR = product_pb2.DESCRIPTOR.services_by_name["ProductService"]
@@ -33,18 +33,18 @@ class ProductService(Servicer):
 
     @abstractmethod
     async def validate_product_job(self, request: product_pb2.ValidateProductJobRequest) -> product_pb2.ValidateProductJobResponse:
-        """ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls
-        it whenever it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is
-        wrong with a job is an answer, and no error.
+        """ValidateProductJob checks a job's configuration of the product, and reports every problem. The host calls it
+        whenever it reads a job, and shows each problem with its line. It is pure, and needs no lent object. A problem of
+        the job is an answer, and not an error.
         """
 
     @abstractmethod
     async def create_product_factory(
         self, request: product_pb2.CreateProductFactoryRequest, loans: CreateProductFactoryLoans
     ) -> tuple[ProductFactory, product_pb2.CreateProductFactoryResponse]:
-        """CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
-        waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
-        calls of the other one are UNIMPLEMENTED.
+        """CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It does
+        not wait for lent objects. The factory serves the reporting plugins of the version that the request names; the
+        calls of the other version are UNIMPLEMENTED.
 
         Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
         """
@@ -52,7 +52,7 @@ class ProductService(Servicer):
 
 class ProductServiceStub(Stub):
     """ProductService is the root of a product plugin: one process serves every job of the product. The host knows no
-    product by name; whatever it must know of one is in the answers to these calls.
+    product by name; all that it must know of one is in the answers to these calls.
     """
 
     async def describe_product(
@@ -67,18 +67,18 @@ class ProductServiceStub(Stub):
     async def validate_product_job(
         self, request: product_pb2.ValidateProductJobRequest, *, timeout: float | None = None
     ) -> product_pb2.ValidateProductJobResponse:
-        """ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls
-        it whenever it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is
-        wrong with a job is an answer, and no error.
+        """ValidateProductJob checks a job's configuration of the product, and reports every problem. The host calls it
+        whenever it reads a job, and shows each problem with its line. It is pure, and needs no lent object. A problem of
+        the job is an answer, and not an error.
         """
         return await self.caller.unary("/loop.product.v1.ProductService/ValidateProductJob", request, product_pb2.ValidateProductJobResponse, timeout)
 
     async def create_product_factory(
         self, request: product_pb2.CreateProductFactoryRequest, *, timeout: float | None = None
     ) -> product_pb2.CreateProductFactoryResponse:
-        """CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
-        waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
-        calls of the other one are UNIMPLEMENTED.
+        """CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It does
+        not wait for lent objects. The factory serves the reporting plugins of the version that the request names; the
+        calls of the other version are UNIMPLEMENTED.
 
         Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
         """

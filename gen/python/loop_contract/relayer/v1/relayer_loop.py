@@ -24,37 +24,37 @@ class RelayerService(Servicer):
     @abstractmethod
     async def describe_relayer(self, request: relayer_pb2.DescribeRelayerRequest) -> relayer_pb2.DescribeRelayerResponse:
         """DescribeRelayer says what a node must know of this relayer: the name under which it serves jobs, the keys that it
-        needs, how its configuration looks. The host calls it once after each launch and keeps the answer with the checksum
-        of the program, so that jobs can be listed and checked while the relayer is down. The answer of one program never
-        changes. Needs no chain.
+        needs, and the form of its configuration. The host calls it once after each launch and keeps the answer with the
+        checksum of the program, so that it can list and check jobs while the relayer is down. The answer of one program
+        never changes. It needs no chain.
         """
 
     @abstractmethod
     async def describe_accounts(self, request: relayer_pb2.DescribeAccountsRequest) -> relayer_pb2.DescribeAccountsResponse:
         """DescribeAccounts names accounts as operators and job specs of this relayer write them. The host calls it with the
-        public keys that it holds for the relayer. Pure, and needs no chain.
+        public keys that it holds for the relayer. It is pure, and needs no chain.
 
         Errors: INVALID_ARGUMENT (bytes that are not a public key of the described algorithm).
         """
 
     @abstractmethod
     async def normalize_ids(self, request: relayer_pb2.NormalizeIdsRequest) -> relayer_pb2.NormalizeIdsResponse:
-        """NormalizeIds gives each text that names an account or a contract its one spelling, so that the host can tell
-        whether two name the same. Pure, and needs no chain. A text that cannot be such a name is an answer with a problem,
-        and no error.
+        """NormalizeIds returns the one spelling of each text that names an account or a contract, so that the host can tell
+        whether two texts name the same. It is pure, and needs no chain. A text that cannot be such a name has an answer
+        with a problem; it is not an error.
         """
 
     @abstractmethod
     async def validate_chain(self, request: relayer_pb2.ValidateChainRequest) -> relayer_pb2.ValidateChainResponse:
-        """ValidateChain checks one table of the node's configuration, as CreateChain would, and names everything that is
-        wrong with it. The host calls it when it reads the configuration, and shows each problem with its line. Pure, and
-        needs no chain.
+        """ValidateChain checks one table of the node's configuration, as CreateChain would, and reports every problem. The
+        host calls it when it reads the configuration, and shows each problem with its line. It is pure, and needs no
+        chain.
         """
 
     @abstractmethod
     async def validate_job(self, request: relayer_pb2.ValidateJobRequest) -> relayer_pb2.ValidateJobResponse:
-        """ValidateJob checks what a job says of its contract, as CreateProvider would, and names everything that is wrong
-        with it. The host calls it whenever it reads a job, and shows each problem with its line. Pure, and needs no chain.
+        """ValidateJob checks a job's settings for its contract, as CreateProvider would, and reports every problem. The host
+        calls it whenever it reads a job, and shows each problem with its line. It is pure, and needs no chain.
         """
 
     @abstractmethod
@@ -62,16 +62,16 @@ class RelayerService(Servicer):
         self, request: relayer_pb2.CreateChainRequest, loans: CreateChainLoans
     ) -> tuple[Chain, relayer_pb2.CreateChainResponse]:
         """CreateChain makes the object of one chain. The host calls it at start for each configured chain and after a
-        restart. It checks the configuration and begins to connect, but waits for no answer of the chain.
+        restart. It checks the configuration and begins to connect, but does not wait for the chain.
 
         Errors: INVALID_ARGUMENT (configuration that this relayer cannot use; the message never holds an RPC address).
         """
 
     @abstractmethod
     def watch_contract_configs(self, request: relayer_pb2.WatchContractConfigsRequest) -> AsyncIterator[relayer_pb2.WatchContractConfigsResponse]:
-        """WatchContractConfigs tells the host of the configurations of all contracts that the process's providers follow, as
-        they change: first the current one of each, then each change as soon as the relayer sees it. The host opens
-        one such stream per process and opens it again when it ends.
+        """WatchContractConfigs streams the configurations of all contracts that the process's providers follow: first the
+        current one of each contract, then each change as soon as the relayer sees it. The host opens one such stream per
+        process, and opens it again when it ends.
         """
 
 
@@ -82,9 +82,9 @@ class RelayerServiceStub(Stub):
         self, request: relayer_pb2.DescribeRelayerRequest, *, timeout: float | None = None
     ) -> relayer_pb2.DescribeRelayerResponse:
         """DescribeRelayer says what a node must know of this relayer: the name under which it serves jobs, the keys that it
-        needs, how its configuration looks. The host calls it once after each launch and keeps the answer with the checksum
-        of the program, so that jobs can be listed and checked while the relayer is down. The answer of one program never
-        changes. Needs no chain.
+        needs, and the form of its configuration. The host calls it once after each launch and keeps the answer with the
+        checksum of the program, so that it can list and check jobs while the relayer is down. The answer of one program
+        never changes. It needs no chain.
         """
         return await self.caller.unary("/loop.relayer.v1.RelayerService/DescribeRelayer", request, relayer_pb2.DescribeRelayerResponse, timeout)
 
@@ -92,7 +92,7 @@ class RelayerServiceStub(Stub):
         self, request: relayer_pb2.DescribeAccountsRequest, *, timeout: float | None = None
     ) -> relayer_pb2.DescribeAccountsResponse:
         """DescribeAccounts names accounts as operators and job specs of this relayer write them. The host calls it with the
-        public keys that it holds for the relayer. Pure, and needs no chain.
+        public keys that it holds for the relayer. It is pure, and needs no chain.
 
         Errors: INVALID_ARGUMENT (bytes that are not a public key of the described algorithm).
         """
@@ -101,26 +101,26 @@ class RelayerServiceStub(Stub):
     async def normalize_ids(
         self, request: relayer_pb2.NormalizeIdsRequest, *, timeout: float | None = None
     ) -> relayer_pb2.NormalizeIdsResponse:
-        """NormalizeIds gives each text that names an account or a contract its one spelling, so that the host can tell
-        whether two name the same. Pure, and needs no chain. A text that cannot be such a name is an answer with a problem,
-        and no error.
+        """NormalizeIds returns the one spelling of each text that names an account or a contract, so that the host can tell
+        whether two texts name the same. It is pure, and needs no chain. A text that cannot be such a name has an answer
+        with a problem; it is not an error.
         """
         return await self.caller.unary("/loop.relayer.v1.RelayerService/NormalizeIds", request, relayer_pb2.NormalizeIdsResponse, timeout)
 
     async def validate_chain(
         self, request: relayer_pb2.ValidateChainRequest, *, timeout: float | None = None
     ) -> relayer_pb2.ValidateChainResponse:
-        """ValidateChain checks one table of the node's configuration, as CreateChain would, and names everything that is
-        wrong with it. The host calls it when it reads the configuration, and shows each problem with its line. Pure, and
-        needs no chain.
+        """ValidateChain checks one table of the node's configuration, as CreateChain would, and reports every problem. The
+        host calls it when it reads the configuration, and shows each problem with its line. It is pure, and needs no
+        chain.
         """
         return await self.caller.unary("/loop.relayer.v1.RelayerService/ValidateChain", request, relayer_pb2.ValidateChainResponse, timeout)
 
     async def validate_job(
         self, request: relayer_pb2.ValidateJobRequest, *, timeout: float | None = None
     ) -> relayer_pb2.ValidateJobResponse:
-        """ValidateJob checks what a job says of its contract, as CreateProvider would, and names everything that is wrong
-        with it. The host calls it whenever it reads a job, and shows each problem with its line. Pure, and needs no chain.
+        """ValidateJob checks a job's settings for its contract, as CreateProvider would, and reports every problem. The host
+        calls it whenever it reads a job, and shows each problem with its line. It is pure, and needs no chain.
         """
         return await self.caller.unary("/loop.relayer.v1.RelayerService/ValidateJob", request, relayer_pb2.ValidateJobResponse, timeout)
 
@@ -128,16 +128,16 @@ class RelayerServiceStub(Stub):
         self, request: relayer_pb2.CreateChainRequest, *, timeout: float | None = None
     ) -> relayer_pb2.CreateChainResponse:
         """CreateChain makes the object of one chain. The host calls it at start for each configured chain and after a
-        restart. It checks the configuration and begins to connect, but waits for no answer of the chain.
+        restart. It checks the configuration and begins to connect, but does not wait for the chain.
 
         Errors: INVALID_ARGUMENT (configuration that this relayer cannot use; the message never holds an RPC address).
         """
         return await self.caller.unary("/loop.relayer.v1.RelayerService/CreateChain", request, relayer_pb2.CreateChainResponse, timeout)
 
     def watch_contract_configs(self, request: relayer_pb2.WatchContractConfigsRequest) -> AsyncIterator[relayer_pb2.WatchContractConfigsResponse]:
-        """WatchContractConfigs tells the host of the configurations of all contracts that the process's providers follow, as
-        they change: first the current one of each, then each change as soon as the relayer sees it. The host opens
-        one such stream per process and opens it again when it ends.
+        """WatchContractConfigs streams the configurations of all contracts that the process's providers follow: first the
+        current one of each contract, then each change as soon as the relayer sees it. The host opens one such stream per
+        process, and opens it again when it ends.
         """
         return self.caller.stream("/loop.relayer.v1.RelayerService/WatchContractConfigs", request, relayer_pb2.WatchContractConfigsResponse)
 
@@ -151,8 +151,8 @@ class ChainService(Servicer):
     async def create_provider(
         self, request: relayer_pb2.CreateProviderRequest
     ) -> tuple[Provider, relayer_pb2.CreateProviderResponse]:
-        """CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
-        no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
+        """CreateProvider makes the provider of one job, which gives libocr and the job's product access to its contract. It
+        does not wait for the chain. Services that a provider type does not use answer UNIMPLEMENTED.
 
         Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
         configuration that cannot be used, naming the field).
@@ -178,8 +178,8 @@ class ChainService(Servicer):
 
     @abstractmethod
     async def transact(self, request: relayer_pb2.TransactRequest) -> relayer_pb2.TransactResponse:
-        """Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply:
-        its outcome is then unknown until the chain tells.
+        """Transact moves coins between accounts; operators call it through the node. The host does not repeat it after a lost
+        reply: its outcome is then unknown until it is on the chain.
 
         Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is
         too small).
@@ -194,10 +194,10 @@ class ChainService(Servicer):
 
     @abstractmethod
     async def read_contract(self, request: relayer_pb2.ReadContractRequest) -> relayer_pb2.ReadContractResponse:
-        """ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job
-        whose pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose
-        chain has no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with
-        it.
+        """ReadContract calls a contract without a transaction and returns its answer unchanged. The host calls it for a job
+        whose pipeline reads a contract (the task ethcall), at every observation. It is optional: a relayer whose chain has
+        no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with this
+        reason.
 
         Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this
         chain cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the
@@ -212,8 +212,8 @@ class ChainServiceStub(Stub):
     async def create_provider(
         self, request: relayer_pb2.CreateProviderRequest, *, timeout: float | None = None
     ) -> relayer_pb2.CreateProviderResponse:
-        """CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
-        no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
+        """CreateProvider makes the provider of one job, which gives libocr and the job's product access to its contract. It
+        does not wait for the chain. Services that a provider type does not use answer UNIMPLEMENTED.
 
         Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
         configuration that cannot be used, naming the field).
@@ -247,8 +247,8 @@ class ChainServiceStub(Stub):
     async def transact(
         self, request: relayer_pb2.TransactRequest, *, timeout: float | None = None
     ) -> relayer_pb2.TransactResponse:
-        """Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply:
-        its outcome is then unknown until the chain tells.
+        """Transact moves coins between accounts; operators call it through the node. The host does not repeat it after a lost
+        reply: its outcome is then unknown until it is on the chain.
 
         Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is
         too small).
@@ -267,10 +267,10 @@ class ChainServiceStub(Stub):
     async def read_contract(
         self, request: relayer_pb2.ReadContractRequest, *, timeout: float | None = None
     ) -> relayer_pb2.ReadContractResponse:
-        """ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job
-        whose pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose
-        chain has no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with
-        it.
+        """ReadContract calls a contract without a transaction and returns its answer unchanged. The host calls it for a job
+        whose pipeline reads a contract (the task ethcall), at every observation. It is optional: a relayer whose chain has
+        no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with this
+        reason.
 
         Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this
         chain cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the
@@ -293,7 +293,7 @@ class ContractConfigService(Servicer):
         raise unimplemented("/loop.relayer.v1.ContractConfigService/LatestConfigDetails")
 
     async def latest_config(self, request: relayer_pb2.LatestConfigRequest) -> relayer_pb2.LatestConfigResponse:
-        """LatestConfig returns the configuration of a block.
+        """LatestConfig returns the configuration that was set in a block.
 
         Errors: NOT_FOUND (no configuration in that block), UNAVAILABLE (the chain does not answer).
         """
@@ -333,7 +333,7 @@ class ContractConfigServiceStub(Stub):
     async def latest_config(
         self, request: relayer_pb2.LatestConfigRequest, *, timeout: float | None = None
     ) -> relayer_pb2.LatestConfigResponse:
-        """LatestConfig returns the configuration of a block.
+        """LatestConfig returns the configuration that was set in a block.
 
         Errors: NOT_FOUND (no configuration in that block), UNAVAILABLE (the chain does not answer).
         """
@@ -370,9 +370,9 @@ class ContractTransmitterService(Servicer):
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ContractTransmitterService"]
 
     async def transmit(self, request: relayer_pb2.TransmitRequest) -> relayer_pb2.TransmitResponse:
-        """Transmit takes a report over: it is in the Store when the call returns, and sent and confirmed thereafter, once,
-        whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round)
-        has no effect.
+        """Transmit accepts a report. The report is in the Store when the call returns. Afterwards the relayer sends it and
+        waits for its confirmation, once, whatever process ends in between, unless a newer report has made it stale. A
+        repeated call for one (digest, epoch, round) has no effect.
 
         Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not
         answer).
@@ -397,9 +397,9 @@ class ContractTransmitterServiceStub(Stub):
     async def transmit(
         self, request: relayer_pb2.TransmitRequest, *, timeout: float | None = None
     ) -> relayer_pb2.TransmitResponse:
-        """Transmit takes a report over: it is in the Store when the call returns, and sent and confirmed thereafter, once,
-        whatever dies in between, unless a newer report has made it stale. A repeated call for one (digest, epoch, round)
-        has no effect.
+        """Transmit accepts a report. The report is in the Store when the call returns. Afterwards the relayer sends it and
+        waits for its confirmation, once, whatever process ends in between, unless a newer report has made it stale. A
+        repeated call for one (digest, epoch, round) has no effect.
 
         Errors: INVALID_ARGUMENT (signatures or a report that the contract cannot take), UNAVAILABLE (the Store does not
         answer).
@@ -423,29 +423,29 @@ class ContractTransmitterServiceStub(Stub):
 
 
 class ReportDigestService(Servicer):
-    """ReportDigestService says what an oracle signs of a report. The hash belongs to the contract: two contracts of one
-    chain may have two.
+    """ReportDigestService says what an oracle signs of a report. The hash depends on the contract: two contracts of one
+    chain may use different ones.
     """
 
     DESCRIPTOR = relayer_pb2.DESCRIPTOR.services_by_name["ReportDigestService"]
 
     async def digest_reports(self, request: relayer_pb2.DigestReportsRequest) -> relayer_pb2.DigestReportsResponse:
         """DigestReports returns what the on-chain key signs of each report. The host calls it once for each report that it
-        signs or whose signatures it verifies, also those of other oracles, and keeps the answer. Pure.
+        signs, or whose signatures by any oracle it verifies, and keeps the answer. Pure.
         """
         raise unimplemented("/loop.relayer.v1.ReportDigestService/DigestReports")
 
 
 class ReportDigestServiceStub(Stub):
-    """ReportDigestService says what an oracle signs of a report. The hash belongs to the contract: two contracts of one
-    chain may have two.
+    """ReportDigestService says what an oracle signs of a report. The hash depends on the contract: two contracts of one
+    chain may use different ones.
     """
 
     async def digest_reports(
         self, request: relayer_pb2.DigestReportsRequest, *, timeout: float | None = None
     ) -> relayer_pb2.DigestReportsResponse:
         """DigestReports returns what the on-chain key signs of each report. The host calls it once for each report that it
-        signs or whose signatures it verifies, also those of other oracles, and keeps the answer. Pure.
+        signs, or whose signatures by any oracle it verifies, and keeps the answer. Pure.
         """
         return await self.caller.unary("/loop.relayer.v1.ReportDigestService/DigestReports", request, relayer_pb2.DigestReportsResponse, timeout)
 

@@ -19,11 +19,11 @@ class Ocr3PluginFactoryService(Servicer):
         self, request: ocr3_pb2.CreateOcr3PluginRequest
     ) -> tuple[Ocr3Plugin, ocr3_pb2.CreateOcr3PluginResponse]:
         """CreateOcr3Plugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-        and again by the same name after a restart; it must then answer as the first time. It may call host services and
-        lent objects, and has no effect that outlives the process.
+        and again with the same name after a restart; the answer must then be the same. It may call host services and lent
+        objects, and has no effect that outlives the process.
 
-        The host refuses limits with which a message could exceed the 16 MiB that one may have, and with them the plugin.
-        These hold:
+        If a message could exceed its limit of 16 MiB, the host refuses the limits, and the plugin with them. These
+        inequalities must hold:
 
         	max_query_length + max_outcome_length + n * max_observation_length                        <= 15 MiB
         	max_report_count * (max_report_length + max_report_info_length + 1 KiB for its schedule)  <= 15 MiB
@@ -40,11 +40,11 @@ class Ocr3PluginFactoryServiceStub(Stub):
         self, request: ocr3_pb2.CreateOcr3PluginRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.CreateOcr3PluginResponse:
         """CreateOcr3Plugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-        and again by the same name after a restart; it must then answer as the first time. It may call host services and
-        lent objects, and has no effect that outlives the process.
+        and again with the same name after a restart; the answer must then be the same. It may call host services and lent
+        objects, and has no effect that outlives the process.
 
-        The host refuses limits with which a message could exceed the 16 MiB that one may have, and with them the plugin.
-        These hold:
+        If a message could exceed its limit of 16 MiB, the host refuses the limits, and the plugin with them. These
+        inequalities must hold:
 
         	max_query_length + max_outcome_length + n * max_observation_length                        <= 15 MiB
         	max_report_count * (max_report_length + max_report_info_length + 1 KiB for its schedule)  <= 15 MiB
@@ -56,125 +56,121 @@ class Ocr3PluginFactoryServiceStub(Stub):
 
 class Ocr3PluginService(Servicer):
     """Ocr3PluginService is one product's logic under one on-chain configuration. libocr calls it through the host. Calls
-    may come at the same time, for any seq_nr, more than once, and not all of them for each: an epoch that ends takes its
-    round back, and an oracle that lagged is given outcomes that it had no part in. What a product must remember from
-    round to round stands in the outcome.
+    may be concurrent, for any seq_nr, and repeated, and not every seq_nr has all calls: an epoch that ends cancels its
+    round, and an oracle that lagged gets outcomes in which it had no part. State that a product must remember from round
+    to round belongs in the outcome.
 
-    An oracle whose Observation, ValidateObservation or Outcome fails has no part in the votes until the next epoch,
-    which can take as long as DeltaProgress; without a quorum of votes the network rests. So a product that has nothing
-    to say says that, by an observation that its Outcome leaves out, and errs only where it cannot know what it should
-    answer. While an instance is away the host waits for it, and asks the next generation of its process what the last one did
-    not answer. It asks anew as well after UNAVAILABLE and when a call has used up its own time, for as long as the round
-    lasts; any other error is taken as the answer.
+    An oracle whose Observation, ValidateObservation or Outcome fails has no vote until the next epoch, which can take as
+    long as DeltaProgress. Without a quorum of votes the network stands still. So if a product has nothing to observe, it
+    should answer with an observation that says so, which its Outcome leaves out. It should fail only if it cannot know
+    the right answer. While an instance is away, the host waits for it, and repeats unanswered calls to the next
+    generation of its process. It also repeats a call after UNAVAILABLE, and when the call has used up its own time, for
+    as long as the round lasts. Any other error is taken as the answer.
 
-    ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the
-    same bytes, on every machine, in every version of the product that runs under the configuration. They read no clock,
-    no random numbers, no order of a map, no floating point that machines may round differently, and nothing that is lent
-    but codecs, which are pure as well.
+    ValidateObservation, ObservationQuorum, Outcome and Reports are pure: for the same request all oracles give the same
+    bytes, on every machine, in every version of the product that runs under the configuration. They depend on no clock,
+    no random numbers, no order of a map, and no floating point that machines may round differently. Of lent objects they
+    use only codecs, which are pure as well.
     """
 
     DESCRIPTOR = ocr3_pb2.DESCRIPTOR.services_by_name["Ocr3PluginService"]
 
     @abstractmethod
     async def query(self, request: ocr3_pb2.Ocr3PluginServiceQueryRequest) -> ocr3_pb2.Ocr3PluginServiceQueryResponse:
-        """Query is asked of the leader at the start of a round. Whatever a leader is told, a faulty one may tell followers
-        something else, and each of them another thing.
+        """Query is called on the leader at the start of a round. A faulty leader may send its followers another query, and
+        each of them a different one.
         """
 
     @abstractmethod
     async def observation(self, request: ocr3_pb2.Ocr3PluginServiceObservationRequest) -> ocr3_pb2.Ocr3PluginServiceObservationResponse:
-        """Observation is asked of every oracle for the leader's query. A call that is repeated for one seq_nr may observe
-        anew.
-        """
+        """Observation is called on every oracle with the leader's query. A repeated call for one seq_nr may observe anew."""
 
     @abstractmethod
     async def validate_observation(self, request: ocr3_pb2.Ocr3PluginServiceValidateObservationRequest) -> ocr3_pb2.Ocr3PluginServiceValidateObservationResponse:
-        """ValidateObservation tells whether an oracle's observation can be used. It is asked by the leader of each that
-        arrives, and by every oracle of each that the leader proposes. That an observation cannot be used is an answer, and
-        no error. Pure.
+        """ValidateObservation tells whether an oracle's observation can be used. The leader calls it for each observation
+        that arrives, and every oracle for each that the leader proposes. That an observation cannot be used is an answer,
+        and not an error. Pure.
         """
 
     @abstractmethod
     async def observation_quorum(self, request: ocr3_pb2.Ocr3PluginServiceObservationQuorumRequest) -> ocr3_pb2.Ocr3PluginServiceObservationQuorumResponse:
-        """ObservationQuorum tells whether valid observations suffice for an outcome. It is asked of instances that said
-        OBSERVATION_QUORUM_CALL alone. Where it says yes it says yes for more observations too. Pure.
+        """ObservationQuorum tells whether valid observations suffice for an outcome. It is called only on instances that
+        declared OBSERVATION_QUORUM_CALL. If it says yes, it must also say yes for more observations. Pure.
 
         Errors: UNIMPLEMENTED (this instance has a quorum that is a number).
         """
 
     @abstractmethod
     async def outcome(self, request: ocr3_pb2.Ocr3PluginServiceOutcomeRequest) -> ocr3_pb2.Ocr3PluginServiceOutcomeResponse:
-        """Outcome makes the round's outcome of the previous one, the query and the observations. Pure."""
+        """Outcome makes the round's outcome from the previous one, the query and the observations. Pure."""
 
     @abstractmethod
     async def reports(self, request: ocr3_pb2.Ocr3PluginServiceReportsRequest) -> ocr3_pb2.Ocr3PluginServiceReportsResponse:
-        """Reports makes the reports of an outcome that the network has agreed on, also of one whose Outcome was never asked
-        of this instance. Each is then signed; f+1 oracles must come to the same bytes. Pure.
+        """Reports makes the reports of an outcome that the network has agreed on, even if Outcome was never called on this
+        instance for it. Each report is then signed; f+1 oracles must make the same bytes. Pure.
         """
 
     @abstractmethod
     async def should_accept_attested_report(self, request: ocr3_pb2.Ocr3PluginServiceShouldAcceptAttestedReportRequest) -> ocr3_pb2.Ocr3PluginServiceShouldAcceptAttestedReportResponse:
-        """ShouldAcceptAttestedReport is asked once for each report that has gathered its signatures, of the oracles that may
-        transmit it, in no order of their seq_nr. An instance may remember what it accepted, so that a repeated call has
+        """ShouldAcceptAttestedReport is called once for each report that has its signatures, on the oracles that may transmit
+        it, in any order of their seq_nr. An instance may remember what it accepted, so that a repeated call may have
         another answer: it is not idempotent, and the host keeps the answer per (digest, seq_nr, report).
         """
 
     @abstractmethod
     async def should_transmit_accepted_report(self, request: ocr3_pb2.Ocr3PluginServiceShouldTransmitAcceptedReportRequest) -> ocr3_pb2.Ocr3PluginServiceShouldTransmitAcceptedReportResponse:
-        """ShouldTransmitAcceptedReport is asked when it is this oracle's turn to transmit an accepted report, maybe of an
-        instance that was never asked of it before.
+        """ShouldTransmitAcceptedReport is called when it is this oracle's turn to transmit an accepted report, maybe on an
+        instance that has never had a call about the report.
         """
 
 
 class Ocr3PluginServiceStub(Stub):
     """Ocr3PluginService is one product's logic under one on-chain configuration. libocr calls it through the host. Calls
-    may come at the same time, for any seq_nr, more than once, and not all of them for each: an epoch that ends takes its
-    round back, and an oracle that lagged is given outcomes that it had no part in. What a product must remember from
-    round to round stands in the outcome.
+    may be concurrent, for any seq_nr, and repeated, and not every seq_nr has all calls: an epoch that ends cancels its
+    round, and an oracle that lagged gets outcomes in which it had no part. State that a product must remember from round
+    to round belongs in the outcome.
 
-    An oracle whose Observation, ValidateObservation or Outcome fails has no part in the votes until the next epoch,
-    which can take as long as DeltaProgress; without a quorum of votes the network rests. So a product that has nothing
-    to say says that, by an observation that its Outcome leaves out, and errs only where it cannot know what it should
-    answer. While an instance is away the host waits for it, and asks the next generation of its process what the last one did
-    not answer. It asks anew as well after UNAVAILABLE and when a call has used up its own time, for as long as the round
-    lasts; any other error is taken as the answer.
+    An oracle whose Observation, ValidateObservation or Outcome fails has no vote until the next epoch, which can take as
+    long as DeltaProgress. Without a quorum of votes the network stands still. So if a product has nothing to observe, it
+    should answer with an observation that says so, which its Outcome leaves out. It should fail only if it cannot know
+    the right answer. While an instance is away, the host waits for it, and repeats unanswered calls to the next
+    generation of its process. It also repeats a call after UNAVAILABLE, and when the call has used up its own time, for
+    as long as the round lasts. Any other error is taken as the answer.
 
-    ValidateObservation, ObservationQuorum, Outcome and Reports are pure: from the same request all oracles come to the
-    same bytes, on every machine, in every version of the product that runs under the configuration. They read no clock,
-    no random numbers, no order of a map, no floating point that machines may round differently, and nothing that is lent
-    but codecs, which are pure as well.
+    ValidateObservation, ObservationQuorum, Outcome and Reports are pure: for the same request all oracles give the same
+    bytes, on every machine, in every version of the product that runs under the configuration. They depend on no clock,
+    no random numbers, no order of a map, and no floating point that machines may round differently. Of lent objects they
+    use only codecs, which are pure as well.
     """
 
     async def query(
         self, request: ocr3_pb2.Ocr3PluginServiceQueryRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.Ocr3PluginServiceQueryResponse:
-        """Query is asked of the leader at the start of a round. Whatever a leader is told, a faulty one may tell followers
-        something else, and each of them another thing.
+        """Query is called on the leader at the start of a round. A faulty leader may send its followers another query, and
+        each of them a different one.
         """
         return await self.caller.unary("/loop.reporting.v1.Ocr3PluginService/Query", request, ocr3_pb2.Ocr3PluginServiceQueryResponse, timeout)
 
     async def observation(
         self, request: ocr3_pb2.Ocr3PluginServiceObservationRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.Ocr3PluginServiceObservationResponse:
-        """Observation is asked of every oracle for the leader's query. A call that is repeated for one seq_nr may observe
-        anew.
-        """
+        """Observation is called on every oracle with the leader's query. A repeated call for one seq_nr may observe anew."""
         return await self.caller.unary("/loop.reporting.v1.Ocr3PluginService/Observation", request, ocr3_pb2.Ocr3PluginServiceObservationResponse, timeout)
 
     async def validate_observation(
         self, request: ocr3_pb2.Ocr3PluginServiceValidateObservationRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.Ocr3PluginServiceValidateObservationResponse:
-        """ValidateObservation tells whether an oracle's observation can be used. It is asked by the leader of each that
-        arrives, and by every oracle of each that the leader proposes. That an observation cannot be used is an answer, and
-        no error. Pure.
+        """ValidateObservation tells whether an oracle's observation can be used. The leader calls it for each observation
+        that arrives, and every oracle for each that the leader proposes. That an observation cannot be used is an answer,
+        and not an error. Pure.
         """
         return await self.caller.unary("/loop.reporting.v1.Ocr3PluginService/ValidateObservation", request, ocr3_pb2.Ocr3PluginServiceValidateObservationResponse, timeout)
 
     async def observation_quorum(
         self, request: ocr3_pb2.Ocr3PluginServiceObservationQuorumRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.Ocr3PluginServiceObservationQuorumResponse:
-        """ObservationQuorum tells whether valid observations suffice for an outcome. It is asked of instances that said
-        OBSERVATION_QUORUM_CALL alone. Where it says yes it says yes for more observations too. Pure.
+        """ObservationQuorum tells whether valid observations suffice for an outcome. It is called only on instances that
+        declared OBSERVATION_QUORUM_CALL. If it says yes, it must also say yes for more observations. Pure.
 
         Errors: UNIMPLEMENTED (this instance has a quorum that is a number).
         """
@@ -183,22 +179,22 @@ class Ocr3PluginServiceStub(Stub):
     async def outcome(
         self, request: ocr3_pb2.Ocr3PluginServiceOutcomeRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.Ocr3PluginServiceOutcomeResponse:
-        """Outcome makes the round's outcome of the previous one, the query and the observations. Pure."""
+        """Outcome makes the round's outcome from the previous one, the query and the observations. Pure."""
         return await self.caller.unary("/loop.reporting.v1.Ocr3PluginService/Outcome", request, ocr3_pb2.Ocr3PluginServiceOutcomeResponse, timeout)
 
     async def reports(
         self, request: ocr3_pb2.Ocr3PluginServiceReportsRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.Ocr3PluginServiceReportsResponse:
-        """Reports makes the reports of an outcome that the network has agreed on, also of one whose Outcome was never asked
-        of this instance. Each is then signed; f+1 oracles must come to the same bytes. Pure.
+        """Reports makes the reports of an outcome that the network has agreed on, even if Outcome was never called on this
+        instance for it. Each report is then signed; f+1 oracles must make the same bytes. Pure.
         """
         return await self.caller.unary("/loop.reporting.v1.Ocr3PluginService/Reports", request, ocr3_pb2.Ocr3PluginServiceReportsResponse, timeout)
 
     async def should_accept_attested_report(
         self, request: ocr3_pb2.Ocr3PluginServiceShouldAcceptAttestedReportRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.Ocr3PluginServiceShouldAcceptAttestedReportResponse:
-        """ShouldAcceptAttestedReport is asked once for each report that has gathered its signatures, of the oracles that may
-        transmit it, in no order of their seq_nr. An instance may remember what it accepted, so that a repeated call has
+        """ShouldAcceptAttestedReport is called once for each report that has its signatures, on the oracles that may transmit
+        it, in any order of their seq_nr. An instance may remember what it accepted, so that a repeated call may have
         another answer: it is not idempotent, and the host keeps the answer per (digest, seq_nr, report).
         """
         return await self.caller.unary("/loop.reporting.v1.Ocr3PluginService/ShouldAcceptAttestedReport", request, ocr3_pb2.Ocr3PluginServiceShouldAcceptAttestedReportResponse, timeout)
@@ -206,8 +202,8 @@ class Ocr3PluginServiceStub(Stub):
     async def should_transmit_accepted_report(
         self, request: ocr3_pb2.Ocr3PluginServiceShouldTransmitAcceptedReportRequest, *, timeout: float | None = None
     ) -> ocr3_pb2.Ocr3PluginServiceShouldTransmitAcceptedReportResponse:
-        """ShouldTransmitAcceptedReport is asked when it is this oracle's turn to transmit an accepted report, maybe of an
-        instance that was never asked of it before.
+        """ShouldTransmitAcceptedReport is called when it is this oracle's turn to transmit an accepted report, maybe on an
+        instance that has never had a call about the report.
         """
         return await self.caller.unary("/loop.reporting.v1.Ocr3PluginService/ShouldTransmitAcceptedReport", request, ocr3_pb2.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, timeout)
 

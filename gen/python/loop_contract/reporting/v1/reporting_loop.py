@@ -18,9 +18,9 @@ class ReportingPluginFactoryService(Servicer):
     async def create_reporting_plugin(
         self, request: reporting_pb2.CreateReportingPluginRequest
     ) -> tuple[ReportingPlugin, reporting_pb2.CreateReportingPluginResponse]:
-        """CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-        and again by the same name after a restart. It may call host services and lent objects (the median's decodes the
-        on-chain configuration), and has no effect that outlives the process.
+        """CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new
+        configuration, and again with the same name after a restart. It may call host services and lent objects, such as a
+        median that decodes the on-chain configuration, and has no effect that outlives the process.
 
         Errors: INVALID_ARGUMENT (a configuration that this product cannot run: final until the next one).
         """
@@ -33,9 +33,9 @@ class ReportingPluginFactoryServiceStub(Stub):
     async def create_reporting_plugin(
         self, request: reporting_pb2.CreateReportingPluginRequest, *, timeout: float | None = None
     ) -> reporting_pb2.CreateReportingPluginResponse:
-        """CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-        and again by the same name after a restart. It may call host services and lent objects (the median's decodes the
-        on-chain configuration), and has no effect that outlives the process.
+        """CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new
+        configuration, and again with the same name after a restart. It may call host services and lent objects, such as a
+        median that decodes the on-chain configuration, and has no effect that outlives the process.
 
         Errors: INVALID_ARGUMENT (a configuration that this product cannot run: final until the next one).
         """
@@ -43,72 +43,74 @@ class ReportingPluginFactoryServiceStub(Stub):
 
 
 class ReportingPluginService(Servicer):
-    """ReportingPluginService is one product's logic under one on-chain configuration. libocr calls it through the host, one call
-    at a time per method, in the order of the protocol. Errors of a call lose that round at this oracle and no more.
+    """ReportingPluginService is one product's logic under one on-chain configuration. libocr calls it through the host, one
+    call at a time per method, in the order of the protocol. If a call fails, this oracle loses that round, and nothing
+    else.
     """
 
     DESCRIPTOR = reporting_pb2.DESCRIPTOR.services_by_name["ReportingPluginService"]
 
     @abstractmethod
     async def query(self, request: reporting_pb2.QueryRequest) -> reporting_pb2.QueryResponse:
-        """Query is asked of the leader at the start of a round."""
+        """Query is called on the leader at the start of a round."""
 
     @abstractmethod
     async def observation(self, request: reporting_pb2.ObservationRequest) -> reporting_pb2.ObservationResponse:
-        """Observation is asked of every oracle for the leader's query. A call that is repeated for one timestamp may observe anew."""
+        """Observation is called on every oracle with the leader's query. A repeated call for one timestamp may observe anew."""
 
     @abstractmethod
     async def report(self, request: reporting_pb2.ReportRequest) -> reporting_pb2.ReportResponse:
-        """Report is asked of every oracle with at least 2f+1 observations; all must answer alike."""
+        """Report is called on every oracle with at least 2f+1 observations; all must give the same answer."""
 
     @abstractmethod
     async def should_accept_finalized_report(self, request: reporting_pb2.ShouldAcceptFinalizedReportRequest) -> reporting_pb2.ShouldAcceptFinalizedReportResponse:
-        """ShouldAcceptFinalizedReport is asked once for each report that has gathered its signatures. An instance
-        remembers what it accepted and says no to a repeat, so that a repeated call has another answer: it is not idempotent,
-        and the host keeps the answer per (digest, epoch, round).
+        """ShouldAcceptFinalizedReport is called once for each report that has its signatures. An instance remembers what it
+        accepted, and says no to the same report later. So a repeated call has another answer: it is not idempotent, and
+        the host keeps the answer per (digest, epoch, round).
         """
 
     @abstractmethod
     async def should_transmit_accepted_report(self, request: reporting_pb2.ShouldTransmitAcceptedReportRequest) -> reporting_pb2.ShouldTransmitAcceptedReportResponse:
-        """ShouldTransmitAcceptedReport is asked when it is this oracle's turn to transmit an accepted report."""
+        """ShouldTransmitAcceptedReport is called when it is this oracle's turn to transmit an accepted report."""
 
 
 class ReportingPluginServiceStub(Stub):
-    """ReportingPluginService is one product's logic under one on-chain configuration. libocr calls it through the host, one call
-    at a time per method, in the order of the protocol. Errors of a call lose that round at this oracle and no more.
+    """ReportingPluginService is one product's logic under one on-chain configuration. libocr calls it through the host, one
+    call at a time per method, in the order of the protocol. If a call fails, this oracle loses that round, and nothing
+    else.
     """
 
     async def query(
         self, request: reporting_pb2.QueryRequest, *, timeout: float | None = None
     ) -> reporting_pb2.QueryResponse:
-        """Query is asked of the leader at the start of a round."""
+        """Query is called on the leader at the start of a round."""
         return await self.caller.unary("/loop.reporting.v1.ReportingPluginService/Query", request, reporting_pb2.QueryResponse, timeout)
 
     async def observation(
         self, request: reporting_pb2.ObservationRequest, *, timeout: float | None = None
     ) -> reporting_pb2.ObservationResponse:
-        """Observation is asked of every oracle for the leader's query. A call that is repeated for one timestamp may observe anew."""
+        """Observation is called on every oracle with the leader's query. A repeated call for one timestamp may observe anew."""
         return await self.caller.unary("/loop.reporting.v1.ReportingPluginService/Observation", request, reporting_pb2.ObservationResponse, timeout)
 
     async def report(
         self, request: reporting_pb2.ReportRequest, *, timeout: float | None = None
     ) -> reporting_pb2.ReportResponse:
-        """Report is asked of every oracle with at least 2f+1 observations; all must answer alike."""
+        """Report is called on every oracle with at least 2f+1 observations; all must give the same answer."""
         return await self.caller.unary("/loop.reporting.v1.ReportingPluginService/Report", request, reporting_pb2.ReportResponse, timeout)
 
     async def should_accept_finalized_report(
         self, request: reporting_pb2.ShouldAcceptFinalizedReportRequest, *, timeout: float | None = None
     ) -> reporting_pb2.ShouldAcceptFinalizedReportResponse:
-        """ShouldAcceptFinalizedReport is asked once for each report that has gathered its signatures. An instance
-        remembers what it accepted and says no to a repeat, so that a repeated call has another answer: it is not idempotent,
-        and the host keeps the answer per (digest, epoch, round).
+        """ShouldAcceptFinalizedReport is called once for each report that has its signatures. An instance remembers what it
+        accepted, and says no to the same report later. So a repeated call has another answer: it is not idempotent, and
+        the host keeps the answer per (digest, epoch, round).
         """
         return await self.caller.unary("/loop.reporting.v1.ReportingPluginService/ShouldAcceptFinalizedReport", request, reporting_pb2.ShouldAcceptFinalizedReportResponse, timeout)
 
     async def should_transmit_accepted_report(
         self, request: reporting_pb2.ShouldTransmitAcceptedReportRequest, *, timeout: float | None = None
     ) -> reporting_pb2.ShouldTransmitAcceptedReportResponse:
-        """ShouldTransmitAcceptedReport is asked when it is this oracle's turn to transmit an accepted report."""
+        """ShouldTransmitAcceptedReport is called when it is this oracle's turn to transmit an accepted report."""
         return await self.caller.unary("/loop.reporting.v1.ReportingPluginService/ShouldTransmitAcceptedReport", request, reporting_pb2.ShouldTransmitAcceptedReportResponse, timeout)
 
 

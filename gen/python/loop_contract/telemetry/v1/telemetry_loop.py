@@ -10,7 +10,9 @@ from loop_plugin.binding import Stub
 
 
 class TelemetryServiceStub(Stub):
-    """TelemetryService takes telemetry from plugins. It never waits: what does not fit the host's queue is dropped and counted."""
+    """TelemetryService takes telemetry from plugins. It never waits: it drops and counts entries that do not fit into the
+    host's queue.
+    """
 
     async def send_telemetry(
         self, request: telemetry_pb2.SendTelemetryRequest, *, timeout: float | None = None

@@ -21,7 +21,7 @@ import (
 type MedianService interface {
 	// CreateMedianFactory makes the factory of one job. The host calls it when a job starts and after a restart.
 	//
-	// Errors: INVALID_ARGUMENT (a deviation function that is not known).
+	// Errors: INVALID_ARGUMENT (an unknown deviation function).
 	CreateMedianFactory(ctx context.Context, request *v1.CreateMedianFactoryRequest, loans CreateMedianFactoryLoans) (MedianFactory, *v1.CreateMedianFactoryResponse, error)
 }
 

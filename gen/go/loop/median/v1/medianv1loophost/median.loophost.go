@@ -67,7 +67,7 @@ type CreateMedianFactoryLoans struct {
 
 // CreateMedianFactory makes the factory of one job. The host calls it when a job starts and after a restart.
 //
-// Errors: INVALID_ARGUMENT (a deviation function that is not known).
+// Errors: INVALID_ARGUMENT (an unknown deviation function).
 func (s MedianService) CreateMedianFactory(request *v1.CreateMedianFactoryRequest, loans CreateMedianFactoryLoans, options ...loophost.CreateOption) *MedianFactory {
 	request = proto.CloneOf(request)
 	request.Name = loophost.NewName("MedianFactory")

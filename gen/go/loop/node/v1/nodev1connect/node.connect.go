@@ -119,20 +119,20 @@ const (
 type NodeServiceClient interface {
 	// NodeStatus returns the node's version and peer id, and the health of its parts.
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
-	// Diagnose looks for what is wrong with the node and with what it depends on, and says what to do. It returns one finding
-	// for each thing that it looks at. It asks every bridge whether it answers, by a request without effect. One call is
-	// served at a time, and takes some 15 s at most.
+	// Diagnose looks for problems of the node and of the services on which it depends, and says what to do. It returns
+	// one finding for each thing that it checks. It asks every bridge whether it answers, by a request without effect.
+	// The node serves one call at a time, which takes some 15 s at most.
 	Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error)
-	// Reload, for the role OPERATE, reads the node's configuration file again. It applies the level of the log and the tables
-	// of the chains that the node has, whose jobs start again. Everything else that has changed is named. A file that is
-	// wrong changes nothing.
+	// Reload, for the role OPERATE, reads the node's configuration file again. It applies the level of the log and the
+	// tables of the chains that the node has, whose jobs start again. It names all other changes. A file with an error
+	// changes nothing.
 	//
-	// Errors: INVALID_ARGUMENT (what is wrong with the file), FAILED_PRECONDITION (a relayer refuses a chain, which goes on as
-	// before).
+	// Errors: INVALID_ARGUMENT (the problems of the file), FAILED_PRECONDITION (a relayer refuses a chain, which goes on
+	// as before).
 	Reload(context.Context, *v1.ReloadRequest) (*v1.ReloadResponse, error)
-	// GetLogLevel returns the least level of lines in the log.
+	// GetLogLevel returns the lowest level of lines in the log.
 	GetLogLevel(context.Context, *v1.GetLogLevelRequest) (*v1.GetLogLevelResponse, error)
-	// SetLogLevel, for the role OPERATE, sets the least level of lines in the log until the node ends or reads its
+	// SetLogLevel, for the role OPERATE, sets the lowest level of lines in the log until the node ends or reads its
 	// configuration again. Running plugins go on sending the levels that they were started with.
 	//
 	// Errors: INVALID_ARGUMENT (no such level).
@@ -146,15 +146,16 @@ type NodeServiceClient interface {
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
 	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
-	// WatchPluginLog streams the lines of the log about a plugin and from it. It begins with those that the node keeps in
-	// memory, at most 1,000. With follow it goes on with new ones until the caller or the node ends. A caller that reads too
-	// slowly misses some, which the numbers of the lines show. A stream ends with UNAVAILABLE after ten minutes: open it again.
+	// WatchPluginLog streams the lines of the log about a plugin and from it. It begins with the lines that the node
+	// keeps in memory, at most 1,000. With follow it goes on with new lines until the caller or the node ends. A caller
+	// that reads too slowly misses some; the numbers of the lines show this. A stream ends with UNAVAILABLE after ten
+	// minutes: open it again.
 	//
 	// Errors: NOT_FOUND (no such plugin), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchPluginLog(context.Context, *v1.WatchPluginLogRequest) (*connect.ServerStreamForClient[v1.WatchPluginLogResponse], error)
 	// AddJob, for the role OPERATE, checks a job spec, stores it and starts the job.
 	//
-	// Errors: INVALID_ARGUMENT (everything that is wrong with the spec), ALREADY_EXISTS (its externalJobID is taken).
+	// Errors: INVALID_ARGUMENT (all problems of the spec), ALREADY_EXISTS (its externalJobID is taken).
 	AddJob(context.Context, *v1.AddJobRequest) (*v1.AddJobResponse, error)
 	// ValidateJob checks a job spec and stores nothing.
 	ValidateJob(context.Context, *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
@@ -178,7 +179,7 @@ type NodeServiceClient interface {
 	//
 	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchRounds(context.Context, *v1.WatchRoundsRequest) (*connect.ServerStreamForClient[v1.WatchRoundsResponse], error)
-	// ShowJob returns a job with its oracle, its peers, its last rounds and what its contract has.
+	// ShowJob returns a job with its oracle, its peers, its last rounds and the latest answer of its contract.
 	//
 	// Errors: NOT_FOUND.
 	ShowJob(context.Context, *v1.ShowJobRequest) (*v1.ShowJobResponse, error)
@@ -196,14 +197,15 @@ type NodeServiceClient interface {
 	//
 	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchRuns(context.Context, *v1.WatchRunsRequest) (*connect.ServerStreamForClient[v1.WatchRunsResponse], error)
-	// ListJobErrors pages through the errors of a job, each kind once, the latest first.
+	// ListJobErrors pages through the errors of a job, the latest first. Errors of one kind are counted as one.
 	//
 	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that no page returned).
 	ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
-	// ListSignatures pages through the transactions that relayers asked the node to sign, newest first. For each account the
-	// node keeps the newest 10000 that it signed and the newest 10000 that it refused. Its log has all but floods of refusals.
+	// ListSignatures pages through the transactions that relayers asked the node to sign, newest first. For each account
+	// the node keeps the newest 10000 that it signed and the newest 10000 that it refused. Its log has all of them,
+	// except for floods of refusals.
 	//
 	// Errors: INVALID_ARGUMENT (a page token that no page returned).
 	ListSignatures(context.Context, *v1.ListSignaturesRequest) (*v1.ListSignaturesResponse, error)
@@ -225,13 +227,13 @@ type NodeServiceClient interface {
 	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
 	// names neither), FAILED_PRECONDITION (the node's configuration does not allow exports).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
-	// TransferCoins, for the role ADMIN, has a chain's relayer move coins of one of the node's accounts. The node signs that
-	// transfer, and no other: of this amount, to this account, once. It has a line in the audit.
+	// TransferCoins, for the role ADMIN, has a chain's relayer move coins of one of the node's accounts. The node signs
+	// only that transfer, of this amount, to this account, once. The audit has a line about it.
 	//
-	// Errors: INVALID_ARGUMENT (a relay or chain that the node does not have, an amount or an account), NOT_FOUND (no key of
-	// the chain for from), FAILED_PRECONDITION (the balance is too small), UNIMPLEMENTED (the relayer moves no coins),
-	// UNAVAILABLE, DEADLINE_EXCEEDED (the relayer or the chain does not answer: whether it was sent is unknown until the chain
-	// tells).
+	// Errors: INVALID_ARGUMENT (a relay or chain that the node does not have, an amount or an account), NOT_FOUND (no key
+	// of the chain for from), FAILED_PRECONDITION (the balance is too small), UNIMPLEMENTED (the relayer moves no coins),
+	// UNAVAILABLE, DEADLINE_EXCEEDED (the relayer or the chain does not answer: whether the transfer was sent is unknown
+	// until it is on the chain).
 	TransferCoins(context.Context, *v1.TransferCoinsRequest) (*v1.TransferCoinsResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//
@@ -857,20 +859,20 @@ func (c *nodeServiceClient) RevokeToken(ctx context.Context, req *v1.RevokeToken
 type NodeServiceHandler interface {
 	// NodeStatus returns the node's version and peer id, and the health of its parts.
 	NodeStatus(context.Context, *v1.NodeStatusRequest) (*v1.NodeStatusResponse, error)
-	// Diagnose looks for what is wrong with the node and with what it depends on, and says what to do. It returns one finding
-	// for each thing that it looks at. It asks every bridge whether it answers, by a request without effect. One call is
-	// served at a time, and takes some 15 s at most.
+	// Diagnose looks for problems of the node and of the services on which it depends, and says what to do. It returns
+	// one finding for each thing that it checks. It asks every bridge whether it answers, by a request without effect.
+	// The node serves one call at a time, which takes some 15 s at most.
 	Diagnose(context.Context, *v1.DiagnoseRequest) (*v1.DiagnoseResponse, error)
-	// Reload, for the role OPERATE, reads the node's configuration file again. It applies the level of the log and the tables
-	// of the chains that the node has, whose jobs start again. Everything else that has changed is named. A file that is
-	// wrong changes nothing.
+	// Reload, for the role OPERATE, reads the node's configuration file again. It applies the level of the log and the
+	// tables of the chains that the node has, whose jobs start again. It names all other changes. A file with an error
+	// changes nothing.
 	//
-	// Errors: INVALID_ARGUMENT (what is wrong with the file), FAILED_PRECONDITION (a relayer refuses a chain, which goes on as
-	// before).
+	// Errors: INVALID_ARGUMENT (the problems of the file), FAILED_PRECONDITION (a relayer refuses a chain, which goes on
+	// as before).
 	Reload(context.Context, *v1.ReloadRequest) (*v1.ReloadResponse, error)
-	// GetLogLevel returns the least level of lines in the log.
+	// GetLogLevel returns the lowest level of lines in the log.
 	GetLogLevel(context.Context, *v1.GetLogLevelRequest) (*v1.GetLogLevelResponse, error)
-	// SetLogLevel, for the role OPERATE, sets the least level of lines in the log until the node ends or reads its
+	// SetLogLevel, for the role OPERATE, sets the lowest level of lines in the log until the node ends or reads its
 	// configuration again. Running plugins go on sending the levels that they were started with.
 	//
 	// Errors: INVALID_ARGUMENT (no such level).
@@ -884,15 +886,16 @@ type NodeServiceHandler interface {
 	//
 	// Errors: NOT_FOUND, FAILED_PRECONDITION (it runs inside the node, or the new process does not start: the message says why).
 	RestartPlugin(context.Context, *v1.RestartPluginRequest) (*v1.RestartPluginResponse, error)
-	// WatchPluginLog streams the lines of the log about a plugin and from it. It begins with those that the node keeps in
-	// memory, at most 1,000. With follow it goes on with new ones until the caller or the node ends. A caller that reads too
-	// slowly misses some, which the numbers of the lines show. A stream ends with UNAVAILABLE after ten minutes: open it again.
+	// WatchPluginLog streams the lines of the log about a plugin and from it. It begins with the lines that the node
+	// keeps in memory, at most 1,000. With follow it goes on with new lines until the caller or the node ends. A caller
+	// that reads too slowly misses some; the numbers of the lines show this. A stream ends with UNAVAILABLE after ten
+	// minutes: open it again.
 	//
 	// Errors: NOT_FOUND (no such plugin), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchPluginLog(context.Context, *v1.WatchPluginLogRequest, *connect.ServerStream[v1.WatchPluginLogResponse]) error
 	// AddJob, for the role OPERATE, checks a job spec, stores it and starts the job.
 	//
-	// Errors: INVALID_ARGUMENT (everything that is wrong with the spec), ALREADY_EXISTS (its externalJobID is taken).
+	// Errors: INVALID_ARGUMENT (all problems of the spec), ALREADY_EXISTS (its externalJobID is taken).
 	AddJob(context.Context, *v1.AddJobRequest) (*v1.AddJobResponse, error)
 	// ValidateJob checks a job spec and stores nothing.
 	ValidateJob(context.Context, *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
@@ -916,7 +919,7 @@ type NodeServiceHandler interface {
 	//
 	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchRounds(context.Context, *v1.WatchRoundsRequest, *connect.ServerStream[v1.WatchRoundsResponse]) error
-	// ShowJob returns a job with its oracle, its peers, its last rounds and what its contract has.
+	// ShowJob returns a job with its oracle, its peers, its last rounds and the latest answer of its contract.
 	//
 	// Errors: NOT_FOUND.
 	ShowJob(context.Context, *v1.ShowJobRequest) (*v1.ShowJobResponse, error)
@@ -934,14 +937,15 @@ type NodeServiceHandler interface {
 	//
 	// Errors: NOT_FOUND (no such job), UNAVAILABLE (the node ends, or the stream has lasted ten minutes).
 	WatchRuns(context.Context, *v1.WatchRunsRequest, *connect.ServerStream[v1.WatchRunsResponse]) error
-	// ListJobErrors pages through the errors of a job, each kind once, the latest first.
+	// ListJobErrors pages through the errors of a job, the latest first. Errors of one kind are counted as one.
 	//
 	// Errors: NOT_FOUND (no such job), INVALID_ARGUMENT (a page token that no page returned).
 	ListJobErrors(context.Context, *v1.ListJobErrorsRequest) (*v1.ListJobErrorsResponse, error)
 	// ListKeys returns the public sides of the node's keys.
 	ListKeys(context.Context, *v1.ListKeysRequest) (*v1.ListKeysResponse, error)
-	// ListSignatures pages through the transactions that relayers asked the node to sign, newest first. For each account the
-	// node keeps the newest 10000 that it signed and the newest 10000 that it refused. Its log has all but floods of refusals.
+	// ListSignatures pages through the transactions that relayers asked the node to sign, newest first. For each account
+	// the node keeps the newest 10000 that it signed and the newest 10000 that it refused. Its log has all of them,
+	// except for floods of refusals.
 	//
 	// Errors: INVALID_ARGUMENT (a page token that no page returned).
 	ListSignatures(context.Context, *v1.ListSignaturesRequest) (*v1.ListSignaturesResponse, error)
@@ -963,13 +967,13 @@ type NodeServiceHandler interface {
 	// Errors: NOT_FOUND (no such key), INVALID_ARGUMENT (an empty password, or a key that two relays have while the request
 	// names neither), FAILED_PRECONDITION (the node's configuration does not allow exports).
 	ExportKey(context.Context, *v1.ExportKeyRequest) (*v1.ExportKeyResponse, error)
-	// TransferCoins, for the role ADMIN, has a chain's relayer move coins of one of the node's accounts. The node signs that
-	// transfer, and no other: of this amount, to this account, once. It has a line in the audit.
+	// TransferCoins, for the role ADMIN, has a chain's relayer move coins of one of the node's accounts. The node signs
+	// only that transfer, of this amount, to this account, once. The audit has a line about it.
 	//
-	// Errors: INVALID_ARGUMENT (a relay or chain that the node does not have, an amount or an account), NOT_FOUND (no key of
-	// the chain for from), FAILED_PRECONDITION (the balance is too small), UNIMPLEMENTED (the relayer moves no coins),
-	// UNAVAILABLE, DEADLINE_EXCEEDED (the relayer or the chain does not answer: whether it was sent is unknown until the chain
-	// tells).
+	// Errors: INVALID_ARGUMENT (a relay or chain that the node does not have, an amount or an account), NOT_FOUND (no key
+	// of the chain for from), FAILED_PRECONDITION (the balance is too small), UNIMPLEMENTED (the relayer moves no coins),
+	// UNAVAILABLE, DEADLINE_EXCEEDED (the relayer or the chain does not answer: whether the transfer was sent is unknown
+	// until it is on the chain).
 	TransferCoins(context.Context, *v1.TransferCoinsRequest) (*v1.TransferCoinsResponse, error)
 	// AddBridge, for the role OPERATE, stores a bridge to an external adapter.
 	//

@@ -19,19 +19,19 @@ import (
 )
 
 // ProductService is the root of a product plugin: one process serves every job of the product. The host knows no
-// product by name; whatever it must know of one is in the answers to these calls.
+// product by name; all that it must know of one is in the answers to these calls.
 type ProductService interface {
 	// DescribeProduct says what a node must know of the product. The host calls it once after each launch and keeps the
 	// answer with the checksum of the program, so that jobs can be listed and checked while the product is down. The
 	// answer of one program never changes.
 	DescribeProduct(ctx context.Context, request *v1.DescribeProductRequest) (*v1.DescribeProductResponse, error)
-	// ValidateProductJob checks what a job says to the product and names everything that is wrong with it. The host calls
-	// it whenever it reads a job, and shows each problem with its line. Pure, and needs nothing that is lent. What is
-	// wrong with a job is an answer, and no error.
+	// ValidateProductJob checks a job's configuration of the product, and reports every problem. The host calls it
+	// whenever it reads a job, and shows each problem with its line. It is pure, and needs no lent object. A problem of
+	// the job is an answer, and not an error.
 	ValidateProductJob(ctx context.Context, request *v1.ValidateProductJobRequest) (*v1.ValidateProductJobResponse, error)
-	// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
-	// waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
-	// calls of the other one are UNIMPLEMENTED.
+	// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It does
+	// not wait for lent objects. The factory serves the reporting plugins of the version that the request names; the
+	// calls of the other version are UNIMPLEMENTED.
 	//
 	// Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
 	CreateProductFactory(ctx context.Context, request *v1.CreateProductFactoryRequest, loans CreateProductFactoryLoans) (ProductFactory, *v1.CreateProductFactoryResponse, error)
@@ -45,7 +45,8 @@ type ProductFactory interface {
 
 // CreateProductFactoryLoans are the objects that the host lends to a new ProductFactory for its lifetime.
 type CreateProductFactoryLoans struct {
-	// The relayer's provider for the job's contract. What the job's type of provider has no use for is UNIMPLEMENTED.
+	// The relayer's provider for the job's contract. Services that the job's type of provider does not use are
+	// UNIMPLEMENTED.
 	Provider ProductFactoryProvider
 	// The job's pipelines.
 	Pipelines v11.PipelineServiceClient

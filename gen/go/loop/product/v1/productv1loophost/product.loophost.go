@@ -54,7 +54,8 @@ func (o *ProductFactory) Created(ctx context.Context) (*v1.CreateProductFactoryR
 
 // CreateProductFactoryLoans are lent to the new ProductFactory for its lifetime.
 type CreateProductFactoryLoans struct {
-	// The relayer's provider for the job's contract. What the job's type of provider has no use for is UNIMPLEMENTED.
+	// The relayer's provider for the job's contract. Services that the job's type of provider does not use are
+	// UNIMPLEMENTED.
 	Provider loophost.Lendable
 	// The job's pipelines.
 	Pipelines loophost.Lendable
@@ -62,9 +63,9 @@ type CreateProductFactoryLoans struct {
 	ErrorLog loophost.Lendable
 }
 
-// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It
-// waits for nothing that is lent. The factory serves the reporting plugins of the version that the request names; the
-// calls of the other one are UNIMPLEMENTED.
+// CreateProductFactory makes the factory of one job. The host calls it when a job starts and after a restart. It does
+// not wait for lent objects. The factory serves the reporting plugins of the version that the request names; the
+// calls of the other version are UNIMPLEMENTED.
 //
 // Errors: INVALID_ARGUMENT (a job in which ValidateProductJob finds a problem).
 func (s ProductService) CreateProductFactory(request *v1.CreateProductFactoryRequest, loans CreateProductFactoryLoans, options ...loophost.CreateOption) *ProductFactory {

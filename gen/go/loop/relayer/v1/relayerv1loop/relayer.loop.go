@@ -19,34 +19,34 @@ import (
 // RelayerService is the root of a relayer plugin: one process serves every chain of its kind.
 type RelayerService interface {
 	// DescribeRelayer says what a node must know of this relayer: the name under which it serves jobs, the keys that it
-	// needs, how its configuration looks. The host calls it once after each launch and keeps the answer with the checksum
-	// of the program, so that jobs can be listed and checked while the relayer is down. The answer of one program never
-	// changes. Needs no chain.
+	// needs, and the form of its configuration. The host calls it once after each launch and keeps the answer with the
+	// checksum of the program, so that it can list and check jobs while the relayer is down. The answer of one program
+	// never changes. It needs no chain.
 	DescribeRelayer(ctx context.Context, request *v1.DescribeRelayerRequest) (*v1.DescribeRelayerResponse, error)
 	// DescribeAccounts names accounts as operators and job specs of this relayer write them. The host calls it with the
-	// public keys that it holds for the relayer. Pure, and needs no chain.
+	// public keys that it holds for the relayer. It is pure, and needs no chain.
 	//
 	// Errors: INVALID_ARGUMENT (bytes that are not a public key of the described algorithm).
 	DescribeAccounts(ctx context.Context, request *v1.DescribeAccountsRequest) (*v1.DescribeAccountsResponse, error)
-	// NormalizeIds gives each text that names an account or a contract its one spelling, so that the host can tell
-	// whether two name the same. Pure, and needs no chain. A text that cannot be such a name is an answer with a problem,
-	// and no error.
+	// NormalizeIds returns the one spelling of each text that names an account or a contract, so that the host can tell
+	// whether two texts name the same. It is pure, and needs no chain. A text that cannot be such a name has an answer
+	// with a problem; it is not an error.
 	NormalizeIds(ctx context.Context, request *v1.NormalizeIdsRequest) (*v1.NormalizeIdsResponse, error)
-	// ValidateChain checks one table of the node's configuration, as CreateChain would, and names everything that is
-	// wrong with it. The host calls it when it reads the configuration, and shows each problem with its line. Pure, and
-	// needs no chain.
+	// ValidateChain checks one table of the node's configuration, as CreateChain would, and reports every problem. The
+	// host calls it when it reads the configuration, and shows each problem with its line. It is pure, and needs no
+	// chain.
 	ValidateChain(ctx context.Context, request *v1.ValidateChainRequest) (*v1.ValidateChainResponse, error)
-	// ValidateJob checks what a job says of its contract, as CreateProvider would, and names everything that is wrong
-	// with it. The host calls it whenever it reads a job, and shows each problem with its line. Pure, and needs no chain.
+	// ValidateJob checks a job's settings for its contract, as CreateProvider would, and reports every problem. The host
+	// calls it whenever it reads a job, and shows each problem with its line. It is pure, and needs no chain.
 	ValidateJob(ctx context.Context, request *v1.ValidateJobRequest) (*v1.ValidateJobResponse, error)
 	// CreateChain makes the object of one chain. The host calls it at start for each configured chain and after a
-	// restart. It checks the configuration and begins to connect, but waits for no answer of the chain.
+	// restart. It checks the configuration and begins to connect, but does not wait for the chain.
 	//
 	// Errors: INVALID_ARGUMENT (configuration that this relayer cannot use; the message never holds an RPC address).
 	CreateChain(ctx context.Context, request *v1.CreateChainRequest, loans CreateChainLoans) (Chain, *v1.CreateChainResponse, error)
-	// WatchContractConfigs tells the host of the configurations of all contracts that the process's providers follow, as
-	// they change: first the current one of each, then each change as soon as the relayer sees it. The host opens
-	// one such stream per process and opens it again when it ends.
+	// WatchContractConfigs streams the configurations of all contracts that the process's providers follow: first the
+	// current one of each contract, then each change as soon as the relayer sees it. The host opens one such stream per
+	// process, and opens it again when it ends.
 	WatchContractConfigs(request *v1.WatchContractConfigsRequest, stream grpc.ServerStreamingServer[v1.WatchContractConfigsResponse]) error
 }
 
@@ -57,9 +57,9 @@ type Chain interface {
 
 // CreateChainLoans are the objects that the host lends to a new Chain for its lifetime.
 type CreateChainLoans struct {
-	// Accounts that the relayer may sign with on this chain.
+	// The keystore with the accounts with which the relayer may sign on this chain.
 	Keystore v11.KeystoreServiceClient
-	// What the relayer must not lose for this chain.
+	// The store for data of this chain that the relayer must not lose.
 	Store v11.StoreServiceClient
 }
 
@@ -154,8 +154,8 @@ func ServeRelayer(root func(*loop.Host) RelayerService) { loop.Serve(RelayerPlug
 
 // ChainService is one chain.
 type ChainService interface {
-	// CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
-	// no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
+	// CreateProvider makes the provider of one job, which gives libocr and the job's product access to its contract. It
+	// does not wait for the chain. Services that a provider type does not use answer UNIMPLEMENTED.
 	//
 	// Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
 	// configuration that cannot be used, naming the field).
@@ -170,8 +170,8 @@ type ChainService interface {
 	//
 	// Errors: INVALID_ARGUMENT (a page token that this method did not give).
 	ListNodeStatuses(ctx context.Context, request *v1.ListNodeStatusesRequest) (*v1.ListNodeStatusesResponse, error)
-	// Transact moves coins between accounts; operators call it through the node. It is not repeated after a lost reply:
-	// its outcome is then unknown until the chain tells.
+	// Transact moves coins between accounts; operators call it through the node. The host does not repeat it after a lost
+	// reply: its outcome is then unknown until it is on the chain.
 	//
 	// Errors: INVALID_ARGUMENT (an address or amount), NOT_FOUND (no key for from), FAILED_PRECONDITION (the balance is
 	// too small).
@@ -180,10 +180,10 @@ type ChainService interface {
 	//
 	// Errors: INVALID_ARGUMENT (a block above the latest head), UNAVAILABLE (the chain does not answer).
 	Replay(ctx context.Context, request *v1.ReplayRequest) (*v1.ReplayResponse, error)
-	// ReadContract calls a contract without a transaction and returns its answer as it is. The host calls it for a job
-	// whose pipeline reads a contract (the task ethcall), at every observation. Serving it is optional: a relayer whose
-	// chain has no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with
-	// it.
+	// ReadContract calls a contract without a transaction and returns its answer unchanged. The host calls it for a job
+	// whose pipeline reads a contract (the task ethcall), at every observation. It is optional: a relayer whose chain has
+	// no such calls answers UNIMPLEMENTED with the reason, and pipelines that need it fail on that chain with this
+	// reason.
 	//
 	// Errors: UNIMPLEMENTED (this relayer reads no contracts), INVALID_ARGUMENT (a contract, account or block that this
 	// chain cannot have), NOT_FOUND (nothing answers at the contract's address), FAILED_PRECONDITION (the contract or the

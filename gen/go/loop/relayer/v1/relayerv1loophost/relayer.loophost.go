@@ -53,14 +53,14 @@ func (o *Chain) Created(ctx context.Context) (*v1.CreateChainResponse, error) {
 
 // CreateChainLoans are lent to the new Chain for its lifetime.
 type CreateChainLoans struct {
-	// Accounts that the relayer may sign with on this chain.
+	// The keystore with the accounts with which the relayer may sign on this chain.
 	Keystore loophost.Lendable
-	// What the relayer must not lose for this chain.
+	// The store for data of this chain that the relayer must not lose.
 	Store loophost.Lendable
 }
 
 // CreateChain makes the object of one chain. The host calls it at start for each configured chain and after a
-// restart. It checks the configuration and begins to connect, but waits for no answer of the chain.
+// restart. It checks the configuration and begins to connect, but does not wait for the chain.
 //
 // Errors: INVALID_ARGUMENT (configuration that this relayer cannot use; the message never holds an RPC address).
 func (s RelayerService) CreateChain(request *v1.CreateChainRequest, loans CreateChainLoans, options ...loophost.CreateOption) *Chain {
@@ -117,8 +117,8 @@ func (o *Provider) Created(ctx context.Context) (*v1.CreateProviderResponse, err
 	return loophost.Created[*v1.CreateProviderResponse](ctx, o.Object)
 }
 
-// CreateProvider makes the provider of one job: what libocr and the job's product ask of its contract. It waits for
-// no answer of the chain. Services that a provider type has no use for answer UNIMPLEMENTED.
+// CreateProvider makes the provider of one job, which gives libocr and the job's product access to its contract. It
+// does not wait for the chain. Services that a provider type does not use answer UNIMPLEMENTED.
 //
 // Errors: INVALID_ARGUMENT (a provider type that this relayer does not have; a contract, transmitter or relay
 // configuration that cannot be used, naming the field).

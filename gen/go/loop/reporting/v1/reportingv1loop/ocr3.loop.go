@@ -15,11 +15,11 @@ import (
 // Ocr3PluginFactoryService makes OCR3's reporting plugins, one for each on-chain configuration of a job.
 type Ocr3PluginFactoryService interface {
 	// CreateOcr3Plugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-	// and again by the same name after a restart; it must then answer as the first time. It may call host services and
-	// lent objects, and has no effect that outlives the process.
+	// and again with the same name after a restart; the answer must then be the same. It may call host services and lent
+	// objects, and has no effect that outlives the process.
 	//
-	// The host refuses limits with which a message could exceed the 16 MiB that one may have, and with them the plugin.
-	// These hold:
+	// If a message could exceed its limit of 16 MiB, the host refuses the limits, and the plugin with them. These
+	// inequalities must hold:
 	//
 	//	max_query_length + max_outcome_length + n * max_observation_length                        <= 15 MiB
 	//	max_report_count * (max_report_length + max_report_info_length + 1 KiB for its schedule)  <= 15 MiB

@@ -14,9 +14,9 @@ import (
 
 // ReportingPluginFactoryService makes reporting plugins, one for each on-chain configuration of a job.
 type ReportingPluginFactoryService interface {
-	// CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-	// and again by the same name after a restart. It may call host services and lent objects (the median's decodes the
-	// on-chain configuration), and has no effect that outlives the process.
+	// CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new
+	// configuration, and again with the same name after a restart. It may call host services and lent objects, such as a
+	// median that decodes the on-chain configuration, and has no effect that outlives the process.
 	//
 	// Errors: INVALID_ARGUMENT (a configuration that this product cannot run: final until the next one).
 	CreateReportingPlugin(ctx context.Context, request *v1.CreateReportingPluginRequest) (ReportingPlugin, *v1.CreateReportingPluginResponse, error)

@@ -34,9 +34,9 @@ func (o *ReportingPlugin) Created(ctx context.Context) (*v1.CreateReportingPlugi
 	return loophost.Created[*v1.CreateReportingPluginResponse](ctx, o.Object)
 }
 
-// CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new configuration,
-// and again by the same name after a restart. It may call host services and lent objects (the median's decodes the
-// on-chain configuration), and has no effect that outlives the process.
+// CreateReportingPlugin makes the instance for one on-chain configuration. The host calls it at each new
+// configuration, and again with the same name after a restart. It may call host services and lent objects, such as a
+// median that decodes the on-chain configuration, and has no effect that outlives the process.
 //
 // Errors: INVALID_ARGUMENT (a configuration that this product cannot run: final until the next one).
 func (s ReportingPluginFactoryService) CreateReportingPlugin(request *v1.CreateReportingPluginRequest, options ...loophost.CreateOption) *ReportingPlugin {
