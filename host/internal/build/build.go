@@ -3,7 +3,7 @@ package build
 
 import "runtime/debug"
 
-// commit is set by the linker where a release is made: a program that is installed from a module proxy knows none.
+// commit is set by the linker when a release is made. A program that is installed from a module proxy has none.
 var commit string
 
 // Version is the program's version, such as v0.1.0; (devel) if it is not known.

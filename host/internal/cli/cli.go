@@ -132,7 +132,7 @@ func rootCommand(s Streams) *cobra.Command {
 	return root
 }
 
-// call asks the node and makes one sentence of what went wrong.
+// call asks the node, and turns an error into one sentence.
 func call[Q, R any](
 	ctx context.Context, c *command, method func(api, context.Context, *Q) (*R, error), request *Q,
 ) (*R, error) {
@@ -162,7 +162,7 @@ func explain(node string, err error) error {
 	return exit(ExitFailed, &refusal{answer})
 }
 
-// reason is why a call had no answer, without what its caller says of the node.
+// reason is why a call had no answer. It leaves out what the caller says about the node anyway.
 func reason(err error) error {
 	var ce *connect.Error
 	var dial *net.OpError
@@ -197,7 +197,7 @@ func (s *silence) short() string { return fmt.Sprintf("no node answers at %s (%v
 
 func (s *silence) Unwrap() error { return s.err }
 
-// refusal is a node's error without the name of its code, which says nothing to people.
+// refusal is a node's error without the name of its code, which means nothing to people.
 type refusal struct{ error *connect.Error }
 
 func (r *refusal) Error() string { return r.error.Message() }

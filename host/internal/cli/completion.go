@@ -13,10 +13,11 @@ import (
 // completionTimeout is how long a person who presses the tabulator waits for a node.
 const completionTimeout = 2 * time.Second
 
-// names asks a node for what an argument may be, each with what it is behind a tabulator.
+// names asks a node for the values that an argument may have. Each has its description behind a tabulator.
 type names func(context.Context, api) ([]string, error)
 
-// complete completes the first argument of a command by what the node has. Where none answers, by nothing.
+// complete completes the first argument of a command with the names that the node has, or not at all if no node
+// answers.
 func (c *command) complete(ask names) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -81,7 +82,7 @@ func keyIDs(ctx context.Context, a api) ([]string, error) {
 	return found, err
 }
 
-// keyKinds are what keys can be made of: those that are no relay's, and the relays of keys that are there.
+// keyKinds are the kinds of keys that can be made: those that belong to no relay, and the relays of existing keys.
 func keyKinds(ctx context.Context, a api) ([]string, error) {
 	r, err := a.ListKeys(ctx, &nodev1.ListKeysRequest{})
 	found, seen := []string{"p2p", "ocr2"}, map[string]bool{}

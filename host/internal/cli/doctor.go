@@ -46,7 +46,7 @@ func (c *command) doctor() *cobra.Command {
 	return cmd
 }
 
-// diagnose asks the node, or where none answers looks itself.
+// diagnose asks the node. If no node answers, it makes the checks that need none.
 func (c *command) diagnose(ctx context.Context, file string) ([]*nodev1.Finding, error) {
 	r, err := call(ctx, c, api.Diagnose, &nodev1.DiagnoseRequest{})
 	if err == nil {
@@ -74,7 +74,7 @@ func (c *command) diagnose(ctx context.Context, file string) ([]*nodev1.Finding,
 	return found, nil
 }
 
-// showFindings shows the worst first, and makes an error of what failed.
+// showFindings shows the findings, the worst first, and returns an error if a check failed.
 func (c *command) showFindings(found []*nodev1.Finding, all bool) error {
 	if err := c.show(&nodev1.DiagnoseResponse{Findings: found}, func(w io.Writer) {
 		for _, f := range found {

@@ -27,9 +27,9 @@ func jobID(text string) (int64, error) {
 }
 
 const (
-	// shownErrors is how many of its errors jobs show has.
+	// shownErrors is how many of a job's errors loop jobs show has.
 	shownErrors = 3
-	// errorWidth is that of an error in a line with other things.
+	// errorWidth is the width of an error in a line with other things.
 	errorWidth = 160
 )
 
@@ -57,7 +57,7 @@ func (c *command) showJob() *cobra.Command {
 	}
 }
 
-// jobLines are what a job does, a line for each thing.
+// jobLines describe a job, one line for each property.
 func jobLines(w io.Writer, r *nodev1.ShowJobResponse) {
 	j := r.GetJob()
 	line := func(what, format string, args ...any) { row(w, what, fmt.Sprintf(format, args...)) }

@@ -14,10 +14,10 @@ import (
 	"github.com/loop-plugins/loop/host/internal/peer"
 )
 
-// introduced finds the socket of a node for a user who has no token for its address on this machine: the node names it
-// when it refuses an empty question. Anybody may listen on a port. So what the user asks for goes to the address only
-// if that wants no token, and to a socket only if this user or root listens on it, and the node that answers there is
-// the one that named it.
+// introduced finds the socket of a node for a user who has no token for its address on this machine: the node names the
+// socket when it refuses an empty request. Anybody may listen on a port. So the user's request goes to the address only
+// if that needs no token. It goes to a socket only if this user or root listens on it, and if the node that answers
+// there is the one that named it.
 func introduced(ctx context.Context, name string, address api) (api, error) {
 	_, err := address.NodeStatus(ctx, &nodev1.NodeStatusRequest{})
 	if err == nil {

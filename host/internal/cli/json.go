@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// document is a message as JSON has it, but for what tables have another way: bytes are hexadecimal digits, and large
-// numbers are decimal ones.
+// document is a message as JSON, with two differences, as in tables: bytes are hexadecimal digits, and large numbers
+// are decimal digits.
 func document(m proto.Message) (any, error) {
 	b, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(m)
 	if err != nil {

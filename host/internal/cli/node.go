@@ -52,7 +52,7 @@ func (c *command) node() *cobra.Command {
 	return group("node", "Start, check and reload a node", start, check, c.reload(), reference)
 }
 
-// settings are those of a node that is configured so.
+// settings are those of a node with this configuration.
 func (c *command) settings(loaded *config.Config, logger *slog.Logger) node.Settings {
 	return node.Settings{
 		Config: loaded, Logger: logger, Version: build.Version(), Builtin: c.streams.Builtin, Alone: true,
@@ -62,8 +62,8 @@ func (c *command) settings(loaded *config.Config, logger *slog.Logger) node.Sett
 // builtin are the names of the plugins that are built in.
 func (c *command) builtin() []string { return slices.Collect(maps.Keys(c.streams.Builtin)) }
 
-// load reads the configuration. What is wrong with it is told with what its relayers find wrong, so that a file is
-// fixed once.
+// load reads the configuration. It reports its own problems together with those that its relayers find, so that a
+// person can fix all of a file at once.
 func (c *command) load(ctx context.Context, file string) (*config.Config, error) {
 	loaded, err := config.Load(file, c.streams.Environ, c.streams.Password, c.builtin()...)
 	if err == nil {
@@ -80,8 +80,8 @@ func (c *command) load(ctx context.Context, file string) (*config.Config, error)
 	return nil, exit(ExitUsage, err)
 }
 
-// known starts what it takes to ask the relayers and products that the environment names, and tells of those that do
-// not answer.
+// known starts the plugins that the environment names, to ask those that are relayers and products, and reports those
+// that do not answer.
 func (c *command) known(ctx context.Context) (*node.Known, error) {
 	loaded, err := config.Read("", c.streams.Environ, c.builtin()...)
 	if loaded == nil {

@@ -236,7 +236,7 @@ func bridgeTable(w io.Writer, bridges ...*nodev1.Bridge) {
 	}
 }
 
-// partState is where a part of the node stands; a dash if the node has not looked at it.
+// partState is the state of a part of the node; a dash if the node has not looked at it.
 func partState(h *nodev1.HealthCheck) string {
 	if h == nil {
 		return "-"
@@ -283,7 +283,7 @@ func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
 	}
 }
 
-// standby is the process that stands by; a dash if none is to.
+// standby is the process that stands by; a dash if there should be none.
 func standby(s *nodev1.StandbyStatus) string {
 	switch {
 	case s == nil:

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// printable is an output on which nothing but text appears, whatever plugins, peers and specs say: a terminal would
-// obey control characters, and does not say that it has. They are escaped as JSON and TOML do, so that either stays
-// what it is. Ends of lines and tabs are the command's own.
+// printable is an output to which only text is written, whatever plugins, peers and specs say: a terminal would obey
+// control characters, and would not say so. It escapes them as JSON and TOML do, so that documents in either stay
+// valid. Ends of lines and tabs stay, since the command itself writes them.
 type printable struct {
 	out  io.Writer
 	rest []byte // the beginning of a character whose end is not written yet
@@ -43,7 +43,7 @@ func (p *printable) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// escaped is a character, or how JSON and TOML write it if it is one of control or of the direction of writing.
+// escaped is a character, or its escape in JSON and TOML if it controls the terminal or the direction of writing.
 func escaped(r rune) string {
 	if unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
 		return fmt.Sprintf(`\u%04x`, r)

@@ -74,7 +74,8 @@ func runRow(w io.Writer, r *nodev1.Run) {
 		milliseconds(r.GetTook().AsDuration()), strconv.FormatUint(uint64(r.GetFailedTasks()), 10), outcome(r))
 }
 
-// outcome is a run's value, or in one line why it has none: of tasks that did not run, that which failed before them.
+// outcome is a run's value, or one line that says why it has none. For tasks that did not run, it names the task that
+// failed before them.
 func outcome(r *nodev1.Run) string {
 	if r.GetError() == "" {
 		return cmp.Or(r.GetValue(), value(json.RawMessage(r.GetResultJson()), resultWidth)) // of a product's what it came to
@@ -86,7 +87,7 @@ func outcome(r *nodev1.Run) string {
 	return "error: " + shorten(cause, errorWidth)
 }
 
-// shownRun is a run for programs: a source as loop jobs try has it, with what a run has besides.
+// shownRun is a run for programs: a source as loop jobs try shows it, with the further properties of a run.
 type shownRun struct {
 	Run         int64  `json:"run"`
 	Started     string `json:"started"`

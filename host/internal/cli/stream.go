@@ -17,8 +17,8 @@ import (
 // opener opens a stream.
 type opener[R any] func(context.Context, api) (*connect.ServerStreamForClient[R], error)
 
-// watchStream prints a line for each message of a stream until the command ends. A stream that has had its time is
-// opened again.
+// watchStream prints a line for each message of a stream until the command ends. If a stream ends because its time is
+// over, it is opened again.
 func watchStream[R any, M interface {
 	*R
 	proto.Message
@@ -38,7 +38,7 @@ func watchStream[R any, M interface {
 	}
 }
 
-// receive prints what comes of a stream until it ends.
+// receive prints the messages of a stream until it ends.
 func receive[R any, M interface {
 	*R
 	proto.Message

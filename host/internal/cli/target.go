@@ -16,8 +16,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 )
 
-// target is how a node is reached: by its socket, which asks for nothing but the right user, or by TCP with a token.
-// Flags go before the environment, and that before the socket of the configuration.
+// target is how a node is reached: by its socket, which needs only the right user, or by TCP with a token. Flags take
+// precedence over the environment, and the environment over the socket of the configuration.
 type target struct {
 	socket, url, tokenFile string // the flags
 	environ, builtin       []string
@@ -80,7 +80,7 @@ func (t *target) resolve() (socket, address string, err error) {
 	return "", strings.TrimSuffix(address, "/"), nil
 }
 
-// name is the node's for people, who know that it can be resolved.
+// name is the node's name for people. It is called only if the target can be resolved.
 func (t *target) name() string {
 	socket, address, _ := t.resolve()
 	if socket != "" {
@@ -162,7 +162,7 @@ func overSocket(path string, check func(net.Conn) error) api {
 	return nodev1connect.NewNodeServiceClient(patient{Transport: transport}, "http://node")
 }
 
-// patient gives a call its time, and a stream as much as it takes: connect has another type of content for those.
+// patient gives a call a deadline, and a stream none: connect has another type of content for streams.
 type patient http.Client
 
 // Do implements connect.HTTPClient.

@@ -105,8 +105,8 @@ func sources(spec *job.Spec, only string) ([]string, error) {
 	return nil, fmt.Errorf("--source %q is not a source: one of %s is wanted", only, strings.Join(all, ", "))
 }
 
-// trialSpec reads a spec as far as a trial needs it, and the names of the sources to run: what is wrong elsewhere is no
-// reason not to run its pipelines.
+// trialSpec reads a spec as far as a trial needs it, and the names of the sources to run. Problems elsewhere in the
+// spec do not keep its pipelines from running.
 func (c *command) trialSpec(ctx context.Context, file, only string) (*job.Spec, []string, error) {
 	text, err := c.spec(file)
 	if err != nil {
@@ -149,7 +149,7 @@ func used(s trial.Settings) error {
 	return nil
 }
 
-// completeBridges looks up at the node what the command line leaves out.
+// completeBridges gets the bridges that the command line leaves out from the node.
 func (c *command) completeBridges(ctx context.Context, s trial.Settings) error {
 	var missing []string
 	for _, source := range s.Spec.Sources() {
@@ -177,7 +177,7 @@ func (c *command) completeBridges(ctx context.Context, s trial.Settings) error {
 		strings.Join(missing, ", "), strings.Join(flags, " "), why))
 }
 
-// askForBridges takes from missing what the node has, and says why it has not the rest.
+// askForBridges removes the bridges that the node has from missing, and says why the node does not have the others.
 func (c *command) askForBridges(ctx context.Context, s trial.Settings, missing *[]string) (why string, err error) {
 	why = "the node at " + c.target.name() + " has none either"
 	var silent *silence
@@ -203,7 +203,7 @@ func (c *command) askForBridges(ctx context.Context, s trial.Settings, missing *
 	return why, err
 }
 
-// showTrial prints what was observed, and makes an error of what was not.
+// showTrial prints the observed values, and returns an error for sources that failed.
 func (c *command) showTrial(file string, observed []*trace.Source) error {
 	var failed []string
 	byName := map[string]*trace.Source{}

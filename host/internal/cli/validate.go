@@ -155,7 +155,7 @@ func findings(found []*nodev1.Problem) []job.Finding {
 	return all
 }
 
-// refusedFor is what a node found wrong with a spec that it refused; nil if the error is of another kind.
+// refusedFor returns the problems of a spec that a node refused; nil if the error is of another kind.
 func refusedFor(err error) *job.Report {
 	var refused *connect.Error
 	if !errors.As(err, &refused) {

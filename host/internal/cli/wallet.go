@@ -114,7 +114,7 @@ func (c *command) exportKey() *cobra.Command {
 	return cmd
 }
 
-// create makes a file of the user's own and replaces none. What is there when it fails is removed.
+// create makes a file that only the user can read, and replaces none. If it fails, it removes the file.
 func create(file string, content []byte) (err error) {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -162,7 +162,7 @@ func (c *command) password(file, prompt string, chosen bool) (string, error) {
 	return present(password, "the terminal", chosen)
 }
 
-// present refuses an empty password, which is a mistake more often than it is meant.
+// present refuses an empty password, which is more often a mistake than an intention.
 func present(password, from string, chosen bool) (string, error) {
 	switch {
 	case password != "":
@@ -175,7 +175,7 @@ func present(password, from string, chosen bool) (string, error) {
 	}
 }
 
-// ask reads a line from a terminal without showing it. A signal that ends the process first gives the terminal its echo
+// ask reads a line from a terminal without showing it. If a signal ends the process, the terminal first gets its echo
 // back.
 func (c *command) ask(in *os.File, prompt string) (string, error) {
 	before, err := term.GetState(int(in.Fd()))

@@ -104,7 +104,7 @@ func (c *Config) readChains(tables []keys.Table) {
 	}
 }
 
-// problems are what is wrong with the file, with what the environment names and with the environment itself.
+// problems are those of the file, of the files that the environment names and of the environment itself.
 type problems struct {
 	name string // of the file
 	file document.Problems
@@ -118,10 +118,10 @@ type placed struct {
 	text  string
 }
 
-// add has a problem with the key at a path of the configuration file.
+// add adds a problem of the key at a path of the configuration file.
 func (p *problems) add(path, format string, arguments ...any) { p.file.Add(path, format, arguments...) }
 
-// addAt has a problem outside the configuration file.
+// addAt adds a problem outside the configuration file.
 func (p *problems) addAt(place string, line int, format string, arguments ...any) {
 	p.elsewhere = append(p.elsewhere, placed{place: place, line: line, text: fmt.Sprintf(format, arguments...)})
 }

@@ -43,7 +43,7 @@ func ParseBootstrapper(text string) (Bootstrapper, error) {
 	return Bootstrapper{PeerID: peer, Addresses: addresses}, nil
 }
 
-// ocr2Form returns how a multiaddress such as /dns4/host/tcp/9000/p2p/PeerID is written now, and nothing for other
+// ocr2Form returns the present spelling of a multiaddress such as /dns4/host/tcp/9000/p2p/PeerID, and nothing for other
 // texts.
 func ocr2Form(text string) string {
 	if !strings.HasPrefix(text, "/") {

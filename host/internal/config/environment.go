@@ -25,9 +25,9 @@ type Environment struct {
 	Plugins map[string]Plugin
 }
 
-// networkVariables are what Go's packages, and with them most programs, read to reach servers by TLS and through
-// proxies. Relayers would have them inside the node and keep them as processes. Products reach nothing but the node
-// and get none: proxies' addresses hold passwords.
+// networkVariables are the variables that Go's packages, and so most programs, read to reach servers by TLS and through
+// proxies. A relayer inside the node has them, so a relayer's process keeps them. Products reach only the node and get
+// none of them: proxies' addresses hold passwords.
 var networkVariables = []string{
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
 	"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy",
@@ -42,7 +42,7 @@ type Variable struct {
 // defaultMinQuery is the established nodes' value of CL_MIN_OCR2_MAX_DURATION_QUERY.
 const defaultMinQuery = 100 * time.Millisecond
 
-// variables are an environment by name; of two of a name the first counts, as for os.Getenv.
+// variables are an environment by name. If a name occurs twice, the first counts, as for os.Getenv.
 func variables(environ []string) map[string]string {
 	all := map[string]string{}
 	for _, variable := range environ {
@@ -114,7 +114,7 @@ func checkInside(p *problems, all map[string]string, name string, plugin Plugin,
 	}
 }
 
-// pluginPrefix is what the variables of a plugin begin with.
+// pluginPrefix is the prefix of a plugin's variables.
 func pluginPrefix(name string) string { return "CL_" + strings.ToUpper(name) }
 
 // commandVariable is the variable that holds a plugin's command.

@@ -63,8 +63,8 @@ func Socket(environ []string, builtIn ...string) (string, error) {
 	return config.WebServer.Socket, nil
 }
 
-// read does what Load does as far as it depends on the file and the variables alone. Its error is that of a file that
-// cannot be read to its end; other problems are among the configuration's.
+// read is the part of Load that depends only on the file and the variables. It returns an error only if the file cannot
+// be read to its end; other problems are among the configuration's.
 func read(path string, all map[string]string, builtIn []string) (*Config, error) {
 	config := Default()
 	p := &config.problems
@@ -106,7 +106,7 @@ var (
 	rulesTable = regexp.MustCompile(`^(?i:plugins)\.([A-Za-z0-9_-]+)$`)
 )
 
-// others tells the tables that are not the node's own: of chains and of plugins.
+// others returns the tables that are not the node's own: those of chains and of plugins.
 func others(path string) bool {
 	if parts := chainTable.FindStringSubmatch(path); parts != nil {
 		return !hasField(fieldNames(), parts[1])

@@ -12,7 +12,7 @@ import (
 // Fault.
 type Size struct {
 	Bytes uint64
-	// given tells a size of zero, which is a mistake, from none.
+	// given distinguishes a size of zero, which is a mistake, from a missing one.
 	given bool
 	bad   string
 }

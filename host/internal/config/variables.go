@@ -44,7 +44,7 @@ var CommandVariables = []DescribedVariable{
 		"the token for that address, or a file that holds it; `--token-file` takes precedence over both", "no token"},
 }
 
-// referenceOf is what the reference configuration says of variables, in comments.
+// referenceOf is the part of the reference configuration about variables, in comments.
 func referenceOf(all []DescribedVariable) string {
 	var text strings.Builder
 	for _, v := range all {

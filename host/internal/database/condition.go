@@ -16,7 +16,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/health"
 )
 
-// note keeps how an attempt went, unless an error says nothing of the database: of its file, its disk or its content.
+// note keeps the result of an attempt, unless its error says nothing about the database: about its file, its disk or
+// its content.
 func (d *Database) note(attempts *health.Attempts, err error) {
 	cause := (*sqlite.Error)(nil)
 	switch {

@@ -73,9 +73,8 @@ const (
 	// flushed writes survive a loss of power once the call has returned. The
 	// price is one fsync of the log.
 	flushed durability = "FULL"
-	// buffered writes are lost with the power when no flushed write and no
-	// checkpoint followed them. They are for what the protocol makes anew or
-	// repeats without harm, and are written many times a second.
+	// buffered writes are lost when the power fails before a flushed write or a checkpoint follows them. They are for data
+	// that the protocol makes anew or repeats without harm, and are made many times a second.
 	buffered durability = "NORMAL"
 )
 
@@ -83,8 +82,8 @@ const (
 // releases the lock. Further calls fail. A second Close does nothing.
 func (d *Database) Close() error {
 	d.closing.Do(func() {
-		// The writer goes last among the two pools: the last connection to a
-		// file in WAL mode folds the log into it, which a reader is not allowed to.
+		// The pool of the writer is closed after that of the readers: the last connection to a file in WAL mode moves the log
+		// into it, and a reader is not allowed to.
 		err := errors.Join(d.reader.Close(), d.writer.Close(), unlockFile(d.lock))
 		if err != nil {
 			d.closeErr = fmt.Errorf("close database: %w", err)
@@ -181,8 +180,8 @@ func bytesOf(b []byte) []byte {
 	return b
 }
 
-// nanosOf gives the column form of an instant. What lies outside the years 1678
-// to 2262 becomes the nearest instant that fits, so that comparisons still hold.
+// nanosOf returns the column form of an instant. An instant outside the years 1678 to 2262 becomes the nearest one that
+// fits, so that comparisons still hold.
 func nanosOf(t time.Time) int64 {
 	switch {
 	case t.Before(time.Unix(0, math.MinInt64)):

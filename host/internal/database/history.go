@@ -82,7 +82,7 @@ func (d *Database) PutHistory(ctx context.Context, h History) error {
 	return nil
 }
 
-// jobs are those that are written of and still there.
+// jobs are those of the written entries that still exist.
 func (h History) jobs(ctx context.Context, tx *transaction) (map[int64]bool, error) {
 	named := map[int64]bool{}
 	for _, r := range h.Runs {

@@ -32,9 +32,9 @@ type OCR2 struct {
 // OCR2 returns the database of one job's oracle. It does not check whether the job exists.
 func (d *Database) OCR2(jobID int64) *OCR2 { return &OCR2{d: d, jobID: jobID} }
 
-// storedConfig is the column form of a types.ContractConfig. JSON holds the two
-// uint64, whose upper half BIGINT cannot; the transmitters are bytes because JSON
-// text would bend one that is not UTF-8, and the digest covers them.
+// storedConfig is the column form of a types.ContractConfig. It is JSON because BIGINT cannot hold the upper half of
+// the two uint64. The transmitters are bytes because JSON text would change one that is not UTF-8, and the digest
+// covers them.
 type storedConfig struct {
 	ConfigDigest          types.ConfigDigest       `json:"configDigest"`
 	ConfigCount           uint64                   `json:"configCount"`
@@ -261,8 +261,8 @@ func place(at types.ReportTimestamp) string {
 	return fmt.Sprintf("(config %s, epoch %d, round %d)", at.ConfigDigest, at.Epoch, at.Round)
 }
 
-// discoveryTimeout bounds what the discoverer asks: its contexts carry no
-// deadline, and it asks while holding the lock of all peer discovery.
+// discoveryTimeout bounds the discoverer's calls: its contexts have no deadline, and it calls while it holds the lock
+// of all peer discovery.
 const discoveryTimeout = 5 * time.Second
 
 // Announcements is libocr's record of where the peers of one own peer were last reached.

@@ -13,8 +13,8 @@ import (
 
 var _ ocr3types.Database = (*OCR3)(nil)
 
-// acceptedRounds is for how many outcomes answers are kept per job and config.
-// libocr repeats those of the last one, after a restart.
+// acceptedRounds is the number of outcomes whose answers are kept per job and config. libocr repeats those of the last
+// one, after a restart.
 const acceptedRounds = 100
 
 // OCR3 is libocr's database for the oracle of one job on OCR3, and keeps what its

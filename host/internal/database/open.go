@@ -93,8 +93,8 @@ func open(ctx context.Context, path string, logger *slog.Logger) (_ *Database, e
 	return d, nil
 }
 
-// preparePath makes the folder and returns the path by which every opener of the
-// file, whatever symbolic link it came by, would name it: the lock depends on it.
+// preparePath makes the folder and returns the file's path without symbolic links. The lock depends on it: all who open
+// the file must have the same path.
 func preparePath(path string, logger *slog.Logger) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -115,8 +115,8 @@ func preparePath(path string, logger *slog.Logger) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Only a warning: the modes of a mounted volume are often not the operator's
-	// to choose, and the files are 0600 whatever the folder is.
+	// This is only a warning: the operator often cannot choose the modes of a mounted volume, and the files are 0600 in
+	// any folder.
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		logger.Warn("the database's folder is open to other users; chmod 700 closes it", "folder", folder, "mode",
 			mode.String())
@@ -134,9 +134,8 @@ func prepareFile(path string) error {
 	return errors.Join(file.Chmod(0o600), file.Close())
 }
 
-// lockFile takes the lock that keeps a second node away. The kernel releases it
-// with the process, however that ends. A file of its own is locked, because
-// closing any descriptor of the database file would drop SQLite's locks on it.
+// lockFile takes the lock that keeps a second node away. The kernel releases it when the process ends in any way. The
+// lock is on a separate file, because closing any descriptor of the database file would drop SQLite's locks on it.
 func lockFile(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -156,8 +155,8 @@ func lockFile(path string) (*os.File, error) {
 	return file, nil
 }
 
-// unlockFile gives the lock back and closes its file. Closing alone would not do: a process that is being started holds
-// a copy of every descriptor for a moment, and the lock lasts as long as any copy.
+// unlockFile releases the lock and closes its file. Closing alone would not be enough: a process that is being started
+// has a copy of every descriptor for a moment, and the lock lasts as long as any copy.
 func unlockFile(file *os.File) error {
 	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 }
@@ -167,8 +166,8 @@ func writePID(file *os.File) error {
 	return err
 }
 
-// holder names the process that wrote its number into the lock file. It is a hint
-// for people: the lock itself is what counts.
+// holder names the process that wrote its number into the lock file. It is only a hint for people: the lock itself
+// counts.
 func holder(file *os.File) string {
 	text, err := io.ReadAll(io.LimitReader(file, 32))
 	if err != nil {

@@ -17,7 +17,7 @@ const (
 // ErrFull means that a scope has no room for an entry.
 var ErrFull = errors.New("the store is full")
 
-// usage is what the entries of a scope take.
+// usage is the number and the size of a scope's entries.
 type usage struct{ entries, bytes int64 }
 
 // check says whether a scope may grow to this.
@@ -32,7 +32,8 @@ func (u usage) check() error {
 	return nil
 }
 
-// usages are those of the scopes that were written to: to count a scope at each write would take longer than the write.
+// usages are those of the scopes that were written to. They are kept because counting a scope would take longer than a
+// write to it.
 type usages struct {
 	mu sync.Mutex
 	of map[Scope]usage
@@ -54,7 +55,7 @@ func (u *usages) read(ctx context.Context, tx *transaction, scope Scope) (usage,
 	return known, err
 }
 
-// note keeps what a write leaves of a scope, before the next one can ask.
+// note keeps a scope's usage after a write, before the next write can ask for it.
 func (u *usages) note(scope Scope, left usage) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -64,7 +65,7 @@ func (u *usages) note(scope Scope, left usage) {
 	u.of[scope] = left
 }
 
-// forget has a scope counted anew, since what was noted may not have been written.
+// forget has a scope counted anew, since the noted write may not have been made.
 func (u *usages) forget(scope Scope) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

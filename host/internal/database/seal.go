@@ -14,14 +14,13 @@ type Sealer interface {
 	Unseal(table, name string, sealed []byte) ([]byte, error)
 }
 
-// errNoSealer says that a row with a secret was asked for too early.
+// errNoSealer means that a row with a secret was read or written too early.
 var errNoSealer = errors.New("the database is not given its keystore yet, and this row is sealed under it")
 
 const (
 	tableJobs    = "jobs"
 	tableBridges = "bridges"
-	// remains is the name, among the sequences, of what is 1 until no text is left in the file that was written before
-	// rows were sealed.
+	// remains is the name of a sequence that is 1 as long as the file may hold text from before rows were sealed.
 	remains = "clear"
 )
 

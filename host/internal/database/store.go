@@ -15,7 +15,7 @@ const (
 	MaxValueLength = 64 << 10
 	// MaxPage is the largest number of entries that one List returns.
 	MaxPage = 100
-	// maxPageBytes is how many bytes of keys and values end a page: many callers may ask for one at a time.
+	// maxPageBytes is how many bytes of keys and values end a page: many callers may ask for a page at the same time.
 	maxPageBytes = 1 << 20
 )
 
@@ -200,8 +200,8 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) (entr
 	return entries, more, nil
 }
 
-// prefixEnd is the least key above every key that begins with prefix, nil when
-// there is none because the prefix is empty or all 0xff.
+// prefixEnd is the least key above every key that begins with prefix; nil if there is none, because the prefix is empty
+// or all 0xff.
 func prefixEnd(prefix string) []byte {
 	end := bytes.TrimRight([]byte(prefix), "\xff")
 	if len(end) == 0 {

@@ -12,7 +12,7 @@ import (
 // mostTogether is how many writes share a transaction at most, so that the first of them does not wait for long.
 const mostTogether = 64
 
-// queue is the writes that wait for the connection. Whoever gets the turn writes all of them.
+// queue has the writes that wait for the connection. The writer whose turn it is makes all of them.
 type queue struct {
 	turn chan struct{} // holds one while nobody writes
 
@@ -40,9 +40,9 @@ type pending struct {
 	done   chan error // has room for the outcome
 }
 
-// write runs change in a transaction of the given durability, which it may share with other writes. What change wrote
-// is taken back when it fails or ctx ends before its turn, so an error means that nothing was written, unless it is
-// one of the disk.
+// write runs change in a transaction of the given durability, which it may share with other writes. If change fails, or
+// if ctx ends before its turn, its statements are undone. So an error means that nothing was written, except for an
+// error of the disk.
 func (d *Database) write(ctx context.Context, level durability, change func(tx *transaction) error) (err error) {
 	defer func() { d.note(&d.writes, err) }()
 	p := &pending{ctx: ctx, level: level, change: change, done: make(chan error, 1)}
@@ -75,7 +75,7 @@ func (q *queue) isEmpty() bool {
 	return len(q.waiting) == 0
 }
 
-// needs is the durability that the writes which wait need.
+// needs is the durability that the waiting writes need.
 func (q *queue) needs() durability {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -87,7 +87,7 @@ func (q *queue) needs() durability {
 	return buffered
 }
 
-// take takes what waits and needs no more than a durability, as much as one transaction may have.
+// take takes the waiting writes that need at most a durability, up to the size of one transaction.
 func (q *queue) take(level durability) (taken []*pending) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -103,7 +103,7 @@ func (q *queue) take(level durability) (taken []*pending) {
 	return taken
 }
 
-// leave tells whether a write that is not wanted any more still waited.
+// leave withdraws a write, and tells whether it still waited.
 func (q *queue) leave(p *pending) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -116,8 +116,8 @@ func (q *queue) leave(p *pending) bool {
 	return false
 }
 
-// together begins a transaction, for as long as ctx allows, writes in it what waits by then and tells each what came of
-// it. An error is that of the beginning, and nothing was taken.
+// together begins a transaction within the time of ctx, makes all writes that wait by then in it, and tells each its
+// result. If it returns an error, the transaction did not begin, and no write was taken.
 func (d *Database) together(ctx context.Context) error {
 	q := d.queue
 	if q.isEmpty() { // another had the turn in between
@@ -168,8 +168,8 @@ func (q *queue) begin(ctx context.Context, conn *sql.Conn, level durability) (*t
 	return &transaction{tx: begun, end: cancel, queue: q}, nil
 }
 
-// set gives the connection a durability, which it keeps: it is shared by writers of both, and may have been replaced
-// since the last write.
+// set sets the durability of the connection, which keeps it. Writes of both durabilities share the connection, and it
+// may have been replaced since the last write.
 func (q *queue) set(ctx context.Context, conn *sql.Conn, level durability) error {
 	var of any
 	if err := conn.Raw(func(c any) error { of = c; return nil }); err != nil {
@@ -185,8 +185,8 @@ func (q *queue) set(ctx context.Context, conn *sql.Conn, level durability) error
 	return nil
 }
 
-// transaction is what a change is written by. Its statements are parsed once. They run to their end though their
-// context does not last as long: SQLite would take back the whole transaction, others' writes too.
+// transaction runs the statements of a change. They are parsed once. They run to their end even if their context ends
+// first: otherwise SQLite would undo the whole transaction, with the writes of others.
 type transaction struct {
 	tx    *sql.Tx
 	end   func()
@@ -194,7 +194,7 @@ type transaction struct {
 	fresh []string // queries that were parsed
 }
 
-// commit makes all changes, and returns what came of each. An error is that of all.
+// commit makes all changes, and returns the result of each. An error is that of all of them.
 func (t *transaction) commit(all []*pending) (outcomes []error, err error) {
 	defer t.end()
 	defer t.tx.Rollback() // after the commit this does nothing
@@ -224,7 +224,7 @@ func (t *transaction) run(p *pending) error {
 	return p.ctx.Err()
 }
 
-// apart makes a change that can be taken back by itself. An error is that of the transaction.
+// apart makes a change that can be undone by itself. An error is that of the transaction.
 func (t *transaction) apart(ctx context.Context, p *pending) (outcome, err error) {
 	if _, err := t.ExecContext(ctx, "SAVEPOINT one"); err != nil {
 		return nil, err

@@ -63,8 +63,8 @@ func OfFunds(chain string, a Account) *nodev1.Finding {
 	return Good(Funds, chain, fmt.Sprintf("account %s has %s of the chain's coin", a.Name, coins(a.Balance, a.Decimals)))
 }
 
-// mostDecimals is how many digits of an amount of 256 bits can be a part of one coin: what a relayer says may be
-// nonsense.
+// mostDecimals is how many decimals a coin can have if its amounts have 256 bits. The bound is there because a relayer
+// may send nonsense.
 const mostDecimals = 77
 
 // coins is an amount of smallest units as coins.

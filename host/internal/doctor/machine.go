@@ -9,14 +9,15 @@ import (
 )
 
 const (
-	// fullDisk is the room below which a database that writes its log beside its file soon cannot be written.
+	// fullDisk is the free space below which the database, which writes its log beside its file, soon cannot be written.
 	fullDisk = 64 << 20
 	// lowDisk is what a node with a thousand feeds writes in some days.
 	lowDisk = 1 << 30
 
-	// chainAhead is how far a block may be ahead of this clock: proposers of blocks are let be some seconds off.
+	// chainAhead is how far a block may be ahead of this clock: proposers of blocks may be some seconds off.
 	chainAhead = 15 * time.Second
-	// chainBehind is longer than any chain takes for a block, and than a node is given before it is asked last.
+	// chainBehind is longer than any chain takes for a block, and longer than the time after which an RPC node without a
+	// new block is asked last.
 	chainBehind = 5 * time.Minute
 )
 

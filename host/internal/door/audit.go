@@ -27,7 +27,7 @@ func (d *Door) refused(r *http.Request, who caller, err *connect.Error) {
 	d.audit(r.Context(), slog.LevelWarn, who, r.URL.Path, "", outcome)
 }
 
-// auditor is an interceptor that tells the log of every change, once it is made or has failed.
+// auditor is an interceptor that logs every change, when it has been made or has failed.
 func (d *Door) auditor() connect.Interceptor {
 	return connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
@@ -50,7 +50,7 @@ func (d *Door) auditor() connect.Interceptor {
 	})
 }
 
-// object names what a change is made to. It knows no secret: of a job its number, of a bridge its name.
+// object names the object of a change without a secret: a job by its number, a bridge by its name.
 func object(request, reply any) string {
 	switch q := request.(type) {
 	case *nodev1.RestartPluginRequest:
@@ -117,7 +117,7 @@ func Audit(
 	)})
 }
 
-// method is a procedure's name for people. What callers make up is not repeated.
+// method is a procedure's name for people. It does not repeat names that callers make up.
 func method(procedure string) string {
 	if _, known := roles[procedure]; !known {
 		return "unknown"

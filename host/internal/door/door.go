@@ -23,7 +23,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/web"
 )
 
-// roles has what each method of the operator's API wants of its caller. A method that is not here is for nobody.
+// roles has the role that each method of the operator's API requires of its caller. Nobody may call a method that is
+// not here.
 var roles = map[string]nodev1.Role{
 	nodev1connect.NodeServiceNodeStatusProcedure:       nodev1.Role_ROLE_VIEW,
 	nodev1connect.NodeServiceDiagnoseProcedure:         nodev1.Role_ROLE_VIEW,
@@ -158,7 +159,7 @@ func (d *Door) Guard(api http.Handler) http.Handler {
 	})
 }
 
-// inProgress are the calls that a method's are counted with.
+// inProgress are the calls with which those of a method are counted.
 func (d *Door) inProgress(procedure string) *calls {
 	if streams[procedure] {
 		return &d.streams
@@ -202,7 +203,8 @@ func (d *Door) caller(r *http.Request) (caller, *connect.Error) {
 	}, nil
 }
 
-// tokenWanted refuses a caller without a token. It names the socket to those on this machine alone: by TLS come others.
+// tokenWanted refuses a caller without a token. It names the socket only to callers on this machine; those over TLS are
+// on others.
 func (d *Door) tokenWanted(r *http.Request) *connect.Error {
 	err := connect.NewError(connect.CodeUnauthenticated,
 		errors.New("the API wants a token; an admin makes one by loop tokens create"))
@@ -215,7 +217,7 @@ func (d *Door) tokenWanted(r *http.Request) *connect.Error {
 	return err
 }
 
-// may refuses what a caller's role does not suffice for.
+// may refuses a call for which the caller's role does not suffice.
 func (c caller) may(procedure string) *connect.Error {
 	want, known := roles[procedure]
 	switch {

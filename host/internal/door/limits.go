@@ -58,8 +58,8 @@ func (b limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// limitedGzip unpacks a body. It ends at the limit: connect goes on to the end, to say how long a message would have
-// been, and a thousandth of that is enough to send.
+// limitedGzip unpacks a body up to the limit. connect alone would go on to the end, to say how long the message would
+// have been, and a sender needs to send only a thousandth of that.
 type limitedGzip struct {
 	gzip.Reader
 	left int
@@ -120,7 +120,7 @@ var streams = map[string]bool{
 	nodev1connect.NodeServiceWatchPluginLogProcedure: true,
 }
 
-// lasting has a stream outlive the time that a server gives an answer.
+// lasting lets a stream outlive the time that a server has for an answer.
 func lasting(w http.ResponseWriter) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Time{}) // which ends the request's context; the request has come

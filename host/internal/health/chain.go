@@ -50,8 +50,8 @@ type Account struct {
 }
 
 const (
-	// outage is how long no RPC node may serve before that is said: one that drops a connection is connected again in
-	// less.
+	// outage is how long no RPC node may serve before that is reported. A node that drops a connection is connected again
+	// in less.
 	outage = 5 * time.Second
 	// landing is how long a transmission may wait for a block: several blocks of any chain, and replacements at a higher
 	// price.
@@ -70,7 +70,7 @@ func processless(c *Chain, _ time.Time) (State, bool) {
 	return c.Plugin, c.Plugin.Level == Failed || c.Plugin.Level == Waiting
 }
 
-// silent is a relayer whose process is there and does not tell of the chain, such as one that hangs inside the node.
+// silent is a relayer whose process runs but says nothing about the chain, such as one that hangs inside the node.
 func silent(c *Chain, now time.Time) (State, bool) {
 	if !c.Told.lasting(now) {
 		return State{}, false
@@ -92,7 +92,7 @@ func (c *Chain) serving() int {
 	return serve
 }
 
-// out tells whether no RPC node serves. Of a relayer that names none nothing is known.
+// out tells whether no RPC node serves. If a relayer names no RPC nodes, this is not known.
 func (c *Chain) out() bool { return len(c.Nodes) > 0 && c.serving() == 0 }
 
 func unreachable(c *Chain, now time.Time) (State, bool) {
@@ -152,7 +152,7 @@ func fewer(c *Chain, now time.Time) (State, bool) {
 	}, ill > 0 && !c.out()
 }
 
-// ailing is a chain on which the transactions of an account have no effect.
+// ailing is a chain on which an account's transactions have no effect.
 func ailing(c *Chain, now time.Time) (State, bool) {
 	var all []string
 	remedy := ""
@@ -180,7 +180,7 @@ func troubled(a *Account, _ time.Time) (State, bool) {
 	}, a.Trouble != ""
 }
 
-// empty is an account without funds. On a chain without fees it is none the worse for that.
+// empty is an account without funds. On a chain without fees this does no harm.
 func empty(a *Account, _ time.Time) (State, bool) {
 	return State{
 		Level: Degraded, Remedy: "send it funds",

@@ -18,9 +18,9 @@ type Database struct {
 }
 
 const (
-	// full is what must be left: one transaction's pages and their log.
+	// full is the space that must be left: one transaction's pages and their log.
 	full = 1 << 20
-	// low is how little is left when a person should know, unless it is more than a twentieth of the disk.
+	// low is the free space below which a person should know, unless it is more than a twentieth of the disk.
 	low = 1 << 30
 	// part is that twentieth.
 	part = 20

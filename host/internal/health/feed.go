@@ -96,7 +96,7 @@ const ClocksApart = 5 * time.Second
 // rounds is how many intervals of the configuration a feed may stand still.
 const rounds = 5
 
-// still is how long the feed may stand still before that is a fault.
+// still is how long the feed may have no round before that is a fault.
 func (f *Feed) still() time.Duration { return max(patience, rounds*f.Interval) }
 
 // State returns the state that follows from the facts at a time.
@@ -137,8 +137,8 @@ func absent(f *Feed, _ time.Time) (State, bool) {
 	return State{}, false
 }
 
-// unread is a contract whose configuration cannot be read. A feed that runs goes on with the one that it has, and lands
-// nothing: it is read from the chain that reports go to.
+// unread is a contract whose configuration cannot be read. A running feed goes on with the configuration that it has.
+// But its reports do not land, since they go to the chain that cannot be read.
 func unread(f *Feed, now time.Time) (State, bool) {
 	if f.Config.Fault == "" || now.Sub(f.Config.Since) < patience && !f.Config.Good.IsZero() {
 		return State{}, false
@@ -172,7 +172,8 @@ func stranger(f *Feed, _ time.Time) (State, bool) {
 	}, true
 }
 
-// otherKeys is a configuration that has this node's on-chain key and that it cannot run. libocr says so once, too.
+// otherKeys is a configuration that has this node's on-chain key, but that the node cannot run. libocr says so once,
+// too.
 func otherKeys(f *Feed, _ time.Time) (State, bool) {
 	if f.Bootstrap || f.Members == nil || f.Members.Fault == "" {
 		return State{}, false
@@ -218,7 +219,7 @@ func (f *Feed) Peers(now time.Time) int {
 	return heard
 }
 
-// alone is a feed without rounds whose node hears too few others. 2f+1 oracles make a round, this one among them.
+// alone is a feed without rounds whose node hears too few others. A round needs 2f+1 oracles, including this one.
 func alone(f *Feed, now time.Time) (State, bool) {
 	quiet, standing := f.quiet(now)
 	if !standing {
@@ -257,8 +258,8 @@ func (f *Feed) quiet(now time.Time) (time.Duration, bool) {
 	return quiet.Round(time.Second), !f.Bootstrap && quiet >= f.still()
 }
 
-// unlanded is a feed of which no node's reports reach the contract: one of this node's waits, and no newer one was
-// taken.
+// unlanded is a feed for which no node's reports reach the contract: a report of this node waits, and the contract has
+// taken no newer one.
 func unlanded(f *Feed, now time.Time) (State, bool) {
 	if f.Unlanded.IsZero() || now.Sub(f.Unlanded) < landing {
 		return State{}, false
@@ -288,7 +289,7 @@ func blind(f *Feed, now time.Time) (State, bool) {
 	}, true
 }
 
-// stray is a node whose observations are far from what the network agrees on. The others outvote them.
+// stray is a node whose observations are far from the network's answers. The others outvote it.
 func stray(f *Feed, now time.Time) (State, bool) {
 	return State{
 		Level: Degraded, Reason: fmt.Sprintf("this node's observations have been away from the contract's answer for %s: %s",
@@ -312,7 +313,8 @@ func poor(f *Feed, _ time.Time) (State, bool) {
 	return State{Level: Degraded, Reason: f.Account.Reason, Remedy: f.Account.Remedy}, f.Account.Level != Running
 }
 
-// untimely is a node whose clock is not that of the others. The contract's time of an answer is the middle one of all.
+// untimely is a node whose clock differs from those of the others. The contract's time of an answer is the median of
+// all oracles' times.
 func untimely(f *Feed, now time.Time) (State, bool) {
 	return State{
 		Level: Degraded, Reason: "this machine's clock is " + Apart(f.Ahead) + " most peers'", Remedy: KeepClock,

@@ -43,8 +43,8 @@ type State struct {
 	Remedy string
 }
 
-// patience is how long a fault may last before it is more than a hiccup: a leader that fails is replaced in less, a
-// plugin starts again, an RPC node is connected again.
+// patience is how long a fault may last before it counts. In less time a failed leader is replaced, a plugin starts
+// again, and an RPC node is connected again.
 const patience = 15 * time.Second
 
 // few is how many failures in a row may be chance.
@@ -78,13 +78,13 @@ func (a *Attempts) Note(now time.Time, err error) {
 	a.Ill++
 }
 
-// lasting tells whether something fails that does not merely fail once. What is done rarely, such as the observing of a
-// feed with a round a minute, is known to fail when it has failed again.
+// lasting tells whether something has failed few times in a row, or at least twice over patience. So something that is
+// done rarely, such as the observations of a feed with a round a minute, counts as failing when it has failed again.
 func (a *Attempts) lasting(now time.Time) bool {
 	return a.Fault != "" && (a.Failures >= few || a.Failures > 1 && now.Sub(a.Since) >= patience)
 }
 
-// told is a fault with how long it has lasted and how often it came.
+// told is a fault with its duration and its number of occurrences.
 func (a *Attempts) told(now time.Time) string {
 	return fmt.Sprintf("for %s (failures: %d): %s", long(now, a.Since), a.Failures, a.Fault)
 }
@@ -92,13 +92,13 @@ func (a *Attempts) told(now time.Time) string {
 // long is how long ago something was, for people.
 func long(now, at time.Time) string { return now.Sub(at).Round(time.Second).String() }
 
-// rule recognises one state of affairs of a part that has the facts F.
+// rule recognises one state of a part that has the facts F.
 type rule[F any] struct {
 	cause string
 	is    func(f *F, now time.Time) (State, bool)
 }
 
-// of is the state that the first rule says which is the case: what comes after it may follow from it.
+// of is the state by the first rule that applies: later ones may only follow from it.
 func of[F any](f *F, now time.Time, rules []rule[F]) State {
 	for _, r := range rules {
 		if s, ok := r.is(f, now); ok {

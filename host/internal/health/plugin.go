@@ -39,7 +39,8 @@ type Plugin struct {
 const (
 	// Window is the period in which the ends of a plugin's generations count.
 	Window = 10 * time.Minute
-	// oftenEnds is how many ends in a Window need a person: one may be the machine's, such as a lack of memory.
+	// oftenEnds is how many ends in a Window need a person: a single one may come from the machine, such as from a lack of
+	// memory.
 	oftenEnds = 3
 )
 
@@ -63,7 +64,7 @@ func quarantined(p *Plugin, _ time.Time) (State, bool) {
 	}, p.Phase == Quarantined
 }
 
-// away is a plugin that has been starting again for long.
+// away is a plugin that has been restarting for a long time.
 func away(p *Plugin, now time.Time) (State, bool) {
 	reason := fmt.Sprintf("plugin %s has not served for %s", p.Name, long(now, p.Since))
 	if p.Exit != "" {

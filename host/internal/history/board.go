@@ -2,7 +2,7 @@ package history
 
 import "sync"
 
-// roomy is how many things a listener may be behind.
+// roomy is how many events a listener may be behind.
 const roomy = 256
 
 // board tells listeners what happens.
@@ -23,7 +23,7 @@ type Listener[T any] struct {
 	missed uint64
 }
 
-// listen hears what happens to a job; 0: to all.
+// listen returns a listener to the events of a job; 0: of all jobs.
 func (b *board[T]) listen(job int64) *Listener[T] {
 	send := make(chan T, roomy)
 	l := &Listener[T]{C: send, board: b, job: job, send: send}

@@ -21,11 +21,12 @@ import (
 )
 
 const (
-	// writeInterval is the time between two writes, each of what all jobs have to be kept.
+	// writeInterval is the time between two writes. Each write has the new entries of all jobs.
 	writeInterval = time.Second
 	// writeTimeout bounds one.
 	writeTimeout = 10 * time.Second
-	// mostPending is how many runs wait for the database, of all jobs. More are left out: it is full or stands still.
+	// mostPending is how many runs of all jobs wait for the database. Further ones are left out: the database is full or
+	// does not answer.
 	mostPending = 4096
 )
 

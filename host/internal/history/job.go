@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// longestResult is how many bytes of a task's result or error are told. Replies of adapters have some hundred.
+	// longestResult is how many bytes of a task's result or error are shown. Replies of adapters have some hundred.
 	longestResult = 2 << 10
 	// sizeOfTask is about what a task takes beside its result, in bytes.
 	sizeOfTask = 300
@@ -27,8 +27,8 @@ const (
 	largestRun = 16 << 10
 	// roomOfRun is what a run may take on average, in bytes: one of three adapters takes about 2000.
 	roomOfRun = 2 << 10
-	// keptInAMinute is how many of a job's runs go to the database in a minute: a failure whose words differ each time is
-	// not one that repeats.
+	// keptInAMinute is how many of a job's runs go to the database in a minute: a failure with another text each time does
+	// not count as repeated.
 	keptInAMinute = 10
 )
 
@@ -57,11 +57,11 @@ type Run struct {
 // Faulty reports whether the run, or a task of it, failed.
 func (r *Run) Faulty() bool { return r.Failed || r.Faults > 0 }
 
-// kept is a run in memory. What its tasks came to is told when somebody asks, which few do: to tell it takes longer
-// than all else that is done here.
+// kept is a run in memory. The results of its tasks are written as text only when somebody asks for them, which is
+// rare: this takes longer than everything else here.
 type kept struct {
-	run  Run   // without a trace, while there is what it is of
-	of   Ended // without a run if there is a trace
+	run  Run   // without a trace until that is made from of
+	of   Ended // without a run once there is a trace
 	size int   // in rough bytes
 }
 

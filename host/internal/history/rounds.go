@@ -40,7 +40,7 @@ const (
 	reportsKept = 20
 )
 
-// recorder keeps what came of a job's latest rounds, in memory.
+// recorder keeps the results of a job's latest rounds, in memory.
 type recorder struct {
 	mu     sync.Mutex
 	rounds map[hostservice.Round]*record
@@ -149,7 +149,7 @@ func (j *Job) Reports() map[hostservice.Round][]byte {
 	return all
 }
 
-// happens changes the record of a round, and tells those who listen.
+// happens changes the record of a round, and tells the listeners.
 func (j *Job) happens(round hostservice.Round, event nodev1.RoundEvent, report []byte, change func(*record)) {
 	j.rounds.mu.Lock()
 	r := j.rounds.atLocked(round)

@@ -20,8 +20,7 @@ type Sender struct{ Key, Account string }
 // Accounts divides the accounts of one chain among the processes of its relayer, so that no two processes use one
 // account: they would race for its sequence numbers. All accounts that are not reserved belong to the shared process.
 type Accounts struct {
-	// mu is held for reading while a call is served, so that whoever changes the division knows that no call of before is
-	// left.
+	// mu is held for reading while a call is served. So when the division changes, no earlier call is in progress.
 	mu       sync.RWMutex
 	reserved []*Reserved
 
@@ -221,7 +220,7 @@ func (v *View) List(ctx context.Context, request *hostservicev1.ListRequest) (*h
 	return own, nil
 }
 
-// enter notes whose entry is named, and reports whether it is this process's.
+// enter notes the account of a named entry, and reports whether it is this process's.
 func (v *View) enter(key string) bool {
 	account := AccountOf(key)
 	if !v.holds(account) {

@@ -16,8 +16,8 @@ var _ hostservicev1.ErrorLogServiceServer = (*ErrorLog)(nil)
 const (
 	// ErrorsKept bounds a job's log, in errors of different kinds.
 	ErrorsKept = 50
-	// maxErrorLength is the contract's bound of a message in bytes (RecordErrorRequest); what the host itself records is
-	// cut to it.
+	// maxErrorLength is the contract's bound of a message in bytes (RecordErrorRequest). The host cuts its own messages to
+	// it.
 	maxErrorLength = 4096
 )
 
@@ -36,7 +36,8 @@ type JobError struct {
 // durations.
 var passing = regexp.MustCompile(`\b(epoch|round|block) \d+|\b(\d+(\.\d+)?(h|m|s|ms|µs|ns))+\b`)
 
-// kindOf is a message without what differs each time, so that an error that repeats is counted, and fills no log.
+// kindOf is a message without the parts that differ each time, so that a repeated error is counted and does not fill
+// the log.
 func kindOf(message string) string {
 	return passing.ReplaceAllStringFunc(message, func(part string) string {
 		if word, _, ok := strings.Cut(part, " "); ok {
@@ -93,7 +94,7 @@ func (l *ErrorLog) Forget(since time.Time) {
 	l.errors = slices.DeleteFunc(l.errors, func(e JobError) bool { return e.LastAt.Before(since) })
 }
 
-// text makes of an error what messages of the contract carry: valid UTF-8, and not too much.
+// text makes a text for the contract's messages from an error: valid UTF-8 of bounded length.
 func text(message string) string {
 	message = strings.ToValidUTF8(message[:min(len(message), maxErrorLength)], "�")
 	return strings.ToValidUTF8(message[:min(len(message), maxErrorLength)], "")

@@ -16,18 +16,19 @@ const (
 	// answersKept is how many answers are remembered. Repeats come within a plugin's restart, seconds at most, and even
 	// the fastest feeds make some twenty rounds a second.
 	answersKept = 500
-	// maxAsking bounds what is asked for by a caller without a deadline; it is the default of the methods.
+	// maxAsking bounds a call of a caller without a deadline; it is the default of the methods.
 	maxAsking = 30 * time.Second
-	// maxReturnTime is what is left of a caller's time for the answer, and at most an eighth of it: a pipeline whose time
-	// is over still returns what it has, which must travel back before the caller's deadline to count.
+	// maxReturnTime is the part of a caller's time that is left for the way back, which is at most an eighth of that time.
+	// A pipeline whose time is over still returns the results that it has, and these count only if they arrive before the
+	// caller's deadline.
 	maxReturnTime = 100 * time.Millisecond
 )
 
-// first gives whoever asks by one key the first answer: a repeat is given what is remembered, and one that comes while
-// the first is under way waits for it. What is under way outlives the caller that began it, up to that caller's
-// deadline: when a plugin dies in the middle, the repeat in its next generation must find the same answer. An error is
-// no answer, and is not remembered: a repeat may still be given one. All errors are statuses, those of what is asked
-// too.
+// first gives all calls with one key the first answer. A repeated call gets the remembered answer, and one that comes
+// while the first is in progress waits for it. The work outlives the caller that began it, up to that caller's
+// deadline: when a plugin ends in the middle, the repeated call of its next generation must get the same answer. An
+// error is not an answer, and is not remembered, so a repeated call may still get an answer. All errors are statuses,
+// also those of the work itself.
 type first[K comparable, V any] struct {
 	what    string // asks, in words
 	logger  *slog.Logger
@@ -41,7 +42,7 @@ type first[K comparable, V any] struct {
 	closed  bool
 }
 
-// answer is under way until done is closed.
+// answer is in progress until done is closed.
 type answer[V any] struct {
 	of    string // what was asked for
 	done  chan struct{}
@@ -55,7 +56,7 @@ func newFirst[K comparable, V any](what string, logger *slog.Logger) *first[K, V
 	return f
 }
 
-// close ends what is under way and waits for it.
+// close ends the work in progress and waits for it.
 func (f *first[K, V]) close() {
 	f.mu.Lock()
 	f.closed = true
@@ -64,7 +65,8 @@ func (f *first[K, V]) close() {
 	f.running.Wait()
 }
 
-// get returns the first answer by a key, which stands for what it was first asked by: for anything else it is taken.
+// get returns the first answer by a key. The key belongs to the question with which it came first: with any other
+// question it is refused.
 func (f *first[K, V]) get(ctx context.Context, key K, of string, ask func(context.Context) (V, error)) (V, error) {
 	var none V
 	a, err := f.join(ctx, key, of, ask)
@@ -79,7 +81,7 @@ func (f *first[K, V]) get(ctx context.Context, key K, of string, ask func(contex
 	}
 }
 
-// join returns the answer by a key, and begins to ask for it if there is none.
+// join returns the answer by a key, and begins the work for it if there is none.
 func (f *first[K, V]) join(ctx context.Context, key K, of string,
 	ask func(context.Context) (V, error)) (*answer[V], error) {
 	f.mu.Lock()
@@ -121,7 +123,7 @@ func (f *first[K, V]) join(ctx context.Context, key K, of string,
 	return a, nil
 }
 
-// ask asks. A panic becomes an error: nothing above recovers, and what is asked must not end the node.
+// ask does the work. A panic becomes an error: nothing above recovers it, and the work must not end the node.
 func (f *first[K, V]) ask(ctx context.Context, ask func(context.Context) (V, error)) (value V, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {

@@ -75,8 +75,8 @@ func (p *Pipelines) names() string {
 	return strings.Join(quoted, ", ")
 }
 
-// bounded holds an answer to what a message takes. The last task's value has its place before the others, which have it
-// in their order.
+// bounded cuts an answer to the size of a message. The last task's value has precedence; then come the others in their
+// order.
 func bounded(results []*hostservicev1.TaskResult) []*hostservicev1.TaskResult {
 	left := maxValues
 	fit := func(r *hostservicev1.TaskResult) {

@@ -90,8 +90,8 @@ func storeError(err error) error {
 	}
 }
 
-// sumLength is the part of a token that tells it from any other text. It guards against mistakes: there is nothing in a
-// scope that its plugin may not list.
+// sumLength is the length of the checksum by which a token is recognised. It guards only against mistakes: a plugin may
+// list everything in its scope.
 const sumLength = 8
 
 func tokenSum(prefix, key string) []byte {
@@ -104,7 +104,8 @@ func tokenSum(prefix, key string) []byte {
 	return hash.Sum(nil)[:sumLength]
 }
 
-// toToken names the page after a key. It holds across restarts of the host, as a token of the store's state would not.
+// toToken names the page after a key. It stays valid across restarts of the host, unlike a token for a state of the
+// store.
 func toToken(prefix, key string) string {
 	return base64.RawURLEncoding.EncodeToString(append(tokenSum(prefix, key), key...))
 }

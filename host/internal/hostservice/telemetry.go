@@ -17,8 +17,8 @@ var _ telemetryv1.TelemetryServiceServer = (*Telemetry)(nil)
 const (
 	// telemetryQueue is how many entries wait: some seconds of the telemetry of forty feeds.
 	telemetryQueue = 1000
-	// telemetryBytes bounds what waits in bytes of payload: without it, a thousand entries of the contract's greatest
-	// length (1 MiB) would fill a small machine.
+	// telemetryBytes bounds the payloads of waiting entries, in bytes: without it, a thousand entries of the contract's
+	// greatest length (1 MiB) would fill the memory of a small machine.
 	telemetryBytes = 4 << 20
 )
 

@@ -9,8 +9,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
 
-// create checks what must exist on the node. Names that the relayer has not put into their one spelling are not looked
-// for.
+// create checks that the node has what the job names. It does not look for names that the relayer has not put into
+// their one spelling.
 func (d *document) create(spec *Spec, t table, s Settings, answered bool) {
 	if s.Keys != nil && spec.Type == TypeOCR2 {
 		if spec.KeyBundleID != "" && !s.Keys.HasKeyBundle(spec.Relay, spec.KeyBundleID) {
@@ -102,7 +102,7 @@ func (d *document) chains(spec *Spec, key string, parsed *pipeline.Pipeline, s S
 	}
 }
 
-// choice says which chains contracts can be read of.
+// choice says on which chains contracts can be read.
 func choice(readers []string, known Chains) string {
 	if known == nil {
 		return ""

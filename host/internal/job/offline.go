@@ -15,7 +15,7 @@ func (d *document) unchecked(key, format string, arguments ...any) {
 		Finding{Line: d.index.Line(key), Key: key, Stage: d.stage, Text: fmt.Sprintf(format, arguments...)})
 }
 
-// offline notes what nobody but the node that is to run the job can tell, in the order of the file.
+// offline notes the checks that only the node that is to run the job can make, in the order of the file.
 func (d *document) offline(spec *Spec, own ocr2Keys, s Settings) {
 	chain := spec.Relay + " chain " + spec.ChainID
 	leave := func(key, format string, arguments ...any) {

@@ -76,8 +76,8 @@ func Parse(ctx context.Context, data []byte, s Settings) (*Spec, *Report) {
 	return spec, report
 }
 
-// firstStages leaves out what a later stage says of a key, or of a key of a table, that an earlier one has found wrong:
-// it follows from that.
+// firstStages leaves out a later stage's problem with a key, or with a key of a table, if an earlier stage has a
+// problem with it: the later one follows from the earlier.
 func firstStages(problems []Finding) []Finding {
 	stages := map[string]Stage{}
 	return slices.DeleteFunc(problems, func(f Finding) bool {
@@ -169,7 +169,7 @@ func (d *document) common(spec *Spec) {
 	}
 }
 
-// name reads the one key that takes a bare number for a text.
+// name reads the only key of a text that also accepts a bare number.
 func (d *document) name(spec *Spec) {
 	if value, _ := d.top.lookup("name"); value != nil {
 		if number, ok := value.(int64); ok {

@@ -54,8 +54,8 @@ func (s *Spec) product() string {
 	return PluginMedian
 }
 
-// product reads what the node itself has to know of a product's pluginConfig. It is nil where the product has no name:
-// nobody can tell what the other keys mean.
+// product reads the keys of a product's pluginConfig that the node itself needs. It is nil if the product has no name:
+// then nobody can tell what the other keys mean.
 func (d *document) product(t table, spec *Spec, s Settings) *Product {
 	read := &Product{Name: strings.ToLower(t.text("pluginName"))}
 	for _, refused := range []struct{ key, suffix string }{{"command", "CMD"}, {"envVars", "ENV"}} {
@@ -90,7 +90,7 @@ func (d *document) product(t table, spec *Spec, s Settings) *Product {
 	return read
 }
 
-// runs checks that the node has the product, and that the product runs as the job has it.
+// runs checks that the node has the product, and that the product runs on what the job names.
 func (d *document) runs(p *Product, s Settings) {
 	if s.Products == nil {
 		return
@@ -193,8 +193,8 @@ func found(products Products, name string) bool {
 	return ok
 }
 
-// askProduct has the product check the job, and takes what it finds into the report. While it cannot be asked, a job
-// that is stored runs all the same: the product judges it again when it makes the job's factory.
+// askProduct has the product check the job, and adds its problems to the report. While the product cannot be asked, a
+// stored job still runs: the product checks it again when it makes the job's factory.
 func (d *document) askProduct(ctx context.Context, spec *Spec, s Settings) {
 	of := spec.Product
 	if !found(s.Products, of.Name) ||

@@ -18,7 +18,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 )
 
-// known reports whether there is a relayer for a relay; where no relayer is known, any relay may have one.
+// known reports whether there is a relayer for a relay. If no relayer is known at all, every relay may have one.
 func known(relayers Relayers, relay string) bool {
 	return relayers == nil || slices.Contains(relayers.Relays(), relay)
 }
@@ -32,8 +32,8 @@ func (d *document) noRelay(relay string, relayers Relayers) {
 		"no such relay: %q; this node has %s, and CL_<NAME>_CMD names the plugin of another", relay, have)
 }
 
-// relay checks what the job says of its contract, most of which its relayer alone can judge. It reports whether that
-// has answered.
+// relay checks the job's settings for its contract, most of which only its relayer can judge. It reports whether the
+// relayer has answered.
 func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (answered bool) {
 	if chainID := d.chainID(spec, t); spec.ChainID == "" {
 		spec.ChainID = chainID
@@ -63,7 +63,7 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	return answered
 }
 
-// encode writes a table as JSON for whom it is given to. Values that JSON does not have are left out, with a problem.
+// encode writes a table as JSON for a plugin. Values that JSON does not have are left out, with a problem.
 func (t table) encode(whom string, more map[string]any) []byte {
 	values := maps.Clone(more)
 	if values == nil {
@@ -86,9 +86,9 @@ func (t table) encode(whom string, more map[string]any) []byte {
 	return bytes.TrimSpace(encoded.Bytes())
 }
 
-// ask has the relayer check the job, and takes what it finds into the report. What it said before holds while it
-// cannot be asked. A job that it has never seen is refused then: what it would run with, and whether another job does
-// the same, nobody else can tell.
+// ask has the relayer check the job, and adds its problems to the report. While the relayer cannot be asked, its
+// earlier answer holds. A job that it has never seen is refused then: nobody else knows with which relayConfig it would
+// run, and whether another job does the same.
 func (d *document) ask(ctx context.Context, spec *Spec, s Settings) (answered bool) {
 	request := &relayerv1.ValidateJobRequest{
 		ChainId: spec.ChainID, ContractId: spec.ContractID, TransmitterId: spec.TransmitterID,
@@ -134,7 +134,7 @@ func unasked(err error) string {
 	return why
 }
 
-// misplaced is the text of a warning about a table. Who found it does not know the keys that stand above the table.
+// misplaced is the text of a warning about a table. Its finder does not know the keys above the table.
 func misplaced(table string, p *pluginv1.Problem) string {
 	key := strings.TrimPrefix(p.GetPath(), table+".")
 	if strings.HasPrefix(p.GetMessage(), "unknown key") && slices.Contains(topKeys, key) {

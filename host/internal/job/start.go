@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// start checks what the job needs to run, and fills in what the node decides. It reports whether the relayer, if there
-// is one to ask, has answered.
+// start checks what the job needs to run, and fills in the values that the node chooses. It reports whether the
+// relayer, if there is one, has answered.
 func (d *document) start(ctx context.Context, spec *Spec, relayConfig table, own ocr2Keys, s Settings) (answered bool) {
 	t := d.top
 	if spec.Type == TypeOCR2 && spec.TransmitterID == "" && !s.Offline {

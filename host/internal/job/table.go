@@ -11,7 +11,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document/keys"
 )
 
-// document is a spec while it is read: its decoded form, where its keys stand, and what was found so far.
+// document is a spec while it is read: its decoded form, the lines of its keys, and the problems so far.
 type document struct {
 	text   string
 	index  *keys.Index
@@ -45,7 +45,7 @@ func newTable(d *document, path string, values map[string]any) table {
 
 func (t table) pathOf(key string) string { return keys.Join(t.path, key) }
 
-// line returns where a key stands, or its table if it is absent.
+// line returns the line of a key, or that of its table if the key is absent.
 func (t table) line(key string) int { return t.index.Line(t.pathOf(key)) }
 
 // has reports whether the key is there in its exact spelling.

@@ -83,7 +83,7 @@ const secretLength = 32
 // tagged puts the algorithm before a secret, as it is sealed.
 func (a Algorithm) tagged(secret []byte) []byte { return append([]byte{byte(a)}, secret...) }
 
-// untag takes apart what tagged made. A secret that was sealed before algorithms were has the one that its relay had.
+// untag splits the result of tagged. A secret that was sealed without an algorithm has the one that its relay had then.
 func untag(sealed []byte, before func() (Algorithm, error)) (Algorithm, []byte, error) {
 	switch len(sealed) {
 	case secretLength:

@@ -59,7 +59,7 @@ func (d *digits) UnmarshalText(text []byte) error {
 
 func digitsOf(raw []byte) digits { return digits(hex.EncodeToString(raw)) }
 
-// bytes are what digits say that check has passed.
+// bytes are the bytes of digits that check has accepted.
 func (d digits) bytes() []byte {
 	raw, _ := hex.DecodeString(string(d))
 	return raw
@@ -83,8 +83,8 @@ func decodeFile(text []byte, file any) error {
 	return nil
 }
 
-// check checks everything that open takes for granted, and what deriving the key may cost. A secret has length bytes,
-// or with 0 any number.
+// check checks everything that open assumes, and the cost of deriving the key. A secret has length bytes, or any number
+// if length is 0.
 func (e *envelope) check(length int) error {
 	if e.Cipher != cipherCTR {
 		return fmt.Errorf("crypto.cipher is %.32q, and only aes-128-ctr is known", e.Cipher)
@@ -133,8 +133,8 @@ func (e *envelope) checkKDF() error {
 	return nil
 }
 
-// derive makes of a password the key that the envelope's parameters ask for: half for the cipher, half for the code
-// that authenticates. Check has passed them.
+// derive makes the key for the envelope's parameters from a password: half for the cipher, half for the code that
+// authenticates. Check has accepted the parameters.
 func (e *envelope) derive(password Password) []byte {
 	params := &e.KDFParams
 	if e.KDF == kdfScrypt {
@@ -144,7 +144,7 @@ func (e *envelope) derive(password Password) []byte {
 	return pbkdf2(password.bytes(), params.Salt.bytes(), params.C, envelopeKeyLength)
 }
 
-// encipher turns a secret into what the envelope holds of it, and back.
+// encipher turns a secret into the envelope's ciphertext, and back.
 func (e *envelope) encipher(key, text []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key[:aes.BlockSize])
 	if err != nil {
@@ -163,7 +163,7 @@ func authenticates(key, ciphertext []byte) []byte {
 	return hash.Sum(nil)
 }
 
-// open decrypts what check has passed.
+// open decrypts an envelope that check has accepted.
 func (e *envelope) open(password Password) ([]byte, error) {
 	key := e.derive(password)
 	defer clear(key)

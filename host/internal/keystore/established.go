@@ -44,7 +44,7 @@ type establishedFile struct {
 	Crypto            *envelope `json:"crypto"`
 }
 
-// readEstablished makes a key of an established node's file, and what is to be sealed of it.
+// readEstablished makes a key from an established node's file, and the secret to be sealed.
 func readEstablished(ctx context.Context, keyType string, text []byte, password Password,
 	relays Relays) (key, []byte, error) {
 	var file establishedFile
@@ -203,8 +203,8 @@ func (f *establishedFile) account(ctx context.Context, relay Wanted, password Pa
 	return made, relay.Account.tagged(bare), nil
 }
 
-// same tells whether a file's public part is what the secret gives. The envelope's code does not cover all of it, so
-// that nothing else tells a damaged file.
+// same tells whether a file's public part follows from the secret. The envelope's code does not cover all of it, so
+// nothing else detects a damaged file.
 func same(said, bare, is string) bool { return said != "" && bare == is }
 
 // seedOf is the seed of an Ed25519 key whose public half stands behind it.

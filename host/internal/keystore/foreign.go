@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// importable is what a person needs to know who has brought another file.
+// importable tells a person with another file which files can be imported.
 const importable = "this node imports wallets' key files (version 3 of the Web3 Secret Storage format), and files of " +
 	"other OCR2 nodes with an account, an OCR2 key bundle or the key of a peer"
 
-// foreign says what a file is that cannot be imported; empty: it may be one that can. keyType is that of an OCR2 node's
+// foreign says what a file is that cannot be imported; empty: it may be importable. keyType is that of an OCR2 node's
 // file.
 func foreign(text []byte) (keyType, what string) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {

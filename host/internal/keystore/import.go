@@ -39,7 +39,7 @@ func (k *Keystore) Import(ctx context.Context, file []byte, password Password, r
 	return Description{Kind: who.kind, ID: who.id, Relay: who.relay, Public: public}, nil
 }
 
-// read makes a key of a file, and what is to be sealed of it.
+// read makes a key from a file, and the secret to be sealed.
 func (k *Keystore) read(ctx context.Context, file []byte, password Password, relays Relays) (key, []byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err

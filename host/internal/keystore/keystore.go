@@ -164,11 +164,11 @@ func (k *Keystore) Unseal(table, name string, sealed []byte) ([]byte, error) {
 	return unseal(k.master(), rowOf(table, name), sealed)
 }
 
-// rowOf is what a text of a row is bound to. No kind of key is called so.
+// rowOf is the identity to which a text of a row is bound. No kind of key has this name.
 func rowOf(table, name string) identity { return identity{kind: "row of " + table, id: name} }
 
-// openRow takes nothing from a row on trust: what it is called and what it is for
-// must be what was sealed with it, and follow from the secret.
+// openRow trusts nothing in a row: its name and its purpose must be those that were sealed with it, and must follow
+// from the secret.
 func (k *Keystore) openRow(row database.Key) (key, error) {
 	who := identity{kind: row.Kind, relay: row.Relay, id: row.ID}
 	secret, err := unseal(k.master(), who, row.Sealed)
@@ -276,7 +276,7 @@ func (k *Keystore) CreateAccount(ctx context.Context, relay string, algorithm Al
 	return create(ctx, k, identity{kind: KindAccount, relay: relay}, algorithm.tagged(secret), made, err)
 }
 
-// create adds a key that was made of what is to be sealed, or says why there is none.
+// create adds a key that was made from a secret to be sealed, or says why there is none.
 func create[K key](ctx context.Context, k *Keystore, what identity, sealed []byte, made K, err error) (K, error) {
 	defer clear(sealed)
 	if err == nil {

@@ -7,9 +7,9 @@ import (
 	"math/bits"
 )
 
-// golang.org/x/crypto has both derivations, and makes strings of the password on its way, which nothing can overwrite:
-// they stay in the memory of a node for as long as it runs. These take bytes and leave none. What is kept of them by
-// HMAC is mixed with its pads.
+// golang.org/x/crypto has both derivations, but makes strings of the password, which nothing can overwrite: they stay
+// in the memory of a node for as long as it runs. These functions take bytes and leave no copy. HMAC keeps them only
+// mixed with its pads.
 
 // pbkdf2 is PBKDF2 of RFC 8018 with HMAC-SHA-256.
 func pbkdf2(password, salt []byte, rounds, length int) []byte {

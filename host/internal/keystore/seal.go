@@ -51,11 +51,11 @@ func (s Scrypt) check() error {
 	return nil
 }
 
-// generous is from how many bytes on the memory of a derivation is given back at once.
+// generous is the size in bytes from which on the memory of a derivation is returned at once.
 const generous = 8 << 20
 
-// key stretches a password, and gives the memory that it took back to the system at once: the collector would keep it
-// for minutes, and let the heap grow to as much before it collects again.
+// key stretches a password, and returns the memory for that to the system at once: the collector would keep it for
+// minutes, and let the heap grow by as much before it collects again.
 func (s Scrypt) key(password, salt []byte, length int) []byte {
 	key := s.derive(password, salt, length)
 	if 128*s.N*s.R >= generous {

@@ -8,9 +8,8 @@ import (
 
 const redactedText = "[redacted]"
 
-// redacted is embedded in every type that holds a secret: whatever prints, logs
-// or marshals the type gets "[redacted]". That is for show; hidden is what keeps
-// the secret.
+// redacted is embedded in every type that holds a secret: code that prints, logs or marshals the type gets
+// "[redacted]". This is only for display; hidden keeps the secret.
 type redacted struct{}
 
 // String returns "[redacted]".
@@ -25,9 +24,8 @@ func (redacted) MarshalText() ([]byte, error) { return []byte(redactedText), nil
 // LogValue returns "[redacted]".
 func (redacted) LogValue() slog.Value { return slog.StringValue(redactedText) }
 
-// hidden holds a secret where reflection finds an address only. fmt calls no
-// methods on unexported fields, nor for the verb w, and follows a pointer where
-// the verb does not suit it: a function is what it never looks into.
+// hidden holds a secret in a place where reflection finds only an address. fmt calls no methods on unexported fields,
+// nor for the verb w, and follows a pointer if the verb does not suit it. But it never looks into a function.
 type hidden[T any] func() T
 
 func hide[T any](secret T) hidden[T] { return func() T { return secret } }

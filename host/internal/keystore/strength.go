@@ -10,16 +10,16 @@ const (
 	// minPassword is the least length of a password that protects keys, in characters: established nodes ask for as many.
 	// An attacker who has the file can try passwords, and only the cost of deriving a key slows that down.
 	minPassword = 16
-	// minUnknown is how many characters there must be that common does not explain, and minDifferent how many of them, and
-	// of the whole, must differ.
+	// minUnknown is how many characters a password must have that common does not explain. minDifferent is how many of
+	// these, and of all, must differ.
 	minUnknown   = 8
 	minDifferent = 5
-	// minChunk is the least length of what common explains: shorter parts of it stand in any text.
+	// minChunk is the least length of a part that common explains: shorter parts occur in any text.
 	minChunk = 4
 )
 
 // common are texts that are tried before any others: the alphabet, rows of keyboards, digits in their order, and words
-// of passwords. Their parts count for as little, and so do they backwards.
+// of passwords. Their parts count for as little, forwards and backwards.
 var common = func() [][]byte {
 	var all [][]byte
 	for _, text := range []string{
@@ -65,7 +65,7 @@ func (p Password) weakness() error {
 		why, ErrInvalid)
 }
 
-// unexplained is how many bytes of a text stand in no part of common.
+// unexplained is how many bytes of a text are in no part of common.
 func unexplained(text []byte) int {
 	left := 0
 	for at := 0; at < len(text); {

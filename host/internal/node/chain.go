@@ -20,17 +20,18 @@ import (
 	relayersigning "github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// chainTimeout bounds the wait for a chain's object at start. It opens no connection, so that it is there at once or
-// its plugin is ill, in which case the runtime goes on trying.
+// chainTimeout bounds the wait for a chain's object at start. Making one opens no connection, so it exists at once
+// unless its plugin is ill. Then the runtime goes on trying.
 const chainTimeout = 5 * time.Second
 
-// lender gives what a relayer may use for one chain.
+// lender lends the keystore and the store of one chain to a relayer.
 type lender func(relay, chain string) relayerv1loophost.CreateChainLoans
 
 // chainKey names a chain of the node.
 type chainKey struct{ relay, chain string }
 
-// spellAccounts gives the accounts that the configuration names for chains their one spelling, by which they are lent.
+// spellAccounts puts the accounts that the configuration names for chains into their one spelling, in which they are
+// lent.
 func spellAccounts(ctx context.Context, known relayers, chains []config.Chain) (map[chainKey][]string, error) {
 	spelled := map[chainKey][]string{}
 	for _, name := range known.Relays() {
@@ -69,8 +70,8 @@ func accountsOf(ctx context.Context, r *relay.Relayer, c config.Chain) ([]string
 	return names, nil
 }
 
-// lent is what a process of a relayer may sign with on one chain: the accounts that the configuration names for it, or
-// if it names none all of its relay; and what it may have signed.
+// lent has the accounts with which a process of a relayer may sign on one chain: those that the configuration names for
+// the chain or, if it names none, all of the relay. It also has the check of what the process may have signed.
 func (n *Node) lent(relay, chain, process string) *hostservice.Keystore {
 	judge := n.guard(relay, chain, process)
 	if names := n.tables.accounts(chainKey{relay, chain}); len(names) > 0 {
@@ -79,7 +80,7 @@ func (n *Node) lent(relay, chain, process string) *hostservice.Keystore {
 	return hostservice.NewKeystore(n.keys, relay, judge)
 }
 
-// guard decides on what a process of a relayer has signed for one chain.
+// guard decides what a process of a relayer may have signed for one chain.
 func (n *Node) guard(relay, chain, process string) *signing.Guard {
 	s := signing.Settings{Plugin: process, Relay: relay, Chain: chain}
 	if served := n.plugins.known[relay]; served != nil {
@@ -92,7 +93,7 @@ func (n *Node) guard(relay, chain, process string) *signing.Guard {
 	return signing.NewGuard(s, n.contracts, n.transfers, n.signed)
 }
 
-// check is that of a chain. One that cannot be made lets nothing through: its chain cannot be made either.
+// check is the check of a chain. If it cannot be made, nothing is signed: its chain cannot be made either.
 func check(make relayersigning.New, chains []config.Chain, id string) relayersigning.Check {
 	if make == nil {
 		return nil

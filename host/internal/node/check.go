@@ -24,7 +24,7 @@ type pluginError struct{ err error }
 func (e *pluginError) Error() string { return e.err.Error() }
 func (e *pluginError) Unwrap() error { return e.err }
 
-// configError is a configuration that asks for what this node cannot do.
+// configError is the error of a configuration that this node cannot run.
 type configError struct{ err error }
 
 func (e *configError) Error() string { return e.err.Error() }
@@ -93,7 +93,7 @@ func (c *Checked) Silent() string {
 const (
 	// checkTimeout is how long Check waits for a chain's first head.
 	checkTimeout = 10 * time.Second
-	// lostAfter is when Check gives up on nodes that have all failed: some of their attempts later.
+	// lostAfter is the time after which Check gives up if all nodes have failed. It is long enough for some attempts.
 	lostAfter = 2 * time.Second
 )
 
@@ -202,7 +202,7 @@ func (nothing) List(context.Context, *hostservicev1.ListRequest) (*hostservicev1
 	return &hostservicev1.ListResponse{}, nil
 }
 
-// lost is whether every node of a chain has failed, and none is still tried for the first time.
+// lost tells whether every node of a chain has failed, and none is still in its first attempt.
 func lost(ctx context.Context, c *relayerv1loophost.Chain) bool {
 	r, err := c.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
 	return err == nil && !slices.ContainsFunc(r.GetNodes(), func(n *relayerv1.NodeStatus) bool {

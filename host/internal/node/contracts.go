@@ -37,8 +37,8 @@ func (c contracts) ReadContract(ctx context.Context, read pipeline.ContractRead)
 	return response.GetReturnData(), nil
 }
 
-// find returns the chain that is read: of the job's relay if that has it, else of the first relay whose contracts can
-// be read.
+// find returns the chain to read: that of the job's relay if the relay has one, else that of the first relay whose
+// contracts can be read.
 func (c contracts) find(read pipeline.ContractRead) (relay string, chain *relayerv1loophost.Chain, err error) {
 	known := c.plugins.known
 	readers := slices.DeleteFunc(known.Relays(), func(relay string) bool { return !known.ReadsContracts(relay) })

@@ -24,12 +24,12 @@ import (
 )
 
 const (
-	// diagnosisTimeout bounds all that is asked for a diagnosis, and askTimeout one question: a person waits.
+	// diagnosisTimeout bounds a diagnosis, and askTimeout one of its calls: a person waits.
 	diagnosisTimeout = 15 * time.Second
 	askTimeout       = 5 * time.Second
-	// maxDiagnosing is how many are made at once: each asks every bridge.
+	// maxDiagnosing is how many diagnoses are made at the same time: each asks every bridge.
 	maxDiagnosing = 1
-	// bridgesAtOnce is how many bridges are asked side by side.
+	// bridgesAtOnce is how many bridges are asked concurrently.
 	bridgesAtOnce = 16
 )
 
@@ -98,7 +98,7 @@ func ofConfig(c *config.Config) []*nodev1.Finding {
 func ofVolume(v doctor.Volume) *nodev1.Finding {
 	var s unix.Statfs_t
 	path := v.Path
-	for { // a folder that a first start makes lies where its parent does
+	for { // a folder that a first start makes is on its parent's disk
 		err := unix.Statfs(path, &s)
 		if err == nil {
 			break

@@ -35,7 +35,7 @@ func ofStart(err error) *nodev1.Finding {
 	return doctor.Failed(doctor.Configuration, "configuration", err.Error(), "fix it: a node does not start so")
 }
 
-// unknown is what a running node alone knows.
+// unknown has the checks that only a running node can make.
 func unknown() []*nodev1.Finding {
 	const start = "start the node, and ask again"
 	return []*nodev1.Finding{

@@ -20,11 +20,10 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// healthTimeout bounds what a chain's state may take: it is kept by its relayer, so that one that is there answers at
-// once.
+// healthTimeout bounds the call for a chain's state. Its relayer keeps the state, so a healthy one answers at once.
 const healthTimeout = time.Second
 
-// memory is what looking at the node's parts remembers of the looks before.
+// memory is what is remembered of the node's parts from earlier looks.
 type memory struct {
 	plugins map[string]*pluginMemory
 	chains  map[partID]*chainMemory
@@ -63,7 +62,7 @@ func (c *chainSeen) part() partID { return chainPart(c.served.plugin.Name(), c.i
 // title is how people call the chain.
 func (c *chainSeen) title() string { return c.served.title + " chain " + c.id }
 
-// survey is what was found at a look.
+// survey is the result of a look at the node's parts.
 type survey struct {
 	all    []seen
 	states map[partID]health.State
@@ -79,7 +78,7 @@ func (s *survey) add(part seen) {
 	s.states[part.partID] = part.state
 }
 
-// survey finds every part and its state. What others need comes before them.
+// survey finds every part and its state. Parts come before those that need them.
 func (s *states) survey(ctx context.Context) *survey {
 	n, now := s.node, time.Now()
 	found := newSurvey()
@@ -188,7 +187,7 @@ func (s *states) database(now time.Time) seen {
 	return seen{partID: databasePart(), name: "database", state: s.node.database.Condition().State(now)}
 }
 
-// ask asks each chain what its relayer knows of it. Those of a plugin that does not serve are not asked.
+// ask asks the relayer of each chain for the chain's state. It does not ask a plugin that does not serve.
 func (p *plugins) ask(ctx context.Context) []*chainSeen {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -253,7 +252,7 @@ func (s *states) chain(c *chainSeen, plugin health.State, now time.Time) health.
 	return facts.State(now)
 }
 
-// accounts are those that transmit. A relayer that does not tell them apart tells of troubles alone.
+// accounts are those that transmit. A relayer that does not name them reports only their troubles.
 func (c *chainSeen) accounts() map[string]health.Account {
 	all := map[string]health.Account{}
 	for _, a := range c.told.GetAccounts() {
@@ -291,7 +290,7 @@ func (r *running) state(found *survey, now time.Time) health.State {
 	return s
 }
 
-// transmitter is what the relayer told of the account that the job transmits from; nil: nothing.
+// transmitter is the state of the account from which the job transmits, as the relayer reported it; nil: not reported.
 func (r *running) transmitter(found *survey) *relayerv1.AccountStatus {
 	c := found.chains[r.chainPart()]
 	if c == nil {
@@ -318,10 +317,11 @@ func bridgesOf(jobs []*running) []string {
 	return slices.Sorted(maps.Keys(used))
 }
 
-// landings is how many jobs' contracts are asked at once.
+// landings is how many jobs' contracts are asked concurrently.
 const landings = 8
 
-// land has each job ask what its contract has taken, if that may be news. One whose chain does not serve is not asked.
+// land has each job ask for the latest report that its contract has taken, if there may be a new one and the chain
+// serves.
 func (s *states) land(ctx context.Context) {
 	if !s.node.ready.Load() {
 		return

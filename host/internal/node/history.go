@@ -24,14 +24,14 @@ import (
 )
 
 const (
-	// pageSize is how many are returned when nobody says, and mostPage the most.
+	// pageSize is how many entries a page has by default, and mostPage how many it may have.
 	pageSize = 100
 	mostPage = 1000
 	// shownRounds is how many rounds ShowJob returns.
 	shownRounds = 10
-	// showTimeout bounds what a relayer is asked for people who wait. Its answers come from memory.
+	// showTimeout bounds the calls of a relayer for people who wait. Its answers come from memory.
 	showTimeout = 2 * time.Second
-	// streamTime is how long a stream lasts: a token that is revoked is used no longer.
+	// streamTime is how long a stream lasts, so that a revoked token stops working.
 	streamTime = 10 * time.Minute
 )
 
@@ -47,7 +47,7 @@ func (s *service) job(id int64) (*running, error) {
 	return j, nil
 }
 
-// page is how many a caller wants, and from where on.
+// page is how many entries a caller wants, and from where on.
 func page(size uint32, token string) (limit int, from int64, err error) {
 	limit = min(cmp.Or(int(size), pageSize), mostPage)
 	if token == "" {
@@ -270,10 +270,10 @@ func follow[T any](ctx context.Context, heard *history.Listener[T], send func(T)
 	}
 }
 
-// errEnds is the error of a stream that the node's end ends.
+// errEnds is the error of a stream that ends with the node.
 func errEnds() error { return connect.NewError(connect.CodeUnavailable, errors.New("the node ends")) }
 
-// timeUp is the error of a stream that has had its time; none of one whose caller went.
+// timeUp is the error of a stream whose time is over; it has none if the caller has gone.
 func timeUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("a stream lasts %s; open it again", streamTime))

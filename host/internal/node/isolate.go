@@ -49,15 +49,15 @@ func sameSender(a, b *job.Spec) bool {
 // ownName is the name of the process that an isolated job has of a plugin.
 func ownName(plugin string, job int64) string { return plugin + "-" + strconv.FormatInt(job, 10) }
 
-// ownerOf is the id of the job that has the plugin of a name for itself; empty, if all share it. Other names of plugins
-// have letters and digits alone.
+// ownerOf is the id of the job that has the plugin of a name for itself; empty if all jobs share it. Other names of
+// plugins have only letters and digits.
 func ownerOf(name string) string {
 	_, job, _ := strings.Cut(name, "-")
 	return job
 }
 
-// isolation is what an isolated job has for itself: the account that it sends from, a relayer's process that has no
-// other, and one of what reports.
+// isolation is what an isolated job has for itself: the account that it sends from, a process of its relayer that has
+// no other account, and a process of its median or product.
 type isolation struct {
 	plugins  *plugins
 	name     string // of the relayer's process
@@ -67,8 +67,8 @@ type isolation struct {
 	reports  reporter
 }
 
-// reserveStored reserves the accounts of the isolated jobs in the database, before any process could use them. A job
-// that cannot have its account is told why when it starts.
+// reserveStored reserves the accounts of the isolated jobs in the database, before any process can use them. If a job
+// cannot have its account, it fails with the reason when it starts.
 func (j *jobs) reserveStored(ctx context.Context) error {
 	stored, err := j.node.database.Jobs(ctx)
 	if err != nil {
@@ -146,7 +146,8 @@ func (j *jobs) reserve(ctx context.Context, r *running) (*hostservice.Reserved, 
 		})
 }
 
-// replaceTimeout bounds the replacement of a shared process: its start (30 s) and the end of the old one.
+// replaceTimeout bounds the replacement of a shared process: the start of the new one (30 s) and the end of the old
+// one.
 const replaceTimeout = time.Minute
 
 // isolate starts the processes of an isolated job. If one fails nothing is left of the others.
@@ -207,15 +208,15 @@ func (i *isolation) close(ctx context.Context) {
 // adoptTimeout bounds the wait for the shared process to take over what an isolated job has left.
 const adoptTimeout = 5 * time.Second
 
-// giveBack gives the account of an isolated job whose processes are dead to the shared process, with the reports that
-// were accepted and have not landed.
+// giveBack returns the account of an isolated job whose processes have ended to the shared process, with the reports
+// that were accepted and have not landed.
 func (j *jobs) giveBack(ctx context.Context, reserved *hostservice.Reserved, r *running) {
 	n := j.node
 	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
 	defer cancel()
 	reserved.Free()
-	// A provider has its relayer work for the account, and goes on with what was accepted when the provider is released:
-	// as when a job is removed that shared the process all along.
+	// A provider makes its relayer work for the account. The relayer goes on with the accepted reports after the provider
+	// is released, as it does when a job that shared the process is removed.
 	_, chain, err := n.plugins.chain(r.spec.Relay, r.spec.ChainID)
 	if err == nil {
 		provider := chain.CreateProvider(&relayerv1.CreateProviderRequest{

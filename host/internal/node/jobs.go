@@ -25,7 +25,8 @@ import (
 	relayersigning "github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// jobs holds the node's jobs. A job that cannot run stays, with the reason: an operator fixes the node, not the spec.
+// jobs holds the node's jobs. A job that cannot run stays, with the reason: an operator may have to fix the node, not
+// the spec.
 type jobs struct {
 	node *Node
 
@@ -69,8 +70,8 @@ func newJobs(n *Node) *jobs {
 		refused: map[int64]string{}}
 }
 
-// startStored starts the jobs of the database side by side. A job that does not start is no reason for the others not
-// to.
+// startStored starts the jobs of the database concurrently. A job that does not start does not keep the others from
+// starting.
 func (j *jobs) startStored(ctx context.Context) error {
 	stored, err := j.node.database.Jobs(ctx)
 	if err != nil {
@@ -116,7 +117,7 @@ func (j *jobs) put(r *running) {
 	j.all[r.stored.ID] = r
 }
 
-// checks is what the node knows for checking a spec. Jobs that are stored already are not held against one another.
+// checks is what the node knows for checking a spec. Stored jobs are not compared with one another again.
 func (j *jobs) checks(others job.Jobs) job.Settings {
 	n := j.node
 	return job.Settings{
@@ -132,8 +133,7 @@ func (j *jobs) checks(others job.Jobs) job.Settings {
 	}
 }
 
-// storedChecks are the checks of a job that is stored. What its relayer said of it before holds while that cannot be
-// asked.
+// storedChecks are the checks of a stored job. While its relayer cannot be asked, the relayer's earlier answer holds.
 func (j *jobs) storedChecks(s database.Job) job.Settings {
 	checks, said := j.checks(nil), &relayerv1.ValidateJobResponse{}
 	if err := proto.Unmarshal(s.Validation, said); err == nil && len(s.Validation) > 0 {
@@ -151,7 +151,7 @@ func validation(spec *job.Spec) []byte {
 	return said
 }
 
-// told answers for a relayer with what it said before.
+// told answers for a relayer with its earlier answer.
 type told struct {
 	job.Relayers
 	said *relayerv1.ValidateJobResponse
@@ -187,7 +187,7 @@ func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, err
 	return r, report, nil
 }
 
-// start runs a job. What goes wrong is kept as its reason.
+// start runs a job. An error becomes its reason.
 func (j *jobs) start(ctx context.Context, r *running) {
 	if err := j.run(ctx, r); err != nil {
 		r.fail(err.Error())
@@ -259,7 +259,7 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 	return err
 }
 
-// knows has transmissions to a job's contract signed.
+// knows allows signatures of transmissions to a job's contract.
 func (j *jobs) knows(id int64, s *job.Spec) {
 	if s.Type == job.TypeOCR2 {
 		j.node.contracts.Add(s.Relay, s.ChainID, relayersigning.Contract{
@@ -399,7 +399,7 @@ func (r *running) label() string {
 	return strconv.FormatInt(r.stored.ID, 10)
 }
 
-// title is how people call the job where it is not said that it is one.
+// title is the name of the job for people, in a context that does not say that it is a job.
 func (r *running) title() string { return "job " + r.label() }
 
 // knownChains implements job.Chains.

@@ -54,12 +54,12 @@ func describeKey(d keystore.Description) (*nodev1.Key, error) {
 	return k, nil
 }
 
-// refuse is the error of a request that asks for what the node does not have.
+// refuse is the error of a request for something that the node does not have.
 func refuse(format string, arguments ...any) error {
 	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, arguments...))
 }
 
-// relayer finds the relayer that a request names, or if it names none the only one that it can mean.
+// relayer finds the relayer that a request names or, if it names none, the only one that it can mean.
 func (s *service) relayer(name string, meant []string) (*relay.Relayer, error) {
 	known := s.node.plugins.known
 	all := strings.Join(known.Relays(), ", ")
@@ -131,7 +131,7 @@ func (s *service) key(id string) (*nodev1.Key, error) {
 	return nil, connect.NewError(connect.CodeInternal, fmt.Errorf("key %s was made and is not listed", id))
 }
 
-// wallets are the relays whose accounts wallets' files can hold.
+// wallets are the relays with accounts that the files of wallets can hold.
 func (s *service) wallets() []string {
 	known := s.node.plugins.known
 	return slices.DeleteFunc(known.Relays(),

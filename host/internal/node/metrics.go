@@ -19,8 +19,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// labelJobID tells the series of jobs apart. What else is known of a job stands on loop_job_info, which is joined by
-// it.
+// labelJobID distinguishes the series of jobs. The other labels of a job are on loop_job_info, which is joined by it.
 const labelJobID = "job_id"
 
 var (
@@ -89,8 +88,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
 
-// collector tells of the node's parts what they know whenever they are asked, so that nothing is told of one that has
-// gone.
+// collector asks the node's parts for their metrics at each scrape, so that a part that has gone has none.
 type collector struct{ node *Node }
 
 // Describe implements prometheus.Collector.
@@ -120,7 +118,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// states tells the states of the parts that there are, as they were when they were looked at last.
+// states reports the states of the present parts, as of the last look at them.
 func (c collector) states(metrics chan<- prometheus.Metric) {
 	n := c.node
 	tell := func(id partID, desc *prometheus.Desc, labels ...string) {
@@ -156,7 +154,7 @@ func (c collector) states(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// info tells what the job is. Of a spec that is not valid any more little is known.
+// info describes the job. Little is known of a job whose spec is not valid any more.
 func (r *running) info(metrics chan<- prometheus.Metric) {
 	var kind, relay, chain, contract, account, digest string
 	isolated := false
@@ -172,7 +170,7 @@ func (r *running) info(metrics chan<- prometheus.Metric) {
 		strconv.FormatBool(isolated))
 }
 
-// collect tells how the job does.
+// collect reports the metrics of the job.
 func (r *running) collect(metrics chan<- prometheus.Metric, now time.Time) {
 	facts, id := r.oracle.Facts(), r.id()
 	gauge := func(desc *prometheus.Desc, value float64) {

@@ -138,7 +138,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 	return n, nil
 }
 
-// check finds what is wrong before anything is made, if nothing need be started to find it.
+// check finds the problems that can be found before anything is made or started.
 func (n *Node) check(ctx context.Context) (err error) {
 	if n.builtin, err = builtinRelayers(ctx, n.settings); err != nil {
 		return err
@@ -149,8 +149,8 @@ func (n *Node) check(ctx context.Context) (err error) {
 	return n.checkConfig(ctx, n.builtin)
 }
 
-// open makes what plugins and jobs stand on. The server stands before the plugins do, so that a start that takes long
-// can be watched.
+// open makes the parts that plugins and jobs need. The server starts before the plugins, so that one can watch a long
+// start.
 func (n *Node) open(ctx context.Context) (err error) {
 	s := n.settings
 	if n.database, err = database.Open(ctx,
@@ -199,7 +199,7 @@ func (n *Node) launch(ctx context.Context) (err error) {
 	if err = n.prepare(ctx); err != nil {
 		return err
 	}
-	// What is reserved for isolated jobs must be so before a shared process can look for work.
+	// The accounts of isolated jobs must be reserved before a shared process can look for work.
 	n.jobs = newJobs(n)
 	n.registry.MustRegister(collector{n})
 	if err = n.jobs.reserveStored(ctx); err != nil {
@@ -232,8 +232,8 @@ func (n *Node) startJobs(ctx context.Context) (err error) {
 	return n.jobs.startStored(ctx)
 }
 
-// prepare makes ready what chains and jobs lean on: a configuration that its relayers have checked, and keys for each
-// of them.
+// prepare prepares what chains and jobs need: a configuration that its relayers have checked, and keys for each
+// relayer.
 func (n *Node) prepare(ctx context.Context) error {
 	if err := n.checkConfig(ctx, n.plugins.known); err != nil {
 		return err

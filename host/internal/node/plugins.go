@@ -62,8 +62,8 @@ func (s *served) put(id string, c *relayerv1loophost.Chain) {
 	s.chains[id] = c
 }
 
-// launch starts the plugins that the environment names, and then those built-in ones in whose place none came and
-// which the configuration asks for.
+// launch starts the plugins that the environment names, and then the built-in ones that the configuration needs and
+// that no other plugin replaces.
 func launch(ctx context.Context, n *Node) (_ *plugins, err error) {
 	p := &plugins{
 		node: n, products: products{}, shared: map[string]*served{}, relays: map[string]*served{},
@@ -158,7 +158,7 @@ func (p *plugins) take(l *launched) {
 	p.share(p.serving(l.relayer, l.plugin, name))
 }
 
-// share makes a relayer's process the one of all jobs that have none for themselves.
+// share makes a relayer's process the one that all jobs without their own process share.
 func (p *plugins) share(s *served) {
 	p.shared[s.relayer.Relay()] = s
 	p.keep(s)
@@ -178,7 +178,7 @@ func (p *plugins) serving(r *relay.Relayer, plugin *relayerv1loophost.Relayer, t
 	}
 }
 
-// serve starts a process of a relayer that is known, under a name of its own.
+// serve starts another process of a known relayer, under a different name.
 func (p *plugins) serve(ctx context.Context, r *relay.Relayer, name, title string) (*served, error) {
 	n := p.node
 	settings := n.pluginSettings(r.Plugin(), n.settings.Config.Environment.Plugins[r.Plugin()], kindRelayer)
@@ -266,7 +266,8 @@ func (p *plugins) chainIDs(relayName string) []string {
 	return ids
 }
 
-// describeAgain asks a plugin that was replaced what it is now. What the node leans on does not change while it runs.
+// describeAgain asks a replaced plugin for its description again. The parts that the node relies on do not change while
+// it runs.
 func (p *plugins) describeAgain(ctx context.Context, name string) {
 	p.mu.Lock()
 	r := p.relays[name]

@@ -68,7 +68,7 @@ func (r reporter) plugin() *loophost.Plugin {
 	return nil
 }
 
-// reporter is the one that all jobs of the spec's kind share, or why there is none.
+// reporter is the reporter that all jobs of the spec's kind share, or why there is none.
 func (p *plugins) reporter(s *job.Spec) (reporter, error) {
 	switch {
 	case s.Type != job.TypeOCR2:
@@ -116,7 +116,7 @@ func (n *Node) offer(ctx context.Context, s loophost.PluginSettings) (*launched,
 	return &launched{name: s.Name, product: &offered{p, plugin}}, nil
 }
 
-// restoreProduct goes on with what a product's plugin said before while it does not start.
+// restoreProduct uses the earlier description of a product whose plugin does not start.
 func (n *Node) restoreProduct(ctx context.Context, name string, c config.Plugin, stored []byte) (*launched, error) {
 	settings := n.pluginSettings(name, c, kindProduct)
 	settings.Patient = true
@@ -132,8 +132,8 @@ func (n *Node) restoreProduct(ctx context.Context, name string, c config.Plugin,
 	return &launched{name: name, product: &offered{p, plugin}}, nil
 }
 
-// offeredAgain asks a product whose plugin was replaced what it is now. Jobs run as they were checked until the node is
-// restarted.
+// offeredAgain asks a product whose plugin was replaced for its description again. Jobs run as they were checked until
+// the node is restarted.
 func (p *plugins) offeredAgain(ctx context.Context, of *offered) {
 	now, err := product.Ask(ctx, of.Plugin(), of.plugin.ProductServiceClient)
 	if err == nil &&

@@ -68,9 +68,9 @@ func (n *Node) insideKind(name string) string {
 	return ""
 }
 
-// command starts the plugin of a command. Nothing says of which kind that is: the plugin is started as one kind after
-// another, and those that it is not of it refuses at once. One that was seen before and does not start now is down,
-// and what it said holds.
+// command starts the plugin of a command. Its kind is not known: the plugin is started as one kind after another, and
+// at once refuses those that it is not. If a plugin was seen before and does not start now, it is down, and its earlier
+// description holds.
 func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds []wire.Kind) (*launched, error) {
 	kept := n.kept(ctx, name, c)
 	var first error
@@ -103,7 +103,7 @@ func (n *Node) command(ctx context.Context, name string, c config.Plugin, kinds 
 	return l, nil
 }
 
-// restoreRelayer goes on with what a relayer's plugin said before while it does not start.
+// restoreRelayer uses the earlier description of a relayer whose plugin does not start.
 func (n *Node) restoreRelayer(ctx context.Context, name string, c config.Plugin, stored []byte) (*launched, error) {
 	settings := n.pluginSettings(name, c, kindRelayer)
 	settings.Patient = true
@@ -119,8 +119,8 @@ func (n *Node) restoreRelayer(ctx context.Context, name string, c config.Plugin,
 	return &launched{name: name, relayer: r, plugin: plugin}, nil
 }
 
-// order is in which order a command is tried as which kind: as what it was, then as any. Under the name of a built-in
-// plugin it is of that one's kind.
+// order is the order of kinds in which a command is tried: first the kind that it was, then the others. A plugin with
+// the name of a built-in one is of that one's kind.
 func (n *Node) order(name string, c config.Plugin, before string, kinds []wire.Kind) []wire.Kind {
 	if inside := n.insideKind(name); inside != "" {
 		return slices.DeleteFunc(kinds, func(k wire.Kind) bool { return k.Name != inside })
@@ -162,8 +162,8 @@ func (n *Node) start(ctx context.Context, kind wire.Kind, s loophost.PluginSetti
 	return &launched{name: s.Name, relayer: r, plugin: plugin}, nil
 }
 
-// checksum is that of what a command starts: of its files, and of its words, since an interpreter can be told to run
-// what is not a file.
+// checksum is the checksum of what a command starts: of its files, and of its words, since an interpreter may run
+// something that is not a file.
 func (n *Node) checksum(c config.Plugin) (string, error) {
 	files, err := n.runtime.ChecksumsOf(c.Command)
 	if err != nil {
@@ -179,7 +179,7 @@ func (n *Node) checksum(c config.Plugin) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// kept is what the program of a plugin said of itself when it ran before; nothing, if it never did.
+// kept is the earlier description of a plugin's program; nothing if the program never ran.
 func (n *Node) kept(ctx context.Context, name string, c config.Plugin) database.Program {
 	if n.database == nil || len(c.Command) == 0 {
 		return database.Program{}
@@ -198,7 +198,7 @@ func (n *Node) kept(ctx context.Context, name string, c config.Plugin) database.
 // describer is a plugin that has said what it is.
 type describer interface{ Stored() ([]byte, error) }
 
-// remember keeps what the program of a plugin says of itself; of a median, which says nothing, its kind.
+// remember keeps the description of a plugin's program. A median has none, so its kind is kept.
 func (n *Node) remember(ctx context.Context, name, kind string, d describer) {
 	c := n.settings.Config.Environment.Plugins[name]
 	if n.database == nil || len(c.Command) == 0 {

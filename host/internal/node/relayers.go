@@ -63,8 +63,8 @@ func (k relayers) ValidateJob(ctx context.Context, relay string,
 	return k[relay].ValidateJob(ctx, r)
 }
 
-// sections are the relayers as the configuration is checked by them. What one that is down would find is not known:
-// its chains were checked when it was there, or are when they are made.
+// sections are the relayers that check the configuration. A relayer that is down cannot check it: its chains were
+// checked when it was up, or are checked when they are made.
 func (k relayers) sections(warn func(section string, err error)) []config.Relayer {
 	var all []config.Relayer
 	for _, name := range k.Relays() {
@@ -133,8 +133,8 @@ func (n *Node) checkConfig(ctx context.Context, known relayers) error {
 	return err
 }
 
-// foreign are the names of commands that may be of plugins that say what they are: those under whose name no other kind
-// is built in.
+// foreign are the names of commands whose plugins may describe themselves: those whose name is not that of a built-in
+// plugin of another kind.
 func (n *Node) foreign() []string {
 	return slices.DeleteFunc(n.commanded(),
 		func(name string) bool { return n.insideKind(name) != "" && n.insideKind(name) != kindRelayer })

@@ -47,7 +47,7 @@ func (n *Node) Reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
 	return r, nil
 }
 
-// reread is what came of reading the configuration again.
+// reread is the result of reading the configuration again.
 type reread struct {
 	mu    sync.Mutex
 	fault string
@@ -155,9 +155,9 @@ func byID(chains []config.Chain) map[string]config.Chain {
 	return all
 }
 
-// changeChain makes a chain anew by another table, and with it the jobs on it. What they have accepted is in the
-// store. A table that its relayer refuses leaves the chain as it was. Each part has a time of its own, so that one that
-// is slow leaves no half of a change.
+// changeChain makes a chain, and the jobs on it, anew from another table. The reports that they have accepted are in
+// the store. If the relayer refuses the table, the chain stays as it was. Each part has its own time limit, so that a
+// slow one does not leave half of a change.
 func (j *jobs) changeChain(ctx context.Context, c changedChain) error {
 	ctx = context.WithoutCancel(ctx) // neither does whoever asked and has gone
 	j.changing.Lock()

@@ -15,7 +15,7 @@ import (
 // hidden stands for what may be a secret.
 const hidden = "xxxxx"
 
-// hideSecrets is a URL without what may be a secret of it: providers have keys in paths as well as in queries.
+// hideSecrets is a URL without its parts that may be secret: providers have keys in paths as well as in queries.
 func hideSecrets(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 // service answers the operator's API.
 type service struct{ node *Node }
 
-// apiError gives an error of a part its Connect code. The names of the kinds of errors, which stand last, are for
-// programs and left out of what people read.
+// apiError gives an error of a part its Connect code. It removes the name of the error's kind at the end, which is for
+// programs and not for people.
 func apiError(err error) error {
 	code := connect.CodeInternal
 	text := strings.TrimSuffix(strings.TrimSuffix(worded(err.Error()), ": "+database.ErrInvalid.Error()),
@@ -47,10 +47,10 @@ func apiError(err error) error {
 // callError is how an error of a call reads inside another error.
 var callError = regexp.MustCompile(`rpc error: code = \w+ desc = `)
 
-// worded is a text for people, who are not told by what kind of call something failed.
+// worded is the text of an error for people, without the kind of call that failed.
 func worded(text string) string { return callError.ReplaceAllString(text, "") }
 
-// starting refuses what needs the whole node while it starts.
+// starting refuses, while the node starts, calls that need the whole node.
 func (s *service) starting() error {
 	if !s.node.ready.Load() {
 		return connect.NewError(connect.CodeUnavailable, errors.New("the node is starting; try again when /readyz says so"))
@@ -82,8 +82,8 @@ func healthOf(p health.Part) *nodev1.HealthCheck {
 	}
 }
 
-// lastHealth is that of a part that the node has looked at; nil of others. Nothing is asked: a list must not wait for a
-// relayer that hangs.
+// lastHealth is the health of a part at the node's last look; nil if there was none. It asks nobody: a list must not
+// wait for a relayer that hangs.
 func (s *service) lastHealth(id partID) *nodev1.HealthCheck {
 	if p, known := s.node.states.of(id); known {
 		return healthOf(p)
@@ -174,7 +174,7 @@ func (s *service) describePlugin(p *loophost.Plugin) *nodev1.PluginStatus {
 	return out
 }
 
-// owners are whose the objects in plugins are, by their names, but for children.
+// owners are the owners of the objects in plugins, by the objects' names, without children.
 func (n *Node) owners() map[string]string {
 	owners := map[string]string{}
 	if !n.ready.Load() {

@@ -83,7 +83,7 @@ func (s *states) close() {
 	s.work.Wait()
 }
 
-// look finds the state of every part, and tells the log of those that have another one than before.
+// look finds the state of every part, and logs those that have changed.
 func (s *states) look(ctx context.Context) []health.Part {
 	s.looking.Lock()
 	defer s.looking.Unlock()
@@ -132,7 +132,7 @@ func (s *states) job(r *running) health.Part {
 	return now
 }
 
-// severity is how bad the log takes a state. What waits for something that comes by itself is in order.
+// severity is the log's level for a state. A part that waits for something that comes by itself is in order.
 func severity(s health.State) slog.Level {
 	switch {
 	case s.Level == health.Failed:

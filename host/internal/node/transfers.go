@@ -61,7 +61,8 @@ func amountOf(text string) (*big.Int, error) {
 	return amount, nil
 }
 
-// transferError is what a relayer says of a transfer. What it says of the caller's rights is not the door's word.
+// transferError is the error of a relayer about a transfer. If it speaks of the caller's rights, that must not look
+// like the door's refusal.
 func transferError(err error) error {
 	code := connect.Code(status.Code(err))
 	switch code {

@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// How many calls do at once what takes much memory: to make a key of a password takes 256 MiB, or up to 1 GiB if a
-// key's file says so, and to read a job spec up to 30 MiB.
+// How many calls may do work at the same time that takes much memory. Deriving a key from a password takes 256 MiB, or
+// up to 1 GiB if a key's file says so. Reading a job spec takes up to 30 MiB.
 const (
 	maxStretching = 1
 	maxChecking   = 2
 )
 
-// turns has callers wait for one another.
+// turns makes callers wait for one another.
 type turns chan struct{}
 
 // take waits until it is the caller's turn, which lasts until done is called, or until ctx ends.

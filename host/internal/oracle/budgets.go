@@ -13,10 +13,9 @@ import (
 // minQueryVariable is what sets the least time for a query, see config.Environment.
 const minQueryVariable = "CL_MIN_OCR2_MAX_DURATION_QUERY"
 
-// budgetsOf are the times that a contract's configuration gives the parts of a round; nil for one that libocr
-// cannot read,
-// which its own errors tell. Of OCR3 none ends a call but those of decisions, to which the node gives some seconds
-// at least.
+// budgetsOf are the times that a contract's configuration gives the parts of a round; nil for one that libocr cannot
+// read, as its own errors say. In OCR3 only the times of decisions end a call, and the node gives these at least some
+// seconds.
 func budgetsOf(config types.ContractConfig, version int, minQuery time.Duration) []health.Budget {
 	if version == ocr3Version {
 		public, err := ocr3confighelper.PublicConfigFromContractConfig(true, config)

@@ -38,9 +38,8 @@ func observedAt(observation types.Observation) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// ahead is by how much this oracle's clock is ahead of the middle one of the others', as the observations of a
-// round tell.
-// Unless this oracle and two others are among them, nothing is known: one alone may be wrong itself.
+// ahead is by how much this oracle's clock is ahead of the median of the others' clocks, by the observations of a
+// round. It is not known unless this oracle and two others are among them: a single other clock may itself be wrong.
 func ahead(observations []types.AttributedObservation, own commontypes.OracleID) (by time.Duration, known bool) {
 	var mine time.Time
 	var others []time.Time

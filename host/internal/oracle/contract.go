@@ -30,9 +30,9 @@ var (
 	_ types.ContractTransmitter    = (*transmitter)(nil)
 )
 
-// within gives a call a deadline of its own: limit, and never more than nine tenths of what libocr has left. libocr
-// logs that a call takes too long but does not end it, and where its own deadline comes first it has only a context's
-// end to tell; ours names the call.
+// within gives a call its own deadline: limit, and never more than nine tenths of the time that libocr has left. libocr
+// logs that a call takes too long but does not end it, and if its deadline comes first, the error says only that a
+// context ended. Our error names the call.
 func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)*9/10)
@@ -40,7 +40,8 @@ func within(ctx context.Context, limit time.Duration) (context.Context, context.
 	return context.WithTimeout(ctx, limit)
 }
 
-// guard turns a panic under a call of libocr's into its error: libocr recovers nowhere, and one would end the node.
+// guard turns a panic in a call of libocr's into the call's error: libocr recovers nowhere, and a panic would end the
+// node.
 func (l *logger) guard(call string, err *error) {
 	if fault := recover(); fault != nil {
 		l.slog.Error("a call by libocr panicked", "call", call, "panic", fault, "stack", string(debug.Stack()))
@@ -58,7 +59,7 @@ type tracker struct {
 	own      *own
 }
 
-// own is how a contract's configuration names this node, and what this node makes of it.
+// own has the names of this node in a contract's configuration, and the node's own settings for one.
 type own struct {
 	signer   types.OnchainPublicKey
 	offchain types.OffchainPublicKey
@@ -86,7 +87,7 @@ func (t *tracker) LatestConfigDetails(ctx context.Context) (block uint64, digest
 		return 0, types.ConfigDigest{}, fmt.Errorf("reading where the contract's configuration is: %w", err)
 	}
 	if t.own != nil && digest != (types.ConfigDigest{}) && t.feed.Facts().Members == nil {
-		// libocr does not read a configuration again that it has in its database, and after a restart it is told of no other.
+		// libocr does not read a configuration that it has in its database. So after a restart nobody else reads one.
 		if _, err := t.LatestConfig(ctx, response.GetChangedInBlock()); err != nil {
 			t.logger.slog.Debug("it is not known yet whether this node is among the oracles", "error", err)
 		}
@@ -94,7 +95,7 @@ func (t *tracker) LatestConfigDetails(ctx context.Context) (block uint64, digest
 	return response.GetChangedInBlock(), digest, nil
 }
 
-// read notes a reading. One that libocr gave up says nothing.
+// read notes the result of a reading. A reading that libocr gave up has none.
 func (t *tracker) read(ctx context.Context, digest types.ConfigDigest, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return
@@ -106,7 +107,7 @@ func (t *tracker) read(ctx context.Context, digest types.ConfigDigest, err error
 	t.feed.ConfigRead(known, said(err))
 }
 
-// said is what an error of a call says, for people, who are not told by what kind of call something failed.
+// said is the text of a call's error for people, without the kind of call that failed.
 func said(err error) error {
 	if err == nil {
 		return nil
@@ -147,8 +148,8 @@ func (o *own) among(config types.ContractConfig) health.Members {
 	return m
 }
 
-// fault is what is wrong with this node's part in a configuration that its relayer vouches for, which knows none of its
-// keys.
+// fault is what is wrong with this node's part in a configuration. The relayer has checked the configuration, but does
+// not know the node's keys.
 func (o *own) fault(config types.ContractConfig, index int) string {
 	identities, err := identitiesOf(config)
 	switch {
@@ -289,8 +290,8 @@ func (t *transmitter) Transmit(ctx context.Context, at types.ReportContext, repo
 	}
 }
 
-// tell has the log's one line of a transmission of this node's own. It has no answer where the node cannot read it, as
-// of a product's report.
+// tell logs the one line about a transmission of this node. The line has no answer if the node cannot read it, as in a
+// product's report.
 func (t *transmitter) tell(ctx context.Context, at types.ReportTimestamp, report types.Report) {
 	level := t.handovers.level(t.job)
 	if !t.logger.slog.Enabled(ctx, level) {

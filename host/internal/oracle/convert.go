@@ -32,7 +32,7 @@ func locatorsTo(bootstrappers []config.Bootstrapper) []commontypes.BootstrapperL
 	return to
 }
 
-// localConfigTo is what libocr is told of the node and the job. The job's three values stand in for the node's; job
+// localConfigTo is libocr's configuration for the node and the job. The three values of the job replace the node's; job
 // specs have no others. The defaults below are for a caller that sets none: libocr refuses zeros.
 func localConfigTo(c *config.Config, spec *job.Spec) types.LocalConfig {
 	defaults := config.Default().OCR2

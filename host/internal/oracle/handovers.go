@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// handoverEvery and handoverBurst are how often a report that is handed over has a line at info: once in so long
-	// over time, and so many in a row. A node of few feeds has a line for each, and one of hundreds stays below one a
-	// second.
+	// handoverEvery and handoverBurst limit the lines at info about reports that are handed over: on average one line in
+	// handoverEvery, and up to handoverBurst in a row. A node with few feeds has a line for each report, and one with
+	// hundreds stays below one line a second.
 	handoverEvery = 2 * time.Second
 	handoverBurst = 30
 	// handoverPeriod is the time between two lines that count the others.

@@ -10,7 +10,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 )
 
-// hearing is libocr's network with an ear on it: libocr itself tells nobody whom it hears.
+// hearing is libocr's network, which also notes from whom messages come: libocr itself tells nobody.
 type hearing struct {
 	types.BinaryNetworkEndpointFactory
 	feed *feed.Recorder

@@ -20,15 +20,15 @@ import (
 var _ types.OnchainKeyring = (*keyring)(nil)
 
 const (
-	// keptDigests is how many reports' digests are kept. libocr has signatures of one round verified at a time, and of
-	// the one before that come late; what is dropped costs a call.
+	// keptDigests is how many reports' digests are kept. libocr verifies the signatures of one round at a time, and late
+	// ones of the round before. A digest that was dropped costs another call.
 	keptDigests = 16
-	// again is how long a report whose digest could not be had is not asked for: libocr calls from its one loop for
-	// each oracle's signature, and would stand still for as many deadlines.
+	// again is the pause after a digest could not be had, in which it is not asked for: libocr calls from its only loop
+	// for each oracle's signature, and would wait for as many deadlines.
 	again = time.Second
 )
 
-// keyring signs and verifies reports. What is signed of one, the relayer says: it is asked once for each report.
+// keyring signs and verifies reports. The relayer says what is signed of a report, and is asked once for each report.
 type keyring struct {
 	key      *keystore.ReportKey
 	schemes  map[string]keystore.Algorithm // as the relayer describes them
@@ -92,7 +92,7 @@ func (k *keyring) Verify(signer types.OnchainPublicKey, at types.ReportContext, 
 	return d.err == nil && d.algorithm.VerifyReport(signer, d.message, signature)
 }
 
-// digest asks the relayer what is signed of a report, or says what it said before.
+// digest returns what is signed of a report: the relayer's earlier answer, or a new one.
 func (k *keyring) digest(at types.ReportContext, report types.Report) *digest {
 	k.mu.Lock()
 	for i, d := range k.latest {

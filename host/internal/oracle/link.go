@@ -17,10 +17,9 @@ const (
 	// retryInterval is the longest of these intervals where the kernel lets it be set, and that between two probes of a
 	// link on which nothing is sent. It is the shortest that Linux takes.
 	retryInterval = time.Second
-	// maxRetried is how long a peer may then leave what was sent to it unacknowledged, until its link is given up and
-	// it is dialled anew every DeltaDial. A link that recovers is faster: all that a node has recover at once, and
-	// libocr's next leader hears everybody. A firewall may have forgotten it, however, or the peer have another
-	// address.
+	// maxRetried is how long a peer may then leave sent data unacknowledged before its link is given up and the peer is
+	// dialled anew every DeltaDial. Keeping a link is faster: all links of a node recover at the same time, and libocr's
+	// next leader hears everybody. But a firewall may have forgotten the link, or the peer may have another address.
 	maxRetried = 2 * time.Minute
 	// maxSilence is the same where the intervals grow.
 	maxSilence = 10 * time.Second
@@ -40,7 +39,7 @@ const atRest = "authenticatedConnectionReadLoop: limits are no longer being exce
 const (
 	// repeatPeriod is how often a line that libocr says again and again is logged.
 	repeatPeriod = 10 * time.Minute
-	// maxRepeats is how many lines are remembered: anybody can connect, and each has an address to be named.
+	// maxRepeats is how many lines are remembered: anybody can connect, and each new address makes a new line.
 	maxRepeats = 1000
 )
 
@@ -54,7 +53,7 @@ type peerLogger struct {
 	said map[repeated]*repeats
 }
 
-// repeated is what two lines have in common of which the second says nothing new.
+// repeated is the part that is equal in two lines if the second says nothing new.
 type repeated struct{ message, peer, address, stream string }
 
 type repeats struct {
@@ -123,7 +122,7 @@ func (l *peerLogger) admit(msg string, fields commontypes.LogFields) (count int,
 	return count, true
 }
 
-// forget has everything that is said of a peer be new again, and returns how many lines about it were left out.
+// forget makes all lines about a peer count as new again, and returns how many of them were left out.
 func (l *peerLogger) forget(peer string) (count int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

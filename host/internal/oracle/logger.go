@@ -12,8 +12,8 @@ import (
 
 var _ commontypes.Logger = (*logger)(nil)
 
-// logger gives libocr's lines to slog. libocr says in its lines alone what goes wrong inside it, so that errors are
-// recorded for the job too.
+// logger gives libocr's lines to slog. Only its lines say what goes wrong inside libocr, so errors are recorded for the
+// job too.
 type logger struct {
 	slog   *slog.Logger
 	trace  bool         // libocr's trace lines are logged, at level debug
@@ -30,9 +30,9 @@ func (l *logger) Trace(msg string, fields commontypes.LogFields) {
 // Debug implements commontypes.Logger.
 func (l *logger) Debug(msg string, fields commontypes.LogFields) { l.log(slog.LevelDebug, msg, fields) }
 
-// routine are what libocr says again and again of a feed that is well: of each round, epoch and transmission, and
-// whenever it clears its database up. A node of a hundred feeds would log little else. For each report that it hands
-// over, and for each change of a feed's state, the node has a line of its own.
+// routine are the lines that libocr repeats about a healthy feed: for each round, epoch and transmission, and whenever
+// it cleans up its database. A node with a hundred feeds would log little else. The node logs its own line for each
+// report that it hands over, and for each change of a feed's state.
 var routine = map[string]bool{
 	// OCR2
 	"Running ReportGeneration":  true,

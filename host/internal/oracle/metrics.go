@@ -50,14 +50,14 @@ func (m *Metrics) forget(job int64) {
 	}
 }
 
-// needless begin the names of series that libocr counts and no scrape needs: the parameters of the contract's
-// configuration, which stay what they are for as long as loop_job_info has the same digest, and messages of telemetry,
-// which nobody collects. They were 16 of 22 series of each job.
+// needless are prefixes of names of series that libocr counts and no scrape needs. One kind is the parameters of the
+// contract's configuration, which do not change while loop_job_info has the same digest. The other is messages of
+// telemetry, which nobody collects. They were 16 of 22 series of each job.
 var needless = []string{"ocr2_config_", "ocr3_config_", "ocr_telemetry_"}
 
-// libocrSeries are what libocr counts of all jobs. It puts a configuration's digest and the node's key on each series,
-// which loop_job_info and the keys' list have, and describes each anew whenever it is asked: with 200 feeds these were
-// most of a scrape's size and time. So each series is described once, by its job alone.
+// libocrSeries are libocr's series of all jobs. libocr labels each series with a configuration's digest and the node's
+// key, which loop_job_info and the list of keys have, and describes each series anew at every scrape. With 200 feeds
+// this was most of a scrape's size and time. So each series is described once, with its job as the only label.
 type libocrSeries struct {
 	mu  sync.Mutex
 	all map[seriesID]*series

@@ -22,7 +22,7 @@ var (
 	_ ocr3types.Database                       = (*states)(nil)
 )
 
-// ocr3Args are OCR3's arguments. What both versions need is what OCR2 was given.
+// ocr3Args are OCR3's arguments. Those that both versions need are taken from OCR2's.
 func (o *Oracle) ocr3Args(of ocr.OCR2OracleArgs, keys *keyring, rounds *rounds) ocr.OCR3OracleArgs[ocr3.Info] {
 	s := o.settings
 	kept := s.Database.OCR3(s.JobID)

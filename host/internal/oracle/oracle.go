@@ -124,8 +124,8 @@ func (s *Settings) check() error {
 	return nil
 }
 
-// verdictWait is how long Start waits for the plugins to refuse the job. A plugin that is there answers in
-// milliseconds; one that is not holds up nothing, and its verdict is reported when it comes.
+// verdictWait is how long Start waits for the plugins to refuse the job. A running plugin answers in milliseconds. One
+// that is away does not delay the start, and its verdict is reported when it comes.
 const verdictWait = 2 * time.Second
 
 // Oracle is a running job.
@@ -330,8 +330,8 @@ func relayerObject(provider *relayerv1loophost.Provider) object {
 	}}
 }
 
-// verdict waits until the plugins have made the job's objects, or one refuses. What takes longer is watched from then
-// on, and a refusal fails the job where operators see it.
+// verdict waits until the plugins have made the job's objects, or one refuses. If that takes longer, the objects are
+// watched from then on, and a refusal fails the job where operators see it.
 func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 	ctx, cancel := context.WithTimeout(ctx, verdictWait)
 	defer cancel()
@@ -366,7 +366,7 @@ func refused(err error) bool {
 	return code == codes.InvalidArgument || code == codes.FailedPrecondition
 }
 
-// runs notes the configuration that libocr begins to run. What the one before failed of is past.
+// runs notes the configuration that libocr begins to run. Failures under the one before no longer count.
 func (o *Oracle) runs(digest types.ConfigDigest, interval time.Duration) {
 	o.mu.Lock()
 	o.digest = &digest
@@ -456,7 +456,7 @@ func (o *Oracle) Close() {
 		return
 	}
 	o.cancel()
-	// libocr before what it calls, and the borrower before what it has borrowed.
+	// End libocr before the objects that it calls, and the borrower before the objects that it has borrowed.
 	if o.running != nil {
 		if err := o.running.Close(); err != nil {
 			o.settings.Logger.Error("ending the job's oracle failed", "error", err)

@@ -31,8 +31,8 @@ var (
 )
 
 const (
-	// initShare is how much of the time for initialization is waited for the product, in percent. The rest is for reading
-	// what stands in for its answer.
+	// initShare is the part of the time for initialization that the product has, in percent. The rest is for reading the
+	// bounds that replace its answer.
 	initShare = 80
 	// releaseTimeout bounds the release of one object at the end of a configuration or a job.
 	releaseTimeout = 2 * time.Second
@@ -40,8 +40,9 @@ const (
 	noteTimeout = 2 * time.Second
 )
 
-// medianBounds is what every median keeps to on every chain, for a configuration whose median has not answered yet. It
-// is at least what any declares: a message above libocr's limits is refused, one below merely has room.
+// medianBounds are bounds that every median keeps on every chain, for a configuration whose median has not answered
+// yet. They are at least as large as those of any median: libocr refuses a message above its limits, and a smaller
+// message does no harm.
 //
 // No query (libocr's numerical median has none). Observations of 4 bytes of time, three values of 24 bytes and 16 of
 // encoding (maxObservationLength in libocr's offchainreporting2/reportingplugin/median). Reports of 5 words of 32 bytes
@@ -65,8 +66,8 @@ type maker interface {
 }
 
 // factory makes reporting plugins for libocr from those of the job's product. libocr does not ask twice: an error is
-// final until the contract's next configuration. It errs for configurations that the product cannot run, and for
-// nothing else.
+// final until the contract's next configuration. So it returns an error only for configurations that the product cannot
+// run.
 type factory struct {
 	name     string // of the product, in errors, with its article
 	maker    maker
@@ -76,12 +77,13 @@ type factory struct {
 	jobID    int64
 	minQuery time.Duration
 	logger   *logger
-	// running is told which configuration runs, fail why the job does not do what it should; empty: it does again.
+	// running is called with the configuration that runs, and fail with the reason why the job does not work; empty: it
+	// works again.
 	running func(digest types.ConfigDigest, interval time.Duration)
 	fail    func(reason string)
 	feed    *feed.Recorder
 	history *history.Job
-	// observing is told when libocr waits for an observation.
+	// observing is called when libocr waits for an observation.
 	observing *hostservice.Rounds
 	timed     bool // observations have the time of a median's
 }
@@ -184,9 +186,9 @@ func (p *plugin) give(info types.ReportingPluginInfo, exact bool) types.Reportin
 }
 
 // problem compares the newest instance with what libocr was told, and returns what to do about it. libocr keeps what it
-// was told until the next configuration: an instance with larger limits would have its messages refused, one that is
-// otherwise not what it was may disagree with its network. Below declared bounds there is room by design. The lock is
-// held.
+// was told until the next configuration. If an instance has larger limits, libocr would refuse its messages; if it
+// differs in another way, it may disagree with its network. Limits below the declared bounds are right by design. The
+// lock is held.
 func (p *plugin) problem() (report func()) {
 	if p.given == nil || p.latest == nil {
 		return func() {}
@@ -317,8 +319,8 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	}
 	kept, err := p.factory.database.PutAccepted(ctx, p.factory.jobID, at, answer)
 	if err != nil {
-		// The answer stands all the same: what would be lost is a report, what is risked is a second answer to a repeat,
-		// and the relayer takes no report twice.
+		// The answer still stands. Otherwise a report would be lost. The risk is a second answer to a repeated call, and the
+		// relayer takes no report twice.
 		p.factory.logger.slog.Warn("the answer for a report could not be stored", "epoch", at.Epoch, "round", at.Round,
 			"error", err)
 		return answer, nil
@@ -326,7 +328,7 @@ func (p *plugin) ShouldAcceptFinalizedReport(ctx context.Context, at types.Repor
 	return kept, nil
 }
 
-// shouldAccept asks the product. lost says that its answer, if it gave one, did not come back.
+// shouldAccept asks the product. lost means that its answer, if it gave one, did not arrive.
 func (p *plugin) shouldAccept(ctx context.Context, at types.ReportTimestamp,
 	report types.Report) (answer, lost bool, err error) {
 	var trailer metadata.MD

@@ -16,8 +16,8 @@ import (
 
 var _ ocr3.Rounds = (*rounds)(nil)
 
-// rounds counts how a job's oracle fares in rounds of OCR3. What libocr itself counts (ocr3_…) is not counted again: it
-// does not say what an oracle has missed.
+// rounds counts how a job's oracle fares in rounds of OCR3. It does not repeat libocr's own counts (ocr3_…), which do
+// not say what an oracle has missed.
 type rounds struct {
 	feed   *feed.Recorder
 	logger *logger

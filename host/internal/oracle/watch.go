@@ -77,7 +77,7 @@ func (w *Watch) notify(provider string) {
 	}
 }
 
-// notifyAll is for a stream that was opened: what changed while there was none, nobody says.
+// notifyAll is called when a stream was opened: nobody reports the changes from before.
 func (w *Watch) notifyAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -109,7 +109,7 @@ func (c *bridgeCall) do(ctx context.Context, r *Runner) (any, error) {
 	return cached, nil
 }
 
-// flight is what a shared request came to.
+// flight is the result of a shared request.
 type flight struct {
 	answer string
 	gone   bool // the run that asked has ended, which says nothing about the bridge
@@ -188,8 +188,8 @@ func (c *bridgeCall) secretsOf(r *Runner) []string {
 	return slices.Concat(c.exchange.secrets, of)
 }
 
-// adapterFailure returns the status of failure that an adapter reports inside a reply of HTTP status 200, or nothing.
-// What is not an adapter's envelope, which has a statusCode, reports none, whatever else it has.
+// adapterFailure returns the status of failure that an adapter reports inside a reply of HTTP status 200, or nothing. A
+// reply without statusCode is not an adapter's envelope, and reports no failure, whatever else it has.
 func adapterFailure(reply []byte) string {
 	value, _, err := decodeJSON(reply)
 	if err != nil {

@@ -21,7 +21,7 @@ var reservedNames = map[string]bool{"input": true, "jb": true, "jobRun": true}
 // variablePattern finds the references that order tasks and that JSON values hold.
 var variablePattern = regexp.MustCompile(`\$\(\s*([a-zA-Z0-9_.]+)\s*\)`)
 
-// outcome is what a task has come to.
+// outcome is the result of a task.
 type outcome struct {
 	task  string // its name
 	value any
@@ -48,8 +48,8 @@ func (s scope) failedInput() error {
 	return nil
 }
 
-// upstreamError says that a task could not run because one before it failed. Its text has the first failure of the
-// chain alone, or texts would grow with each task behind it.
+// upstreamError says that a task could not run because one before it failed. Its text has only the first failure of the
+// chain; otherwise texts would grow with each task behind it.
 type upstreamError struct{ cause error }
 
 func (e *upstreamError) Error() string { return "not run, since " + rootCause(e.cause).Error() }
@@ -170,7 +170,7 @@ func (p parameter) resolve(s scope, allowFaults bool) (any, error) {
 
 func (p parameter) wrap(err error) error { return fmt.Errorf("attribute %s: %w", p.name, err) }
 
-// operand returns the parameter's value, or if it is absent that of the first input.
+// operand returns the parameter's value or, if it is absent, that of the first input.
 func (p parameter) operand(s scope) (any, error) {
 	if p.present {
 		return p.resolve(s, false)

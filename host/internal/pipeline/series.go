@@ -10,7 +10,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// series is what the tasks that reduce many values to one have in common: where the values come from, and how many of
+// series is the common part of the tasks that reduce many values to one: where the values come from, and how many of
 // them may be missing.
 type series struct {
 	values      parameter

@@ -95,7 +95,8 @@ func (p *Product) Bounds() types.ReportingPluginInfo {
 	}
 }
 
-// check holds a description to what the rest of the host leans on. The contract's rules on its fields hold already.
+// check checks that a description has what the rest of the host relies on. The contract's rules on its fields were
+// checked before.
 func check(d *productv1.DescribeProductResponse) error {
 	if strings.TrimSpace(d.GetProduct()) == "" {
 		return fmt.Errorf("product is %q, and a product has a name", d.GetProduct())
@@ -155,7 +156,7 @@ func (p *Product) failed(what string, err error) error {
 	return status.Errorf(status.Code(err), "plugin %s did not %s: %s", p.plugin, what, status.Convert(err).Message())
 }
 
-// nonsense is the error of an answer that does not hold.
+// nonsense is the error of an answer that makes no sense.
 func (p *Product) nonsense(method, format string, arguments ...any) error {
 	return status.Errorf(codes.Internal, "plugin %s: its answer to %s %s; upgrade the plugin", p.plugin, method,
 		fmt.Sprintf(format, arguments...))

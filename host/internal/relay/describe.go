@@ -13,10 +13,10 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/document"
 )
 
-// relayName is what a relayer may call itself.
+// relayName matches the names that a relayer may have.
 var relayName = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
 
-// taken tells names that mean something else where an operator writes a relay: kinds of keys on the command line, and
+// taken reports names that mean something else where an operator writes a relay: kinds of keys on the command line, and
 // the node's own keys at the top of its configuration.
 func taken(relay string) bool {
 	return slices.ContainsFunc(append(document.Keys(config.Config{}), keystore.KindP2P, keystore.KindOCR2),
@@ -25,7 +25,8 @@ func taken(relay string) bool {
 		})
 }
 
-// check holds a description to what the rest of the host leans on. The contract's rules on its fields hold already.
+// check checks that a description has what the rest of the host relies on. The contract's rules on its fields were
+// checked before.
 func check(d *relayerv1.DescribeRelayerResponse) error {
 	switch relay := d.GetRelay(); {
 	case !relayName.MatchString(relay):

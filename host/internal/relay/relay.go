@@ -160,11 +160,11 @@ func (r *Relayer) failed(what string, err error) error {
 	return status.Errorf(status.Code(err), "plugin %s did not %s: %s", r.plugin, what, sentence(err))
 }
 
-// nonsense is the error of an answer that does not hold.
+// nonsense is the error of an answer that makes no sense.
 func (r *Relayer) nonsense(method, format string, arguments ...any) error {
 	return status.Errorf(codes.Internal, "plugin %s: its answer to %s %s; upgrade the plugin", r.plugin, method,
 		fmt.Sprintf(format, arguments...))
 }
 
-// sentence leaves out what kind of call failed.
+// sentence is an error's text without the kind of call that failed.
 func sentence(err error) string { return status.Convert(err).Message() }

@@ -15,8 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// large is an integer that the decoder has no room for, and that a relayer may take: an amount in a chain's smallest
-// unit. What it is does not matter to where it stands.
+// large is an integer that is too large for the decoder and that a relayer may accept: an amount in a chain's smallest
+// unit. Its value does not matter here, only its place.
 var large = regexp.MustCompile(`((?:=\s*\[?|,)\s*[+-]?)(?:0x[0-9a-fA-F_]{16,}|[0-9][0-9_]{16,})`)
 
 // ValidateChain lets the relayer check one of its tables, given without its header.
@@ -94,7 +94,7 @@ func (r *Relayer) ValidateJob(ctx context.Context,
 	return response, nil
 }
 
-// places holds problems to paths that lead somewhere.
+// places checks that the paths of problems lead somewhere.
 func (r *Relayer) places(method string, values map[string]any, found []*pluginv1.Problem) error {
 	for _, p := range found {
 		if !document.Leads(values, p.GetPath()) {

@@ -9,8 +9,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// lastingAfterRemoval is how long transmissions to the contract of a job are signed that was removed: its relayer
-// goes on with the reports that it accepted, and on a chain that is full they may want higher fees for hours.
+// lastingAfterRemoval is how long transmissions to the contract of a removed job are signed: its relayer goes on with
+// the reports that it accepted, and on a full chain they may need higher fees for hours.
 const lastingAfterRemoval = 24 * time.Hour
 
 // chainKey names a chain of the node.
@@ -87,7 +87,7 @@ func (c *Contracts) Remove(ctx context.Context, job int64) error {
 	return nil
 }
 
-// of are the contracts on a chain to which transmissions are signed at a time.
+// of are the contracts on a chain to which transmissions are signed at that time.
 func (c *Contracts) of(key chainKey, now time.Time) []signing.Contract {
 	c.mu.Lock()
 	defer c.mu.Unlock()

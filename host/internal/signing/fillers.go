@@ -13,12 +13,12 @@ const (
 	// once: a relayer fills those of reports that wait for long, and has some tens under way.
 	fillersPerMinute = 10
 	fillersAtOnce    = 100
-	// keptSlots is how many numbers are remembered that were filled: one that is filled again, for a higher fee, costs
-	// nothing more.
+	// keptSlots is how many filled numbers are remembered: if one of them is filled again, for a higher fee, that does not
+	// count again.
 	keptSlots = 256
 )
 
-// fillers bound what an account's fillers cost, which is nobody's gain but the miners'.
+// fillers bound the cost of an account's fillers, from which only miners gain.
 type fillers struct {
 	mu       sync.Mutex
 	accounts map[string]*filled

@@ -118,8 +118,8 @@ func (g *Guard) check(r signing.Request) (signing.Verdict, error) {
 	return verdict, err
 }
 
-// within tells whether an account may have another signature now. What it may have in a tenth of a minute it may have
-// at once.
+// within tells whether an account may have another signature now. It may have the number of a tenth of a minute at
+// once.
 func (g *Guard) within(account string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

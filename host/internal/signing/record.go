@@ -20,14 +20,14 @@ const (
 	writeInterval = time.Second
 	// writeTimeout bounds one.
 	writeTimeout = 10 * time.Second
-	// mostPending is how many signatures wait for the database. More have a line in the log alone: it is full or stands
-	// still.
+	// mostPending is how many signatures wait for the database. Further ones have only a line in the log: the database is
+	// full or does not answer.
 	mostPending = 4096
-	// mostKept is how many are kept of each account that were signed, and as many that were refused: a relayer that has
-	// much refused takes no place from what it had signed.
+	// mostKept is how many signed transactions of each account are kept, and how many refused ones: a relayer with many
+	// refusals does not push out its signed ones.
 	mostKept = 10_000
-	// trimEvery is after how many signatures those beyond mostKept are forgotten: it costs a look through all that are
-	// kept.
+	// trimEvery is the number of signatures after which those beyond mostKept are forgotten: trimming looks through all
+	// that are kept.
 	trimEvery = 1000
 	// mostRefusals is how many refusals of one account have lines in the log a minute, as of strangers at the door.
 	mostRefusals = 1000
@@ -150,7 +150,7 @@ func (r *Record) write(ctx context.Context) {
 	}
 }
 
-// flush writes what is not written. What cannot be is tried again.
+// flush writes the signatures that are not written yet. If that fails, they are tried again.
 func (r *Record) flush(ctx context.Context) {
 	r.writing.Lock()
 	defer r.writing.Unlock()

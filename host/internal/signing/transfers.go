@@ -11,8 +11,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// lastingTransfer is how long a transfer may be signed again that was signed once, in the same slot alone: on a chain
-// that is full it may want higher fees for hours.
+// lastingTransfer is how long a transfer may be signed again after its first signature, only in the same slot: on a
+// full chain it may need higher fees for hours.
 const lastingTransfer = 24 * time.Hour
 
 // Transfers are those that operators have asked for. They do not survive the node: what was signed before may still
@@ -46,7 +46,7 @@ func (t *Transfers) Ask(relay, chain, from, to string, amount *big.Int) (end fun
 	}
 }
 
-// of are the transfers on a chain that are signed at a time.
+// of are the transfers on a chain that are signed at that time.
 func (t *Transfers) of(key chainKey, now time.Time) (asked []*transfer, facts []signing.Transfer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

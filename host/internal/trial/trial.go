@@ -22,8 +22,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/pipeline/trace"
 )
 
-// progressInterval is how long a trial is silent. A task that answers at once needs no word, and one that uses up its
-// 15 s gets two.
+// progressInterval is how long a trial is silent. A task that answers at once needs no message, and one that uses up
+// its 15 s gets two.
 const progressInterval = 5 * time.Second
 
 // Settings configure Run.

@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// certificate is what a TLS listener shows. Its files are read anew for each connection; while they do not fit each
-// other, as in the middle of a renewal, the last ones that did are shown.
+// certificate is the certificate of a TLS listener. Its files are read anew for each connection. While they do not fit
+// each other, as in the middle of a renewal, the last ones that did are used.
 type certificate struct {
 	settings *TLS
 	logger   *slog.Logger

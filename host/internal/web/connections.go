@@ -22,8 +22,8 @@ const (
 	maxCallerConnections = 64
 )
 
-// connections are those of one listener. At a limit a new one takes the place of the one that has longest had no
-// request in progress, so that nobody keeps others out by holding connections; if all have one, the new one is refused.
+// connections are those of one listener. At a limit, a new connection takes the place of the one that has been idle
+// longest, so that nobody keeps others out by holding connections. If none is idle, the new one is refused.
 type connections struct {
 	net.Listener
 	mu   sync.Mutex
@@ -54,7 +54,7 @@ func (s *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// admit counts a connection, at the cost of an idle one if need be, or says why not.
+// admit counts a connection, and closes an idle one for it if necessary, or says why not.
 func (s *connections) admit(c *connection) (refusal string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +80,7 @@ func (s *connections) admit(c *connection) (refusal string) {
 	return ""
 }
 
-// evictLocked closes the one of some that has longest been idle; nil: of all.
+// evictLocked closes the connection that has been idle longest, of some or, if nil, of all.
 func (s *connections) evictLocked(of func(*connection) bool) bool {
 	at := slices.IndexFunc(s.open, func(o *connection) bool { return o.running == 0 && (of == nil || of(o)) })
 	if at < 0 {
@@ -91,7 +91,7 @@ func (s *connections) evictLocked(of func(*connection) bool) bool {
 	return true
 }
 
-// socketOf is what a connection by TLS runs on: to close that waits for nobody.
+// socketOf is the socket below a TLS connection: closing it waits for nobody.
 func socketOf(c net.Conn) net.Conn {
 	if t, ok := c.(*tls.Conn); ok {
 		return t.NetConn()
@@ -165,7 +165,8 @@ func drain(r *http.Request) {
 	}
 }
 
-// request counts a connection's request in or out. One that has ended leaves it idle for the shortest time.
+// request counts the beginning or the end of a connection's request. After an end, the connection is the one that has
+// been idle for the shortest time.
 func (s *connections) request(of net.Conn, by int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// headers are what every answer carries, errors included: nothing that the node serves is a page, and no cache keeps
-// it.
+// headers are those of every answer, including errors: nothing that the node serves is a page, and no cache keeps it.
 var headers = map[string]string{
 	"Cache-Control":                "no-store",
 	"Content-Security-Policy":      "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -21,8 +20,8 @@ var headers = map[string]string{
 	"X-Frame-Options":              "DENY",
 }
 
-// guarded keeps browsers that speak for somebody else away from a handler on TCP. A page of another site is told by its
-// Origin, and a site whose name leads to this machine (DNS rebinding) by the Host that its requests name.
+// guarded keeps browsers that speak for somebody else away from a handler on TCP. It recognises a page of another site
+// by its Origin, and a site whose name leads to this machine (DNS rebinding) by the Host of its requests.
 func guarded(hosts []string, next http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return sealed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -50,7 +49,7 @@ func sealed(next http.Handler) http.Handler {
 }
 
 // allowed reports whether a request's Host names this node. Addresses always do: only names can be made to lead
-// elsewhere. So does none at all, which no browser sends.
+// elsewhere. A missing Host does too, since every browser sends one.
 func allowed(host string, names []string) bool {
 	if host == "" {
 		return true

@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/peer"
 )
 
-// peerOf asks the kernel who connected. Plugins are of the node's own user too: what comes of the node is told by its
-// parents.
+// peerOf asks the kernel who connected. Plugins run as the node's own user too: the node's descendants are recognised
+// by their parents.
 func peerOf(c net.Conn) Peer {
 	caller, err := peer.Of(c)
 	if err != nil {

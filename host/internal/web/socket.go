@@ -35,8 +35,8 @@ func withPeer(ctx context.Context, c net.Conn) context.Context {
 // longestSocket is the longest path of a socket, in bytes. Linux takes 107, and other systems 103.
 const longestSocket = 103
 
-// listenSocket listens on a socket for the node's own user alone. What a node that has ended left there is removed; a
-// socket that somebody answers on, and what is not a socket, stay.
+// listenSocket listens on a socket that only the node's own user may use. It removes a socket that a node left when it
+// ended, but neither a socket on which somebody answers nor a file of another kind.
 func listenSocket(path string) (net.Listener, error) {
 	const hint = "name another by [WebServer] Socket"
 	if len(path) > longestSocket {

@@ -210,7 +210,7 @@ func loopback(address string) bool {
 	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
-// beside serves what lies below a path apart from the rest, with no path cleaned.
+// beside serves the paths below a path separately from the rest, and cleans none of them.
 func beside(path string, below, rest http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, path) {

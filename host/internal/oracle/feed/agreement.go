@@ -8,8 +8,8 @@ import (
 	"github.com/loop-plugins/loop/host/internal/health"
 )
 
-// tolerance is by which part of the contract's answer an observation may be away from it. A feed whose contract waits
-// for larger changes of the price is rare.
+// tolerance is how far an observation may be from the contract's answer, as a part of the answer. Few feeds have a
+// contract that waits for larger changes of the price.
 const tolerance = 0.05
 
 // Compared is called with what this node observed in the newest round, and with the contract's answer.

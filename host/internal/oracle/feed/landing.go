@@ -18,13 +18,13 @@ type handed struct {
 	at    time.Time
 }
 
-// passed tells whether a contract that has taken a round takes this report no more, or has taken it.
+// passed tells whether the contract has taken this report or a newer one, once it has taken a round.
 func (h handed) passed(epoch uint32, round uint8) bool {
 	return cmp.Or(cmp.Compare(h.epoch, epoch), cmp.Compare(h.round, round)) <= 0
 }
 
-// landing knows which of the reports handed over the contract has neither taken nor passed by. Of those it keeps the
-// oldest and the newest: what is between them becomes of no concern when the contract passes it.
+// landing knows which of the reports handed over the contract has neither taken nor overtaken by a newer one. It keeps
+// the oldest and the newest of these: those between them do not matter once the contract has a newer one.
 type landing struct {
 	told           time.Time // when the contract last told what it has taken; zero: never
 	oldest, newest handed

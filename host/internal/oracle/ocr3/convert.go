@@ -13,8 +13,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/reporting"
 )
 
-// This file holds every translation between the contract's types and libocr's. What comes from a plugin was held to the
-// contract's rules on its way in; what those do not bound is checked here.
+// This file holds every translation between the contract's types and libocr's. Values from a plugin were checked
+// against the contract's rules on their way in. What those rules do not bound is checked here.
 
 func configTo(c ocr3types.ReportingPluginConfig) *reportingv1.CreateOcr3PluginRequest {
 	return &reportingv1.CreateOcr3PluginRequest{
@@ -46,7 +46,8 @@ func infoOf(r *reportingv1.CreateOcr3PluginResponse) ocr3types.ReportingPluginIn
 	}
 }
 
-// contextTo leaves out epoch and round, which libocr has for what was written for OCR2 and asks nobody to rely on.
+// contextTo leaves out epoch and round. libocr has them for code that was written for OCR2, and asks nobody to rely on
+// them.
 func contextTo(c ocr3types.OutcomeContext) *reportingv1.OutcomeContext {
 	return &reportingv1.OutcomeContext{SeqNr: c.SeqNr, PreviousOutcome: c.PreviousOutcome}
 }
@@ -59,7 +60,8 @@ func reportTo(r ocr3types.ReportWithInfo[Info]) *reportingv1.ReportWithInfo {
 	return &reportingv1.ReportWithInfo{Report: r.Report, Info: r.Info}
 }
 
-// fits holds what a product made to what it declared. libocr would drop what does not, with a line in its log alone.
+// fits checks a product's result against its declared limits. libocr would drop a result beyond them with only a line
+// in its log.
 func fits(what string, have int, declared uint32) error {
 	if have <= int(declared) {
 		return nil
@@ -68,7 +70,7 @@ func fits(what string, have int, declared uint32) error {
 }
 
 // reportsOf reads reports for a network of n oracles. A schedule that cannot be kept is an error for all oracles alike:
-// libocr would gather signatures and then send nothing, with a line in its log alone.
+// libocr would gather signatures and then send nothing, with only a line in its log.
 func reportsOf(
 	r *reportingv1.Ocr3PluginServiceReportsResponse,
 	n int,

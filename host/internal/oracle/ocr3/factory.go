@@ -35,8 +35,8 @@ type Info = []byte
 
 var _ ocr3types.ReportingPluginFactory[Info] = (*Factory)(nil)
 
-// overdue is how long a call lasts that should have been over: a plugin that is restarted is back within it, and
-// products answer in milliseconds.
+// overdue is the duration beyond which a call should have been over: a restarted plugin is back within it, and products
+// answer in milliseconds.
 const overdue = time.Second
 
 // releaseTimeout bounds the release of an instance at the end of a configuration.
@@ -166,8 +166,9 @@ func (f *Factory) panicked(call string, fault any, err *error) {
 	*err = fmt.Errorf("%s panicked: %v", call, fault)
 }
 
-// end ends a call of a round that began at a time: a panic becomes an error, and an error is a loss. That an epoch
-// ended under a call is none, unless the call should have been over by then: epochs end for many reasons.
+// end ends a call of a round that began at a time. A panic becomes an error, and an error counts as a loss. If the
+// epoch ended during the call, that is not a loss unless the call should have been over by then: epochs end for many
+// reasons.
 func (p *plugin) end(ctx context.Context, call string, began time.Time, err *error) {
 	if fault := recover(); fault != nil {
 		p.factory.panicked(call, fault, err)
@@ -212,8 +213,8 @@ func (p *plugin) give(response *reportingv1.CreateOcr3PluginResponse) {
 	report()
 }
 
-// compareLocked holds the newest instance to what libocr was told, and returns what to do about it: libocr keeps that
-// until the next configuration, and so do the other oracles.
+// compareLocked compares the newest instance with what libocr was told, and returns what to do about a difference:
+// libocr and the other oracles keep what they were told until the next configuration.
 func (p *plugin) compareLocked() (report func()) {
 	if p.given == nil || p.latest == nil {
 		return func() {}

@@ -24,22 +24,23 @@ import (
 var _ ocr3types.ReportingPlugin[Info] = (*plugin)(nil)
 
 const (
-	// firstPause and lastPause stand between the attempts of a call, whose number the end of the epoch bounds.
+	// firstPause and lastPause are the shortest and the longest pause between the attempts of a call. The end of the epoch
+	// bounds their number.
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
 	// decisionFloor is the least time for a decision on a report. libocr ends a decision at the configuration's time,
-	// which may be 0, and then drops the report at this oracle for good; a plugin that is restarted is back within this,
-	// also one whose interpreter starts on a busy machine.
+	// which may be 0, and then drops the report at this oracle for good. A restarted plugin is back within this time, even
+	// one whose interpreter starts on a busy machine.
 	decisionFloor = 3 * time.Second
 	// maxDecisions bounds the decisions that are asked for at a time. libocr asks for those on all reports of a round
 	// at once, up to 2000.
 	maxDecisions = 16
 )
 
-// heal makes a call for as long as its round lasts. An error here is no delay but the loss of the oracle's vote until
-// the next epoch (and of ValidateObservation, a proposal that libocr takes for invalid), so that the absence of the
-// plugin is no answer: the call waits until it is back. libocr gives these calls no deadline; ctx ends with the epoch,
-// and each attempt at the contract's time for the method. What the product itself answers stands, but for UNAVAILABLE,
+// heal makes a call, and repeats it for as long as its round lasts. An error here would not be a delay but the loss of
+// the oracle's vote until the next epoch. In ValidateObservation, libocr would take a proposal for invalid. So if the
+// plugin is away, the call waits until it is back. libocr gives these calls no deadline: ctx ends with the epoch, and
+// each attempt at the contract's time for the method. An answer of the product itself stands, except for UNAVAILABLE,
 // by which it asks for time.
 func heal[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
@@ -106,7 +107,7 @@ func (p *plugin) Observation(
 	return response.GetObservation(), nil
 }
 
-// invalidError is an answer, and no call that failed: the observation of an oracle is not valid.
+// invalidError is an answer, and not a failed call: the observation of an oracle is not valid.
 type invalidError struct {
 	observer commontypes.OracleID
 	problem  string
@@ -231,8 +232,8 @@ func (p *plugin) Reports(
 }
 
 // decide gives a decision on a report its time and its turn. libocr's deadline is the configuration's time; here it is
-// at least decisionFloor, and libocr takes an answer that comes late. The end of the configuration ends the decision
-// where it can be seen: after libocr's own deadline it cannot, and the end waits for what is left of the time.
+// at least decisionFloor, and libocr accepts an answer that comes late. The end of the configuration ends the decision
+// if it can be seen. After libocr's own deadline it cannot be seen, and the end waits for the rest of the time.
 func (p *plugin) decide(ctx context.Context, limit time.Duration) (context.Context, func(), error) {
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(limit, decisionFloor))
 	stop := context.AfterFunc(ctx, func() {
@@ -291,8 +292,8 @@ func (p *plugin) ShouldAcceptAttestedReport(
 	}
 	kept, err := p.factory.settings.Answers.PutAccepted(ctx, p.config.ConfigDigest, seqNr, id, answer)
 	if err != nil {
-		// The answer stands all the same: what would be lost is a report, what is risked is a second answer to a
-		// repeat, and the relayer takes no report twice.
+		// The answer still stands. Otherwise a report would be lost. The risk is a second answer to a repeated call, and the
+		// relayer takes no report twice.
 		logger.Warn("the answer for a report could not be stored", "error", err)
 		return answer, nil
 	}

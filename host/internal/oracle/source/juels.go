@@ -36,8 +36,8 @@ type cacheSettings struct {
 	logger    *slog.Logger
 }
 
-// cache keeps the fee coin's price between observations: it moves slowly, and to ask for it in each round costs
-// adapters more than it is worth. It refreshes at once and then at its interval.
+// cache keeps the fee coin's price between observations: the price moves slowly, and is not worth a request to the
+// adapters in each round. The cache refreshes it at once and then at its interval.
 type cache struct {
 	cacheSettings
 	ctx    context.Context
@@ -182,7 +182,7 @@ func (c *cache) fetch() (price database.JuelsPerFeeCoin, err error) {
 	return database.JuelsPerFeeCoin{Amount: amount, Time: time.Now()}, nil
 }
 
-// keep writes a price down for the next start, though this one may be ending: close waits for it.
+// keep stores a price for the next start, even if the job is ending: close waits for it.
 func (c *cache) keep(price database.JuelsPerFeeCoin) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), priceTimeout)
 	defer cancel()

@@ -131,8 +131,8 @@ func (s *source) keep(ctx context.Context, e history.Ended) {
 	s.history.Ran(e)
 }
 
-// run runs the pipeline once, and returns the integer that it comes to as well, if it does. It honours ctx: at its end
-// the run returns what it has.
+// run runs the pipeline once, and also returns the resulting integer, if there is one. When ctx ends, the run returns
+// the results that it has.
 func (s *source) run(ctx context.Context) (*pipeline.Run, *big.Int, error) {
 	input := s.input
 	s.mu.Lock()

@@ -94,8 +94,8 @@ func (d *decoder) spend(words int) error {
 	return nil
 }
 
-// value reads the value that stands at a place of the frame, or to which an offset from the frame's start stands there,
-// and returns the place of the next.
+// value reads the value at a place of the frame, or the one to which an offset at that place leads from the frame's
+// start. It returns the place of the next value.
 func (d *decoder) value(s *shape, frame []byte, at int) (value any, next int, err error) {
 	if !s.dynamic() {
 		return d.static(s, frame, at)
@@ -111,7 +111,7 @@ func (d *decoder) value(s *shape, frame []byte, at int) (value any, next int, er
 	return value, at + word, err
 }
 
-// static reads a value whose size does not depend on it.
+// static reads a value of fixed size.
 func (d *decoder) static(s *shape, frame []byte, at int) (value any, next int, err error) {
 	switch s.kind {
 	case array:

@@ -44,8 +44,8 @@ type part struct {
 	dynamic bool // of a size that depends on the value
 }
 
-// join appends values that stand side by side. Those of dynamic size stand behind all others, and in their places how
-// far that is from the first.
+// join appends values side by side. Values of dynamic size come behind all others. In their places are their distances
+// from the first value.
 func join(to []byte, parts []part) []byte {
 	offset := 0
 	for _, p := range parts {
@@ -82,7 +82,8 @@ func padded(raw []byte) []byte {
 // encoder makes the encoding of values.
 type encoder struct{ number Number }
 
-// value encodes one value. Its error goes on where the argument's name ends: with a path into it, then a colon.
+// value encodes one value. Its error is to follow the argument's name: it begins with a path into the argument, then a
+// colon.
 func (e encoder) value(value any, s *shape) ([]byte, error) {
 	switch s.kind {
 	case unsigned, signed:

@@ -42,8 +42,8 @@ type shape struct {
 	fields []argument // of a tuple
 }
 
-// words counts what a value takes whose size does not depend on it; of parts whose size does, one word, and of a list
-// one element.
+// words counts the words of a value of fixed size. A part of dynamic size counts as one word, and a list as one
+// element.
 func (s *shape) words() int {
 	switch s.kind {
 	case list:

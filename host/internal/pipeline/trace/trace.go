@@ -80,13 +80,13 @@ func Of(name string, p *pipeline.Pipeline, ran *pipeline.Run, median bool, longe
 	return s
 }
 
-// writer writes what tasks came to.
+// writer writes the results of tasks.
 type writer struct {
 	secrets []string
 	longest int
 }
 
-// outcome is what a task came to. Its error does not name the task, whose ID stands beside it.
+// outcome is the result of a task. Its error does not name the task, whose ID is beside it.
 func (w writer) outcome(r pipeline.Result) Outcome {
 	if r.Err != nil {
 		return Outcome{Error: w.fault(r.Reason())}
@@ -103,7 +103,7 @@ func (w writer) fault(text string) string {
 	return text
 }
 
-// tasks tells the results of a run. What one task came to and others are given is one text.
+// tasks writes the results of a run. The result of a task and the inputs of others that it becomes are one text.
 func (w writer) tasks(p *pipeline.Pipeline, results []pipeline.Result) []Task {
 	all := make([]Task, len(results))
 	for at, r := range results {
