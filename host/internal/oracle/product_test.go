@@ -418,6 +418,25 @@ func TestEpochsAreCounted(t *testing.T) {
 	}
 }
 
+// TestReportsAreAwaited holds that the contract is asked what it has taken once an outcome has a report.
+func TestReportsAreAwaited(t *testing.T) {
+	t.Parallel()
+	r := testRounds(t)
+	r.feed.Landed(6, 0)
+	if r.Reported(7, 0); r.feed.Awaits() {
+		t.Error("an outcome without a report is awaited")
+	}
+	if r.Reported(8, 2); !r.feed.Awaits() {
+		t.Error("an outcome with reports is not awaited")
+	}
+	if r.feed.Landed(8, 0); r.feed.Awaits() {
+		t.Error("an outcome is awaited that has landed")
+	}
+	if got := testutil.ToFloat64(r.reports); got != 2 {
+		t.Errorf("%g reports are counted; want 2", got)
+	}
+}
+
 // TestStatesThatAreNotWritten holds that the loss of a round to the disk is counted.
 func TestStatesThatAreNotWritten(t *testing.T) {
 	t.Parallel()

@@ -61,8 +61,13 @@ func (r *rounds) Observed(err error) { r.feed.Observed(said(err)) }
 // Voted implements ocr3.Rounds.
 func (r *rounds) Voted() { r.outcomes.Inc() }
 
-// Reported implements ocr3.Rounds.
-func (r *rounds) Reported(reports int) { r.reports.Add(float64(reports)) }
+// Reported implements ocr3.Rounds. To contracts and relayers the number of an outcome is an epoch of one round, 0.
+func (r *rounds) Reported(seqNr uint64, reports int) {
+	r.reports.Add(float64(reports))
+	if reports > 0 {
+		r.feed.Reports(uint32(seqNr), 0)
+	}
+}
 
 // Lost implements ocr3.Rounds. libocr logs the reason, unless it has given the call up itself.
 func (r *rounds) Lost(ctx context.Context, call string, err error) {

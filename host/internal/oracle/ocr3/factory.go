@@ -68,8 +68,8 @@ type Rounds interface {
 	Observed(err error)
 	// Voted is called with each outcome that this oracle has computed, which is its vote.
 	Voted()
-	// Reported is called with the number of reports that were made from an agreed outcome.
-	Reported(reports int)
+	// Reported is called with an agreed outcome's number and how many reports were made from it.
+	Reported(seqNr uint64, reports int)
 	// Lost is called when a call by libocr failed, which costs a vote or a report. ctx is libocr's.
 	Lost(ctx context.Context, call string, err error)
 }

@@ -327,10 +327,10 @@ func (r *rounds) note(change func()) {
 	change()
 }
 
-func (r *rounds) Asked(epoch uint64)   { r.note(func() { r.asked, r.epoch = r.asked+1, epoch }) }
-func (r *rounds) Observed(error)       { r.note(func() { r.observed++ }) }
-func (r *rounds) Voted()               { r.note(func() { r.voted++ }) }
-func (r *rounds) Reported(reports int) { r.note(func() { r.reported += reports }) }
+func (r *rounds) Asked(epoch uint64)             { r.note(func() { r.asked, r.epoch = r.asked+1, epoch }) }
+func (r *rounds) Observed(error)                 { r.note(func() { r.observed++ }) }
+func (r *rounds) Voted()                         { r.note(func() { r.voted++ }) }
+func (r *rounds) Reported(_ uint64, reports int) { r.note(func() { r.reported += reports }) }
 func (r *rounds) Lost(_ context.Context, call string, err error) {
 	r.note(func() { r.lost = append(r.lost, call+": "+err.Error()) })
 }

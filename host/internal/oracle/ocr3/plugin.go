@@ -227,7 +227,7 @@ func (p *plugin) Reports(
 	if err != nil {
 		return nil, err
 	}
-	p.factory.settings.Rounds.Reported(len(reports))
+	p.factory.settings.Rounds.Reported(seqNr, len(reports))
 	return reports, nil
 }
 
