@@ -67,6 +67,16 @@ func (b *bench) within(bound time.Duration) time.Duration {
 	return bound * time.Duration(b.settings.Patience)
 }
 
+// growing makes a trial in which a call has not much longer than it needs. A busy machine may need more: while the
+// deadline ends the call, the trial is made again with twice the time, up to eight times the first.
+func growing(limit time.Duration, trial func(limit time.Duration) error) error {
+	for most := 8 * limit; ; limit *= 2 {
+		if err := trial(limit); status.Code(err) != codes.DeadlineExceeded || limit >= most {
+			return err
+		}
+	}
+}
+
 func (b *bench) close() {
 	if b.shared != nil {
 		b.shared.Close()

@@ -91,7 +91,10 @@ func arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.
 	case held := <-h.Arrived:
 		return held, nil
 	case err := <-answered:
-		return nil, fmt.Errorf("the call was answered (%v) before it asked the host", err)
+		if err == nil {
+			return nil, errors.New("the call succeeded before it asked the host")
+		}
+		return nil, fmt.Errorf("the call was answered (%w) before it asked the host", err)
 	case <-ctx.Done():
 		return nil, errors.New("the call did not ask the host")
 	case <-time.After(hang):
@@ -153,7 +156,9 @@ func callDeadline(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	return l.endOfCaller(ctx, 500*time.Millisecond, codes.DeadlineExceeded, "deadline")
+	return growing(500*time.Millisecond, func(limit time.Duration) error {
+		return l.endOfCaller(ctx, limit, codes.DeadlineExceeded, "deadline")
+	})
 }
 
 func callCancellation(ctx context.Context, b *bench) error {

@@ -183,9 +183,11 @@ func relayerChainDown(ctx context.Context, b *bench) error {
 	}
 	// A relayer may wait for its chain for most of the time that a caller has. The rest must do for the answer.
 	ask := func(what, object, method string, request, reply proto.Message) error {
-		limited, cancel := context.WithTimeout(ctx, 3*time.Second)
-		defer cancel()
-		err := l.call(limited, object, method, request, reply)
+		err := growing(3*time.Second, func(limit time.Duration) error {
+			limited, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			return l.call(limited, object, method, request, reply)
+		})
 		return want(what+" with a chain that does not answer", err, codes.Unavailable)
 	}
 	return cmp.Or(
