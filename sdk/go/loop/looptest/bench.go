@@ -67,6 +67,9 @@ func (b *bench) within(bound time.Duration) time.Duration {
 	return bound * time.Duration(b.settings.Patience)
 }
 
+// noticed is how soon an answer, or the end of a process, is here on a machine that is busy.
+const noticed = time.Second
+
 // growing makes a trial in which a call has not much longer than it needs. A busy machine may need more: while the
 // deadline ends the call, the trial is made again with twice the time, up to eight times the first.
 func growing(limit time.Duration, trial func(limit time.Duration) error) error {
@@ -183,7 +186,11 @@ func (b *bench) finish(err error) error {
 	b.generations = nil
 	if s := b.shared; s != nil {
 		generations = append(generations, s)
-		if s.Process != nil && settled(s.Process.Exited(), 100*time.Millisecond, err != nil) {
+		patience := 100 * time.Millisecond
+		if err != nil && strings.Contains(err.Error(), codeName(codes.Unavailable)) { // it is likely that it died
+			patience = noticed
+		}
+		if s.Process != nil && settled(s.Process.Exited(), patience, err != nil) {
 			if err == nil {
 				err = errors.New("the case was answered")
 			}

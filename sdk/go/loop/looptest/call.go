@@ -364,7 +364,7 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 		if err == nil && !b.ocr3() { // OCR3's products say rather that they see nothing
 			return fmt.Errorf("%s succeeded although %s was answered with %s; want an error", name, asks, what)
 		}
-		if l.Process != nil && settled(l.Process.Exited(), 50*time.Millisecond, status.Code(err) == codes.Unavailable) {
+		if l.Process != nil && settled(l.Process.Exited(), noticed, status.Code(err) == codes.Unavailable) {
 			return fmt.Errorf("the process ended after %s was answered with %s (%s)", asks, what, l.Process.Exit())
 		}
 		if late {

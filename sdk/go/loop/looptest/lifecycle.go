@@ -391,11 +391,11 @@ func lifecycleDrain(ctx context.Context, b *bench) error {
 		select { // a call that Drain cut off ends about when Drain does
 		case err := <-answered:
 			return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", err)
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(noticed):
 			return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that "+
 				"call", err)
 		}
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(noticed):
 	}
 	hold.Open()
 	if err := <-answered; err != nil {
