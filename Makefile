@@ -386,7 +386,7 @@ test-release: .venv/ready ## Make a release for this platform and build new plug
 	@if [ -e .venv/ready ]; then set -x; cd .bin/released/dist && $(CURDIR)/.venv/bin/python -m venv environment && \
 		environment/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps --find-links . loop-plugin loop-median-python && \
 		bin/loop new plugin theirs --lang python && environment/bin/pip install --quiet --disable-pip-version-check ./loop-theirs && \
-		environment/bin/loop-theirs --version && bin/conformance --kind median --run '^(init|objects)/' -- environment/bin/loop-theirs; fi
+		environment/bin/loop-theirs --version && bin/conformance --kind median --patience 10 --run '^(init|objects)/' -- environment/bin/loop-theirs; fi
 	@rm -rf .bin/released
 
 # ---- Tools, built when their modules change ----
