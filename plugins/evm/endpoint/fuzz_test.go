@@ -31,7 +31,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Cleanup(server.Close)
 	d := NewDriver(Settings{HTTPURL: server.URL, ChainID: big.NewInt(1), Contracts: &Contracts{},
 		PollInterval: time.Second,
-		Timeout:      5 * time.Second})
+		Timeout:      time.Minute})
 	c, err := d.dial(f.Context())
 	if err != nil {
 		f.Fatal(err)

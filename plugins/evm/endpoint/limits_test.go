@@ -122,7 +122,7 @@ func (s *fakeServer) taken() []int {
 func (s *fakeServer) client(t *testing.T, settings Settings) *Client {
 	t.Helper()
 	settings.HTTPURL, settings.ChainID, settings.Contracts = s.url, big.NewInt(1), &Contracts{}
-	settings.PollInterval, settings.Timeout = time.Second, 5*time.Second
+	settings.PollInterval, settings.Timeout = time.Second, time.Minute
 	refuse := s.refuse
 	s.refuse = func([]asked, bool) (int, string) { return 0, "" }
 	d := NewDriver(settings)
@@ -370,7 +370,7 @@ func TestLimitsAreForgotten(t *testing.T) {
 	})
 	d := NewDriver(Settings{
 		HTTPURL: server.url, ChainID: big.NewInt(1), Contracts: &Contracts{},
-		PollInterval: time.Second, Timeout: 5 * time.Second,
+		PollInterval: time.Second, Timeout: time.Minute,
 	})
 	for turn, want := range [][]int{{2, 0, 0}, {0, 0}} {
 		c, err := d.Connect(t.Context())

@@ -15,7 +15,7 @@ func TestRests(t *testing.T) {
 	t.Parallel()
 	relayertest.Rests(t, func(ctx context.Context, url string) string {
 		_, err := NewDriver(Settings{
-			HTTPURL: url, ChainID: big.NewInt(1), PollInterval: time.Second, Timeout: 5 * time.Second, Contracts: &Contracts{},
+			HTTPURL: url, ChainID: big.NewInt(1), PollInterval: time.Second, Timeout: time.Minute, Contracts: &Contracts{},
 		}).Connect(ctx)
 		return relayer.Reason(err)
 	})

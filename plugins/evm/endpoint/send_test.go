@@ -22,7 +22,7 @@ func TestSendOnly(t *testing.T) {
 	server.Answer("eth_chainId", func(json.RawMessage) (any, error) { return "0x1", nil })
 	d := NewDriver(Settings{
 		HTTPURL: server.HTTPURL, WSURL: server.WSURL, ChainID: big.NewInt(1), SendOnly: true,
-		PollInterval: time.Millisecond, Timeout: 5 * time.Second, Contracts: &Contracts{},
+		PollInterval: time.Millisecond, Timeout: time.Minute, Contracts: &Contracts{},
 	})
 	c, err := d.Connect(t.Context())
 	if err != nil {

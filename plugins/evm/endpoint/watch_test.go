@@ -140,7 +140,7 @@ func watch(t *testing.T, poll time.Duration, wsOnly bool, settle ...func(*fakeNo
 	sockets := httptest.NewServer(server.WebsocketHandler([]string{"*"}))
 	settings := Settings{
 		WSURL: strings.Replace(sockets.URL, "http", "ws", 1), HTTPURL: both.URL, ChainID: big.NewInt(1), PollInterval: poll,
-		Timeout:   5 * time.Second,
+		Timeout:   time.Minute,
 		Contracts: w.contracts, Logged: func(log types.Log) { w.logged <- log.Address },
 	}
 	if wsOnly {

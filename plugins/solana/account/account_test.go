@@ -149,10 +149,10 @@ type fixture struct {
 func newFixture(t *testing.T, key ed25519.PrivateKey, change func(*account.Settings)) *fixture {
 	t.Helper()
 	f := &fixture{key: key, node: newNode(t)}
-	pool := relayer.NewPool(relayer.PoolSettings{Timeout: 5 * time.Second},
+	pool := relayer.NewPool(relayer.PoolSettings{Timeout: time.Minute},
 		[]relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
 			URL: f.node.HTTPURL, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: time.Second,
-			Timeout:  5 * time.Second,
+			Timeout:  time.Minute,
 			Accounts: &relayer.Followed[sol.PublicKey]{}, Pushed: func(sol.PublicKey, uint64, []byte) {},
 		})}})
 	t.Cleanup(func() { must(t, pool.Close()) })

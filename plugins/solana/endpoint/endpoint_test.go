@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func driver(url string) *Driver {
 	return NewDriver(Settings{
 		URL: url, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: 10 * time.Millisecond,
-		Timeout:  5 * time.Second,
+		Timeout:  time.Minute,
 		Accounts: &relayer.Followed[sol.PublicKey]{}, Pushed: func(sol.PublicKey, uint64, []byte) {},
 	})
 }

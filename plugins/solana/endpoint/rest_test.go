@@ -18,7 +18,7 @@ func TestRests(t *testing.T) {
 	relayertest.Rests(t, func(ctx context.Context, url string) string {
 		_, err := NewDriver(Settings{
 			URL: url, ChainID: "localnet", Commitment: rpc.CommitmentConfirmed, PollInterval: time.Second,
-			Timeout:  5 * time.Second,
+			Timeout:  time.Minute,
 			Accounts: &relayer.Followed[sol.PublicKey]{},
 		}).Connect(ctx)
 		return relayer.Reason(err)

@@ -280,7 +280,7 @@ func TestEstimateOfAMovingNonce(t *testing.T) {
 			t.Cleanup(server.Close)
 			pool := relayer.NewPool(relayer.PoolSettings{},
 				[]relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
-					URL: server.URL, ChainID: stark.FromUint64(1), PollInterval: time.Hour, Timeout: 5 * time.Second,
+					URL: server.URL, ChainID: stark.FromUint64(1), PollInterval: time.Hour, Timeout: time.Minute,
 				})}})
 			t.Cleanup(func() { _ = pool.Close() })
 			if err := pool.Await(t.Context()); err != nil {
@@ -372,7 +372,7 @@ func TestReportBeforeItsConfiguration(t *testing.T) {
 	}
 	pool := relayer.NewPool(relayer.PoolSettings{Advanced: advanced},
 		[]relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
-			URL: server.HTTPURL, ChainID: stark.FromUint64(1), PollInterval: 50 * time.Millisecond, Timeout: 5 * time.Second,
+			URL: server.HTTPURL, ChainID: stark.FromUint64(1), PollInterval: 50 * time.Millisecond, Timeout: time.Minute,
 		})}})
 	t.Cleanup(func() { _ = pool.Close() })
 	reach := func(height uint64) {

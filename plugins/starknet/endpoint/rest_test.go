@@ -13,7 +13,7 @@ import (
 func TestRests(t *testing.T) {
 	t.Parallel()
 	relayertest.Rests(t, func(ctx context.Context, url string) string {
-		_, err := NewDriver(Settings{URL: url, PollInterval: time.Second, Timeout: 5 * time.Second}).Connect(ctx)
+		_, err := NewDriver(Settings{URL: url, PollInterval: time.Second, Timeout: time.Minute}).Connect(ctx)
 		return relayer.Reason(err)
 	})
 }
