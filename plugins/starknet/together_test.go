@@ -2,6 +2,7 @@ package starknet_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
@@ -17,7 +18,8 @@ func TestFeedsShareTheirReads(t *testing.T) {
 	me, key := o.accounts[0], o.transmitters[0]
 	d := newFakeChain(t, o, newest)
 	x := newFixture(t, key)
-	chain, _ := x.chain(settings("", d.url))
+	// Who transmitted is read in a page for each feed, within that period.
+	chain, _ := x.chain(strings.Replace(settings("", d.url), "'50ms'", "'500ms'", 1))
 	var providers []relayerv1loop.Provider
 	var contracts []*feed
 	for i := range feeds {
@@ -38,8 +40,23 @@ func TestFeedsShareTheirReads(t *testing.T) {
 		defer d.mu.Unlock()
 		return d.batched, d.batches
 	}
+	// until makes a block when the one before was read: what is many blocks old is not looked for any more.
+	until := func(what string, holds func() bool) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			if holds() {
+				return true
+			}
+			seen, err := providers[0].LatestBlockHeight(t.Context(), nil)
+			newest := uint64(0)
+			if d.set(func() { newest = d.number }); err == nil && seen.GetBlockHeight() == newest {
+				d.mine()
+			}
+			return false
+		})
+	}
 	views, requests := count()
-	d.mineUntil("contracts are read again", func() bool { _, n := count(); return n >= requests+turns })
+	until("contracts are read again", func() bool { _, n := count(); return n >= requests+turns })
 	nowViews, nowRequests := count()
 	if got, want := nowViews-views, 2*feeds*(nowRequests-requests); got != want {
 		t.Errorf("%d views in %d requests; want %d", got, nowRequests-requests, want)
@@ -50,7 +67,7 @@ func TestFeedsShareTheirReads(t *testing.T) {
 		}
 	})
 	for _, p := range providers {
-		d.mineUntil("who transmitted is known", func() bool {
+		until("who transmitted is known", func() bool {
 			latest, err := p.LatestTransmissionDetails(t.Context(), nil)
 			return err == nil && latest.GetTransmitter() == o.accounts[1].String()
 		})
@@ -58,7 +75,7 @@ func TestFeedsShareTheirReads(t *testing.T) {
 	asked := func() (n int) { d.set(func() { n = d.calls["starknet_getEvents"] }); return n }
 	before := asked()
 	_, requests = count()
-	d.mineUntil("contracts are read again", func() bool { _, n := count(); return n >= requests+turns })
+	until("contracts are read again", func() bool { _, n := count(); return n >= requests+turns })
 	if n := asked() - before; n != 0 {
 		t.Errorf("events are read %d times, and nothing is new", n)
 	}
