@@ -93,6 +93,14 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Errorf("before the first round: epoch %d, answer %d, %v", epoch, value, err)
 	}
 
+	// What lands before its account is subscribed to is not pushed. Slots are over the same connection, and tell of that.
+	first, err := p.LatestBlockHeight(ctx, nil)
+	must(t, err)
+	eventually(t, "slots are pushed", func() bool {
+		h, err := p.LatestBlockHeight(ctx, nil)
+		return err == nil && h.GetBlockHeight() > first.GetBlockHeight()+2
+	})
+
 	// Accepted, and the same again.
 	request := d.report(0, 1, 1, 42)
 	for range 2 {
