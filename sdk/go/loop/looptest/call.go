@@ -82,9 +82,6 @@ const patience = 2 * time.Second
 // rounding is by how much a deadline may grow from hop to hop: clocks are read twice, and gRPC's units are rounded up.
 const rounding = 50 * time.Millisecond
 
-// hang is when a call that takes milliseconds counts as one that does not end, on a machine that is busy too.
-const hang = 20 * time.Second
-
 // arrival waits for a call that a hold holds.
 func arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.Context, error) {
 	select {
