@@ -28,8 +28,12 @@ build: ## Build the node, the plugins, the devnet and the conformance suite into
 run: build ## Run a devnet until Ctrl-C; ARGS='--help' lists what it can do.
 	@exec bin/devnet $(ARGS)
 
+# buf starts each of them several times at once, and each start would compile what is not in the build cache.
+GENERATORS := protoc-gen-go protoc-gen-go-grpc protoc-gen-connect-go protoc-gen-go-loop protoc-gen-api
+
 .PHONY: generate
 generate: .bin/buf ## Format proto/ and generate gen/ and docs/api.md from it.
+	@for tool in $(GENERATORS); do go tool -n $$tool > /dev/null; done
 	.bin/buf format -w
 	.bin/buf generate
 	.bin/buf generate --template buf.gen.api.yaml
@@ -56,8 +60,12 @@ test: ## Run everything that CI runs; it stops at the first step that fails.
 UNVETTED := -vet=off
 
 .PHONY: prepare
-prepare: # The product, the tools and Python's environment at once: while one downloads, the others compile.
-	@$(MAKE) -j3 build tools .venv/ready
+prepare: # Python's environment downloads while the rest compiles.
+	@$(MAKE) -j2 compiled .venv/ready
+
+.PHONY: compiled
+compiled: build # The tools come after, not beside: they would compile again what both share.
+	@$(MAKE) tools
 
 .PHONY: tools
 tools: .bin/check .bin/buf # Those that several steps need; lint makes its own, while other steps wait for what they test.
