@@ -136,23 +136,27 @@ binaries: build .bin/check # What the binaries link, what it costs at start, and
 	.bin/check inittrace $(BINARIES)
 	.bin/check licences $(BINARIES) bin/devnet
 
-# The race detector compiles all that it sees anew, so packages are left out whose tests link one of these; and those whose tests
-# run programs that were built without it. TESTS lists the tests of the workspace with all that they link.
+# The race detector compiles all that it sees anew. So packages are left out whose tests link one of these; those whose tests run
+# programs that were built without it; and those that share nothing between goroutines, as their words show.
 HEAVY := github.com/ethereum/go-ethereum/core/|github.com/smartcontractkit/libocr/|modernc.org/sqlite|^[^ ]*/(scaffold|tools/conformance)[.]test
-TESTS := go list -test -f '{{.ImportPath}} {{.Deps}}' work | grep '^[^ ]*[.]test '
-NAMES := sed 's/[.]test .*//'
+CONCURRENT := \bgo [a-z]|\bsync\.|\bchan |\batomic\.|\berrgroup\.|\.Go\(|synctest|httptest|AfterFunc|context\.With
+# The tests of the workspace, each after the word race or unraced. That of frames is both: it makes its system calls in another way
+# under the race detector.
+TESTS := go list -test -f '{{.ImportPath}} {{.Dir}} {{.Deps}}' work | grep '^[^ ]*[.]test ' | while read -r test dir deps; do \
+	heavy='$(HEAVY)'; if [[ "$$test $$deps" =~ $$heavy ]] || ! grep -qE '$(CONCURRENT)' "$$dir"/*.go; then echo "unraced $${test%.test}"; \
+	else echo "race $${test%.test}"; fi; \
+	if [[ "$$test" = */wire/frames.test ]]; then echo "unraced $${test%.test}"; fi; done
 
 .PHONY: race
 race: ## Run the tests of the runtime under the race detector.
 	@command -v cc gcc > /dev/null || { echo 'The race detector needs a C compiler, and neither cc nor gcc is installed: install gcc, then run make race.' >&2; exit 1; }
-	@packages=$$($(TESTS) | grep -vE '$(HEAVY)' | $(NAMES)); \
+	@packages=$$($(TESTS) | sed -n 's/^race //p'); \
 	CGO_ENABLED=1 go test $(UNVETTED) -race $$packages
 
-# That package makes its system calls in another way under the race detector.
 .PHONY: unraced
 unraced: # The tests that race leaves out. With it they are those of unit, each of which runs once.
 	@$(PROMETHEUS)
-	@packages=$$($(TESTS) | grep -E '$(HEAVY)|^[^ ]*/wire/frames[.]test ' | $(NAMES)); \
+	@packages=$$($(TESTS) | sed -n 's/^unraced //p'); \
 	go test $(UNVETTED) -skip 'Tutorial$$' $$packages
 	@$(MAKE) unit-tools
 
