@@ -237,7 +237,9 @@ func (e *events) follow(ctx context.Context, contracts map[common.Address]*contr
 	if scanned == 0 {
 		return true, nil
 	}
-	from := scanned + 1 - min(scanned, e.overlap.blocks())
+	began := time.Now()
+	again, whole := e.overlap.again(began)
+	from := scanned + 1 - min(scanned, again)
 	for page := 0; from <= head; page++ {
 		if page == pages {
 			e.chain.reader.Nudge()
@@ -255,6 +257,9 @@ func (e *events) follow(ctx context.Context, contracts map[common.Address]*contr
 	switch {
 	case told:
 		e.behind = time.Time{}
+		if whole {
+			e.overlap.whole = began
+		}
 	case e.behind.IsZero():
 		e.behind = time.Now()
 	}

@@ -10,18 +10,31 @@ const (
 	// overlapTime is for how long a node may lack events of blocks that others have: longer than load balancers keep one
 	// behind one address that lags.
 	overlapTime = 30 * time.Second
+	// wholeEvery is how often all of that is read again. In between, as many blocks are as a reorganisation takes: of a
+	// chain with a block a second or more, reading all at each block was most of what a relayer did.
+	wholeEvery = 5 * time.Second
 	// leastOverlap and mostOverlap bound overlapTime in blocks. Reorganisations are counted in blocks, whatever one lasts.
 	leastOverlap, mostOverlap = 10, 200
 	// measured is how much of the chain's time tells how long its blocks last, which have whole seconds.
 	measured = 10 * time.Second
 )
 
-// overlap is how many blocks are read again in each turn, because a reorganisation may have put other events there, or
-// a node may not have had all of them yet.
+// overlap is how many blocks are read again, because a reorganisation may have put other events there, or a node may
+// not have had all of them yet.
 type overlap struct {
 	wanted uint64
 	since  endpoint.Head // where the measure began
 	span   uint64        // how many blocks a server allowed in one call that had more asked of it; 0: none has refused any
+	whole  time.Time     // when all of it was read last
+}
+
+// again is how many blocks are read again now, and whether these are all.
+func (o *overlap) again(now time.Time) (blocks uint64, whole bool) {
+	all := o.blocks()
+	if all <= leastOverlap || now.Sub(o.whole) >= wholeEvery {
+		return all, true
+	}
+	return leastOverlap, false
 }
 
 // blocks is their number. More than one call reads would keep the turn from new ones.

@@ -54,3 +54,25 @@ func TestOverlap(t *testing.T) {
 		})
 	}
 }
+
+// TestWholeOverlap holds that a fast chain's overlap is read whole now and then, and in between as much of it as a
+// reorganisation takes.
+func TestWholeOverlap(t *testing.T) {
+	t.Parallel()
+	begin := time.Unix(1_700_000_000, 0)
+	o := overlap{wanted: 121}
+	want := func(after time.Duration, blocks uint64, whole bool) {
+		t.Helper()
+		if got, all := o.again(begin.Add(after)); got != blocks || all != whole {
+			t.Errorf("after %s %d blocks are read again, all: %t; want %d, %t", after, got, all, blocks, whole)
+		}
+	}
+	want(0, 121, true)
+	want(time.Second, 121, true) // they could not be read
+	o.whole = begin.Add(time.Second)
+	want(time.Second, 10, false)
+	want(6*time.Second-1, 10, false)
+	want(6*time.Second, 121, true)
+	o.wanted = 3 // which a slow chain has
+	want(2*time.Second, 10, true)
+}
