@@ -125,7 +125,7 @@ func (c *queueChain) CreateProvider(ctx context.Context,
 	return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
-// queueProvider answers what a median asks while it is made, and nothing of a contract.
+// queueProvider answers what a median asks while it is made. Its contract has no configuration.
 type queueProvider struct {
 	relayerv1.UnimplementedContractConfigServiceServer
 	relayerv1.UnimplementedContractTransmitterServiceServer
@@ -133,6 +133,16 @@ type queueProvider struct {
 	medianv1.UnimplementedMedianContractServiceServer
 	medianv1.UnimplementedReportCodecServiceServer
 	medianv1.UnimplementedOnchainConfigCodecServiceServer
+}
+
+func (*queueProvider) LatestBlockHeight(context.Context,
+	*relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
+	return &relayerv1.LatestBlockHeightResponse{BlockHeight: 1}, nil
+}
+
+func (*queueProvider) LatestConfigDetails(context.Context,
+	*relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
+	return &relayerv1.LatestConfigDetailsResponse{ConfigDigest: make([]byte, 32)}, nil
 }
 
 func (*queueProvider) MaxReportLength(_ context.Context,
