@@ -47,8 +47,8 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-# The first make what the others use. Those are two lanes, which run beside one another and take about as long: one compiles and
-# computes, the other waits for processes, blocks and rounds. More lanes take as long on two processors, and starve what they run.
+# The first make what the others use. Those are two lanes, which run beside one another: one compiles and computes, the other
+# waits for processes, blocks and rounds. More lanes take as long on two processors, and starve what they run.
 STEPS := 'prepare generated' 'lint standalone unraced race binaries test-release' \
 	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-python test-tutorials fuzz-blind'
 

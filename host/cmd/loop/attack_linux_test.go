@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 )
@@ -435,7 +436,7 @@ func (b battle) median(t *testing.T, bin string) string {
 	script := filepath.Join(bin, "hostile.py")
 	text, err := os.ReadFile("testdata/hostile.py")
 	if err == nil {
-		err = os.WriteFile(script, text, 0o755)
+		err = executable.Write(script, text, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 // the others, or may have missed a round.
 const askAgain = 30 * time.Second
 
-// handed is a report that this node has handed to the relayer.
+// handed is a report that this node has handed to the relayer, or may hand to it, and when it was; zero: there is none.
 type handed struct {
 	epoch uint32
 	round uint8
@@ -28,7 +28,7 @@ func (h handed) passed(epoch uint32, round uint8) bool {
 type landing struct {
 	told           time.Time // when the contract last told what it has taken; zero: never
 	oldest, newest handed
-	made           *handed // the newest report that any node may hand over, until the contract has passed it
+	made           handed // the newest report that any node may hand over, until the contract has passed it
 }
 
 func (l *landing) hands(h handed) {
@@ -41,8 +41,8 @@ func (l *landing) hands(h handed) {
 // takes is called with the newest round that the contract has taken.
 func (l *landing) takes(epoch uint32, round uint8, now time.Time) {
 	l.told = now
-	if l.made != nil && l.made.passed(epoch, round) {
-		l.made = nil
+	if l.made.passed(epoch, round) {
+		l.made = handed{}
 	}
 	switch {
 	case l.oldest.at.IsZero() || !l.oldest.passed(epoch, round):
@@ -63,7 +63,7 @@ func (l *landing) since() time.Time {
 
 // Reports is called with each round that has a report. All nodes make it, and some hand it over.
 func (r *Recorder) Reports(epoch uint32, round uint8) {
-	r.change(func(_ *health.Feed, now time.Time) { r.landing.made = &handed{epoch, round, now} })
+	r.change(func(_ *health.Feed, now time.Time) { r.landing.made = handed{epoch, round, now} })
 }
 
 // Awaits reports whether it is time to ask what the contract has accepted. Between its reports a feed rests, and a
@@ -72,7 +72,7 @@ func (r *Recorder) Awaits() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l := &r.landing
-	return l.made != nil || !l.oldest.at.IsZero() || time.Since(l.told) >= askAgain
+	return !l.made.at.IsZero() || !l.oldest.at.IsZero() || time.Since(l.told) >= askAgain
 }
 
 // Landed is called with the newest round that the contract has accepted under the running configuration; zero if there

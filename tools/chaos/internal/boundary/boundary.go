@@ -24,6 +24,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -237,11 +238,8 @@ func newProgram(dir, script string) (program, error) {
 }
 
 func (p program) become(script string) error {
-	// Another process of ours may fork while this file is open for writing, and whoever starts it then fails with ETXTBSY.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
 	next := p.path + ".new"
-	if err := os.WriteFile(next, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { // it is a program
+	if err := executable.Write(next, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
 		return fmt.Errorf("replacing a program: %w", err)
 	}
 	return os.Rename(next, p.path)
