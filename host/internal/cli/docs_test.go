@@ -25,15 +25,15 @@ func TestCommandsOfDocuments(t *testing.T) {
 	}
 	pages = append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md"),
 		filepath.Join(root, "tools", "devnet", "README.md"))
-	// In code, at its start or at that of a line, behind a prompt or variables; words up to the first argument.
-	named := regexp.MustCompile("(?m)(?:`|^(?:\\$ )?)(?:[A-Z_]+=\\S* )*loop ([a-z][a-z-]*(?: [a-z][a-z-]*)*)")
+	// At the start of a code span or of a line of a block, behind a prompt or variables; words up to the first argument.
+	named := regexp.MustCompile("(?m)^(?:\\$ )?(?:[A-Z_]+=\\S* )*loop ([a-z][a-z-]*(?: [a-z][a-z-]*)*)")
 	found := 0
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, match := range named.FindAllStringSubmatch(string(text), -1) {
+		for _, match := range named.FindAllStringSubmatch(codeOf(string(text)), -1) {
 			found++
 			words := strings.Fields(match[1])
 			command, rest, err := rootCommand(Streams{}).Find(words)
@@ -45,6 +45,23 @@ func TestCommandsOfDocuments(t *testing.T) {
 	if found < 50 {
 		t.Errorf("found %d commands; the pattern has lost them", found)
 	}
+}
+
+// codeOf returns the code of a document in Markdown: its blocks, and each code span of its prose as lines of its own.
+func codeOf(document string) string {
+	var code strings.Builder
+	for i, part := range strings.Split(document, "```") {
+		if i%2 == 1 {
+			code.WriteString(part)
+			continue
+		}
+		for j, span := range strings.Split(part, "`") {
+			if j%2 == 1 {
+				code.WriteString("\n" + span + "\n")
+			}
+		}
+	}
+	return code.String()
 }
 
 // TestHelpFitsATerminal holds that no line of any command's help is wider than a terminal beside another one.
