@@ -26,7 +26,7 @@ func TestCommandsOfDocuments(t *testing.T) {
 	pages = append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md"),
 		filepath.Join(root, "tools", "devnet", "README.md"))
 	// At the start of a code span or of a line of a block, behind a prompt or variables; words up to the first argument.
-	named := regexp.MustCompile("(?m)^(?:\\$ )?(?:[A-Z_]+=\\S* )*loop ([a-z][a-z-]*(?: [a-z][a-z-]*)*)")
+	named := regexp.MustCompile(`(?m)^(?:\$ )?(?:[A-Z_]+=\S* )*loop ([a-z][a-z-]*(?: [a-z][a-z-]*)*)`)
 	found := 0
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
