@@ -15,8 +15,13 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// callTimeout bounds every call to a node, which answers from memory and a database of its own.
-const callTimeout = 10 * time.Second
+const (
+	// callTimeout bounds a call to a node, which answers from memory and a database of its own.
+	callTimeout = 10 * time.Second
+	// addTimeout bounds the call that adds a job: the node asks the plugins to check it and the chain for its contract,
+	// which takes its time where hundreds of jobs begin at once on one machine.
+	addTimeout = 2 * time.Minute
+)
 
 // Keys are the public sides of the keys that a node makes when it first starts.
 type Keys struct {
@@ -84,7 +89,7 @@ func (n *Node) AddBridge(ctx context.Context, name, url string) error {
 
 // AddJob gives the node a job, and returns the node's number of it and what the node ignored.
 func (n *Node) AddJob(ctx context.Context, spec string) (id int64, warnings []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, addTimeout)
 	defer cancel()
 	response, err := n.client.AddJob(ctx, &nodev1.AddJobRequest{SpecToml: spec})
 	if err != nil {
