@@ -56,7 +56,7 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 					PollInterval: cmp.Or(config.NodePool.NewHeadsPollInterval.Duration, config.PollInterval.Duration),
 					Timeout:      config.RequestTimeout.Duration,
 					BatchSize:    uint64(config.RPCDefaultBatchSize), Page: uint64(config.LogBackfillBatchSize),
-					Contracts: &c.pushed, Logged: c.events.logged,
+					Contracts: &c.pushed, Topics: topics(), Logged: c.events.logged,
 				})})
 	}
 	lag := uint64(config.NodePool.SyncThreshold)

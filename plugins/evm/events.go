@@ -55,6 +55,14 @@ type events struct {
 	waiting  bool                        // for others of its block
 }
 
+// topics are the first topics of the events that tell what is new of a contract. The contract logs others with them,
+// as AnswerUpdated with NewTransmission.
+func topics() []common.Hash {
+	return []common.Hash{
+		aggregator.ConfigSetTopic(), aggregator.NewTransmissionTopic(), aggregator.RoundRequestedTopic(),
+	}
+}
+
 // identity tells events apart, those of blocks that took one another's place too.
 type identity struct {
 	number   uint64
@@ -275,12 +283,7 @@ func (e *events) scan(
 		logs []gethtypes.Log
 		head endpoint.Head
 	)
-	filter := endpoint.Filter{
-		Contracts: slices.Collect(maps.Keys(contracts)),
-		Topics: []common.Hash{
-			aggregator.ConfigSetTopic(), aggregator.NewTransmissionTopic(), aggregator.RoundRequestedTopic(),
-		},
-	}
+	filter := endpoint.Filter{Contracts: slices.Collect(maps.Keys(contracts)), Topics: topics()}
 	err = e.chain.Pool().Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
 		head = client.Head()
 		to := min(to, head.Number) // of the future, nodes answer with an error, or with nothing

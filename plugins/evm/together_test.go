@@ -129,6 +129,40 @@ func TestEventsThatVanish(t *testing.T) {
 	shows(t, p, 1)
 }
 
+// TestPushedTransmissionsSpareTheirContract holds that a contract whose events are pushed and read is not read itself,
+// although it logs more than these events for each report.
+func TestPushedTransmissionsSpareTheirContract(t *testing.T) {
+	t.Parallel()
+	o := newOracles(t)
+	sender, watcher := address(o.transmitters[0]), address(o.transmitters[1])
+	d := newDevchain(t, sender)
+	f := newFeed(d, o)
+	digest := f.configure("a")
+	x := newFixture(t, o.transmitters[0])
+	sending, _ := x.chain(settings("", [2]string{"", d.url}))
+	from, _ := x.provider(sending, "from", f.address, sender)
+	server := relayertest.NewServer(t, d.url)
+	// Polling would take minutes: what is seen was pushed.
+	pushed := settings("", [2]string{strings.Replace(d.url, "http", "ws", 1), server.HTTPURL})
+	y := newFixture(t, o.transmitters[1])
+	watching, _ := y.chain(strings.Replace(pushed, "50ms", "5m", 1))
+	p, _ := y.provider(watching, "p", f.address, watcher)
+	shows(t, p, 0)
+	views := server.Requests("eth_call")
+	for epoch := range uint32(6) {
+		_, err := from.Transmit(t.Context(), f.report(digest, epoch+1, 1, int64(epoch)+42))
+		must(t, err)
+		d.mineUntil("the report is in the contract", func() bool {
+			_, _, answer := f.latest()
+			return answer == int64(epoch)+42
+		})
+		shows(t, p, epoch+1)
+	}
+	if n := server.Requests("eth_call") - views; n != 0 {
+		t.Errorf("the contract was read %d times although its events told all", n)
+	}
+}
+
 // TestPushedEventsThatAreNotRead holds that an event which a node pushes, and which the node does not have that is
 // asked for its block, has its contract read.
 func TestPushedEventsThatAreNotRead(t *testing.T) {

@@ -66,9 +66,10 @@ type Settings struct {
 	// SendOnly means that the node is asked only which chain it serves, since some nodes that accept transactions
 	// answer nothing else.
 	SendOnly bool
-	// Contracts are the contracts whose events are to be pushed.
+	// Contracts are the contracts whose events are to be pushed, and Topics the first topics of these events.
 	Contracts *Contracts
-	// Logged is called with each event of a contract. It must not block.
+	Topics    []common.Hash
+	// Logged is called with each of these events. It must not block.
 	Logged func(log types.Log)
 }
 

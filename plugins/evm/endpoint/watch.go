@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,7 +153,9 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 		case head := <-heads: // takes the place of one that was not told yet
 			worked, event.head, tell = true, head, events
 		case log := <-logs.logs:
-			d.settings.Logged(log)
+			if d.settings.wants(log) {
+				d.settings.Logged(log)
+			}
 		case <-changed:
 			changed, gathered = nil, time.After(gather)
 		case <-gathered:
@@ -183,7 +186,8 @@ func (l *logging) begin(ctx context.Context, d *Driver, client *rpc.Client, addr
 	if len(addresses) == 0 {
 		return nil
 	}
-	subscription, err := d.open(ctx, client, l.logs, "logs", map[string]any{"address": addresses})
+	subscription, err := d.open(ctx, client, l.logs, "logs",
+		map[string]any{"address": addresses, "topics": []any{d.settings.Topics}})
 	var answer rpc.Error
 	switch {
 	case errors.As(err, &answer):
@@ -193,6 +197,11 @@ func (l *logging) begin(ctx context.Context, d *Driver, client *rpc.Client, addr
 	}
 	l.subscription, l.failed = subscription, subscription.Err()
 	return nil
+}
+
+// wants tells whether a pushed event was asked for: nodes are not trusted to filter.
+func (s *Settings) wants(log types.Log) bool {
+	return len(log.Topics) > 0 && slices.Contains(s.Topics, log.Topics[0])
 }
 
 func (l *logging) end() {

@@ -16,7 +16,11 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rpc"
+	"github.com/google/go-cmp/cmp"
 )
+
+// wanted is the first topic of the events that the driver is to have pushed.
+var wanted = common.Hash{7}
 
 // fakeNode is a node with subscriptions, of which the test decides what is pushed. Its exported methods are its
 // JSON-RPC.
@@ -70,9 +74,15 @@ func (n *fakeNode) NewHeads(ctx context.Context) (*rpc.Subscription, error) {
 }
 
 func (n *fakeNode) Logs(ctx context.Context, filter json.RawMessage) (*rpc.Subscription, error) {
-	var f struct{ Address []common.Address }
+	var f struct {
+		Address []common.Address
+		Topics  [][]common.Hash
+	}
 	if err := json.Unmarshal(filter, &f); err != nil {
 		return nil, err
+	}
+	if diff := cmp.Diff([][]common.Hash{{wanted}}, f.Topics); diff != "" {
+		return nil, fmt.Errorf("topics (-want +got):\n%s", diff)
 	}
 	notifier, _ := rpc.NotifierFromContext(ctx)
 	subscription := notifier.CreateSubscription()
@@ -96,12 +106,14 @@ func (n *fakeNode) mine() {
 	}
 }
 
-func (n *fakeNode) emit(contract common.Address) {
+// emit pushes an event to whoever follows the contract, whatever topics they asked for.
+func (n *fakeNode) emit(contract common.Address, topics ...common.Hash) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for subscription, filter := range n.logs {
 		if slices.Contains(filter.addresses, contract) {
-			_ = filter.notifier.Notify(subscription.ID, types.Log{Address: contract, Topics: []common.Hash{{}}})
+			_ = filter.notifier.Notify(subscription.ID, types.Log{
+				Address: contract, Topics: append([]common.Hash{}, topics...)})
 		}
 	}
 }
@@ -116,7 +128,7 @@ func (n *fakeNode) with(f func()) {
 type watching struct {
 	node      *fakeNode
 	contracts *Contracts
-	logged    chan common.Address
+	logged    chan types.Log
 	heights   chan uint64
 	ended     chan error
 }
@@ -126,7 +138,7 @@ func watch(t *testing.T, poll time.Duration, wsOnly bool, settle ...func(*fakeNo
 	w := &watching{
 		node: &fakeNode{height: 100, chain: "0x1", heads: map[*rpc.Subscription]*rpc.Notifier{},
 			logs: map[*rpc.Subscription]fakeFilter{}},
-		contracts: &Contracts{}, logged: make(chan common.Address, 100), heights: make(chan uint64, 1000),
+		contracts: &Contracts{}, logged: make(chan types.Log, 100), heights: make(chan uint64, 1000),
 		ended: make(chan error, 1),
 	}
 	for _, s := range settle {
@@ -141,7 +153,7 @@ func watch(t *testing.T, poll time.Duration, wsOnly bool, settle ...func(*fakeNo
 	settings := Settings{
 		WSURL: strings.Replace(sockets.URL, "http", "ws", 1), HTTPURL: both.URL, ChainID: big.NewInt(1), PollInterval: poll,
 		Timeout:   time.Minute,
-		Contracts: w.contracts, Logged: func(log types.Log) { w.logged <- log.Address },
+		Contracts: w.contracts, Topics: []common.Hash{wanted}, Logged: func(log types.Log) { w.logged <- log },
 	}
 	if wsOnly {
 		settings.HTTPURL = ""
@@ -220,8 +232,15 @@ func TestWatchPushes(t *testing.T) {
 				}
 			})
 			w.node.emit(two)
-			if got := <-w.logged; got != two {
-				t.Errorf("an event of %s", got)
+			w.node.emit(two, common.Hash{})
+			w.node.emit(two, wanted)
+			select {
+			case got := <-w.logged:
+				if got.Address != two || len(got.Topics) != 1 || got.Topics[0] != wanted {
+					t.Errorf("an event of %s with the topics %s", got.Address, got.Topics)
+				}
+			case <-time.After(time.Minute):
+				t.Error("the event was not told within a minute")
 			}
 			w.contracts.Remove(two)
 			w.node.mine()
