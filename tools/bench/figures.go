@@ -5,7 +5,7 @@ import "fmt"
 // leastPairs is how many measurements beside plain go-plugin a published median is of.
 const leastPairs = 10
 
-// bound is how far a figure may go: at most it, or at least.
+// bound is the limit of a figure: the most that it may be, or the least.
 type bound struct {
 	most, least float64 // 0: none
 }
@@ -29,9 +29,9 @@ type figure struct {
 	what      string
 	benchmark string // its name without Benchmark and the processors
 	metric    string
-	unit      string // behind the value; empty: a ratio
+	unit      string // after the value; empty: a ratio
 	bound     bound
-	// gated is whether it fails a change that worsens it.
+	// gated says whether a change that worsens the figure fails the gate.
 	gated bool
 }
 

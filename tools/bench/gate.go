@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// worse is how much a ratio may worsen.
+	// worse is the factor by which a ratio may worsen.
 	worse = 1.15
 	// leastRounds is how often both commits are measured, in turns, whatever the budget.
 	leastRounds = 3
-	// agreeing is what part of the rounds must agree that a figure is worse: a busy machine disturbs some, a change all.
+	// agreeing is the share of the rounds that must find a figure worse: a busy machine disturbs some, a change all.
 	agreeing = 0.75
 )
 
@@ -40,7 +40,7 @@ func holdGate(ctx context.Context, stdout, stderr io.Writer, base string, budget
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(folder) }() // what stays is the system's to sweep
+	defer func() { _ = os.RemoveAll(folder) }() // if it fails, the system clears its folder for temporary files
 	before := filepath.Join(folder, "base")
 	if err := unpack(ctx, tree, commit, before); err != nil {
 		return err
@@ -92,10 +92,10 @@ func unpack(ctx context.Context, tree, commit, folder string) error {
 	return nil
 }
 
-// made are the folders of which the boundary is made.
+// made are the files and folders whose changes can change what a call through the boundary costs.
 var made = []string{"sdk/go", "gen/go", "proto", "go.mod", "go.sum"}
 
-// baseOf is the commit to compare with, or why there is none.
+// baseOf returns the commit to compare with, or why nothing is compared.
 func baseOf(git func(...string) (string, error), asked string) (commit, why string) {
 	if asked == "" {
 		head, _ := git("rev-parse", "HEAD")
@@ -116,10 +116,10 @@ func baseOf(git func(...string) (string, error), asked string) (commit, why stri
 // side is a commit's benchmarks.
 type side struct{ tree, program string }
 
-// round is what both sides gave in turn: the base first.
+// round holds the results of one turn: those of the base, then those of the working tree.
 type round [2]results
 
-// alternate measures both sides in turns for about so long.
+// alternate measures both sides in turns for about the budget, and at least leastRounds times.
 func alternate(ctx context.Context, stderr io.Writer, sides [2]side, of []figure,
 	budget time.Duration) (rounds []round, err error) {
 	for begin := time.Now(); len(rounds) < leastRounds || time.Since(begin) < budget; {
@@ -169,7 +169,7 @@ func named(all []figure) (names []string) {
 	return names
 }
 
-// worsened are the figures that are worse in the median of the rounds, and at all in most of them.
+// worsened are the figures that are worse by the factor in the median of the rounds, and worse at all in most of them.
 func worsened(of []figure, rounds []round) (bad []figure) {
 	for _, f := range of {
 		all := changes(f, rounds)

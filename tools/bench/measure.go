@@ -37,8 +37,8 @@ func build(ctx context.Context, tree, to string) error {
 	return nil
 }
 
-// iterations is how often a benchmark measures for so many pairs. Those of deaths and of feeds count by themselves, and
-// they take long.
+// iterations is how many iterations of a benchmark give so many pairs. Standby and Feeds take long, and repeat what
+// they measure within one iteration.
 func iterations(name string, pairs int) int {
 	if strings.HasPrefix(name, "Standby/") || strings.HasPrefix(name, "Feeds/") {
 		return 1
@@ -91,7 +91,7 @@ func nameOf(printed string) string {
 	return processors.ReplaceAllString(strings.TrimPrefix(printed, "Benchmark"), "")
 }
 
-// pattern has benchmarks run by -test.bench, in one process: all whose names have such parts in such places.
+// pattern selects benchmarks for one process by -test.bench. It also selects names that mix parts of several of them.
 func pattern(names []string) string {
 	var levels [][]string
 	for _, name := range names {

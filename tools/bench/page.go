@@ -25,7 +25,7 @@ func measureAll(ctx context.Context, stdout, stderr io.Writer, page, only string
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(folder) }() // what stays is the system's to sweep
+	defer func() { _ = os.RemoveAll(folder) }() // if it fails, the system clears its folder for temporary files
 	s := side{tree: tree, program: filepath.Join(folder, "head.test")}
 	if err := build(ctx, s.tree, s.program); err != nil {
 		return err
@@ -65,7 +65,7 @@ func verdict(f figure, v float64) string {
 	return "MISSED"
 }
 
-// shown has two decimals, which a bound can be told from, or three digits.
+// shown writes two decimals, which suffice to compare a value with its bound, or three digits.
 func shown(v float64) string {
 	if v < 10 {
 		return fmt.Sprintf("%.2f", v)

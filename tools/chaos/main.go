@@ -49,7 +49,7 @@ type output struct {
 	Trials []trial.Result `json:"trials"`
 }
 
-// errMissed is a run that was held, and in which not everything holds.
+// errMissed says that a limit was missed, or that a trial could not be held.
 var errMissed = errors.New("not every limit was met")
 
 func main() {

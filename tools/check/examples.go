@@ -23,7 +23,7 @@ var unexampled = map[string]string{
 	"sdk/go/wire/inprocess":         "loophost and the test kit use it, for plugins inside their process",
 }
 
-// checkExamples holds that each exported package of the SDK has an Example test, which shows a newcomer its main use.
+// checkExamples checks that each exported package of the SDK has an Example test, which shows a newcomer its main use.
 func checkExamples(ctx context.Context, out io.Writer, _ []string) ([]string, error) {
 	listed, err := output(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "sdk/go/*.go")
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 // says: a name in it is knowledge that a chain which nobody has heard of would lack.
 var chainName = regexp.MustCompile(`(?i)evm|solana|starknet|ethereum`)
 
-// namesAllowed are where a name may stand all the same. A folder or a file ends in what follows it; a pattern is cut
-// out of each line before the line is searched.
+// namesAllowed are where a name may stand all the same. A place is how a path begins; that of a folder ends in a slash.
+// A pattern is cut out of each line before the line is searched.
 var namesAllowed = []struct {
 	place   string         // below the checkout; empty: anywhere in the host
 	pattern *regexp.Regexp // nil: anything

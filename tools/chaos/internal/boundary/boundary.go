@@ -129,7 +129,7 @@ func (services) Observe(context.Context, *hostservicev1.ObserveRequest) (*hostse
 	return &hostservicev1.ObserveResponse{Value: wire.BigInt(big.NewInt(42))}, nil
 }
 
-// deadChain is a chain of which no node answers: what is measured here needs none.
+// deadChain is the configuration of a chain whose only node does not answer: nothing measured here needs one.
 const deadChain = "ChainID = '1337'\n[[Nodes]]\nName = 'none'\nHTTPURL = 'http://127.0.0.1:9'\n"
 
 // chain makes a chain's object in a relayer.
@@ -141,7 +141,7 @@ func (h *host) chain(p *relayerv1loophost.Relayer, config string) *relayerv1loop
 		})
 }
 
-// provider makes what a median job has of a relayer.
+// provider makes the provider of a median job in a relayer.
 func provider(c *relayerv1loophost.Chain) *relayerv1loophost.Provider {
 	return c.CreateProvider(&relayerv1.CreateProviderRequest{
 		ProviderType: "median", TransmitterId: account,
@@ -149,7 +149,7 @@ func provider(c *relayerv1loophost.Chain) *relayerv1loophost.Provider {
 	})
 }
 
-// factory makes what a job has of a median, with what the node lends it.
+// factory makes the median factory of a job, with the host services that the node lends it.
 func (h *host) factory(m *medianv1loophost.Median, p *relayerv1loophost.Provider) *medianv1loophost.MedianFactory {
 	return m.CreateMedianFactory(&medianv1.CreateMedianFactoryRequest{}, medianv1loophost.CreateMedianFactoryLoans{
 		Provider:               p,
@@ -160,22 +160,22 @@ func (h *host) factory(m *medianv1loophost.Median, p *relayerv1loophost.Provider
 	})
 }
 
-// round is a round in which instances are asked.
+// round is the round about which reporting plugins are asked.
 var round = &reportingv1.ReportTimestamp{ConfigDigest: make([]byte, 32), Epoch: 1, Round: 1}
 
-// instanceRequest asks for an instance of four oracles.
+// instanceRequest asks for a reporting plugin of four oracles.
 func instanceRequest() *reportingv1.CreateReportingPluginRequest {
 	return &reportingv1.CreateReportingPluginRequest{ConfigDigest: make([]byte, 32), N: 4, F: 1}
 }
 
-// faultyRelayer launches this tool's own relayer. environment breaks it.
+// faultyRelayer launches this tool's own relayer as a process. environment makes it faulty.
 func (b Bench) faultyRelayer(ctx context.Context, h *host, name string,
 	environment ...string) (*relayerv1loophost.Relayer, error) {
 	return relayerv1loophost.LaunchRelayer(ctx, h.Runtime,
 		loophost.PluginSettings{Name: name, Command: []string{b.Self}, Env: environment, Hint: "it is this tool's own"})
 }
 
-// insideRelayer launches it within this process.
+// insideRelayer launches the same relayer inside this process.
 func insideRelayer(ctx context.Context, h *host, name string) (*relayerv1loophost.Relayer, error) {
 	p := faulty.Relayer()
 	return relayerv1loophost.LaunchRelayer(ctx, h.Runtime, loophost.PluginSettings{Name: name, InProcess: &p})
@@ -193,7 +193,7 @@ func (b Bench) median(ctx context.Context, h *host) (*medianv1loophost.Median, e
 			Hint: "run make build"})
 }
 
-// signal sends one to a plugin's process.
+// signal sends a signal to a plugin's process.
 func signal(p *loophost.Plugin, s syscall.Signal) error {
 	pid := p.Status().PID
 	if pid == 0 {
@@ -214,7 +214,7 @@ func grownUp(ctx context.Context, p *loophost.Plugin) error {
 	})
 }
 
-// until asks until something holds.
+// until waits until holds returns true, and fails after limit.
 func until(ctx context.Context, limit time.Duration, what string, holds func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -245,7 +245,7 @@ func (p program) become(script string) error {
 	return os.Rename(next, p.path)
 }
 
-// side does calls beside a trial and keeps how long each took and what failed.
+// side makes calls beside a trial, and records how long each took and the errors of those that failed.
 type side struct {
 	mu      sync.Mutex
 	took    []time.Duration
@@ -254,7 +254,7 @@ type side struct {
 	wait    sync.WaitGroup
 }
 
-// beside begins to call every pause until done is called.
+// beside makes a call after each pause until done is called.
 func beside(ctx context.Context, pause time.Duration, call func(context.Context) error) *side {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &side{stop: cancel}
@@ -279,7 +279,7 @@ func beside(ctx context.Context, pause time.Duration, call func(context.Context)
 	return s
 }
 
-// atLeast waits for a number of calls.
+// atLeast waits until so many calls have ended.
 func (s *side) atLeast(n int) {
 	for {
 		s.mu.Lock()

@@ -89,7 +89,7 @@ func (b Bench) breakFor(ctx context.Context, r *trial.Report, what, self, become
 		return err
 	}
 	others := beside(ctx, 5*time.Millisecond, func(ctx context.Context) error { return head(ctx, other) })
-	// Its own callers go on as long as they do, whatever they get.
+	// The faulty plugin is called as well, and goes on being called when calls fail.
 	own := beside(ctx, 10*time.Millisecond, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()

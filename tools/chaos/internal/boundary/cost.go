@@ -22,7 +22,7 @@ type holding struct {
 }
 
 // cost makes the same jobs in plugins with processes of their own and in plugins within this one, and takes the
-// difference: what the boundary adds for each job more.
+// difference: what the boundary adds for each further job.
 func (b Bench) cost(ctx context.Context, r *trial.Report) error {
 	jobs := 200
 	if r.Short {
@@ -44,7 +44,7 @@ func (b Bench) cost(ctx context.Context, r *trial.Report) error {
 	return nil
 }
 
-// perJob is what one job more takes, whichever side of the boundary holds it.
+// perJob is what each further job takes, in plugins inside this process or in processes of their own.
 func (b Bench) perJob(ctx context.Context, jobs int, inside bool) (holding, error) {
 	h, end, err := open(loophost.Settings{})
 	if err != nil {
@@ -76,7 +76,7 @@ func (b Bench) perJob(ctx context.Context, jobs int, inside bool) (holding, erro
 		}
 		return nil
 	}
-	if err := add(20); err != nil { // connections and pools
+	if err := add(20); err != nil { // fills connections and pools
 		return holding{}, err
 	}
 	before, err := b.hold(ctx, h, c, relayer, median, inside)

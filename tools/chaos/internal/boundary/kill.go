@@ -25,8 +25,8 @@ import (
 	"github.com/loop-plugins/loop/tools/chaos/internal/trial"
 )
 
-// The bounds of healing: a plugin whose program alone starts within quickStart answers within the first two; of any
-// other the median is allowed its own start and startAllowance.
+// The bounds of healing. A plugin whose program by itself starts within quickStart answers within healMedian and
+// healMost; the bounds of a slower one grow with its start, as healBounds says.
 const (
 	quickStart     = 15 * time.Millisecond
 	healMedian     = 100 * time.Millisecond
@@ -63,7 +63,7 @@ func (b Bench) kill(ctx context.Context, r *trial.Report) error {
 	return nil
 }
 
-// healBounds are the bounds for a plugin whose program takes so long to its handshake by itself.
+// healBounds are the bounds for a plugin whose program by itself takes this long from its start to its handshake.
 func healBounds(bare time.Duration) (median, most time.Duration) {
 	if bare <= quickStart {
 		return healMedian, healMost
@@ -158,7 +158,7 @@ func once(ctx context.Context, path string, kind wire.Kind, dir string) (time.Du
 	defer cancel()
 	c := exec.CommandContext(ctx, path)
 	c.Env = []string{wire.CookieKey + "=" + kind.Cookie, "PLUGIN_UNIX_SOCKET_DIR=" + dir, "PLUGIN_PROTOCOL_VERSIONS=1"}
-	stdin, err := c.StdinPipe() // its end would be the host's
+	stdin, err := c.StdinPipe() // stays open: a plugin ends when its host closes it
 	if err != nil {
 		return 0, err
 	}

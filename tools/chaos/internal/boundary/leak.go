@@ -30,8 +30,8 @@ func (t tally) over(before tally) bool {
 	return t.goroutines > before.goroutines || t.descriptors > before.descriptors || t.sockets > before.sockets
 }
 
-// count waits until what ends by itself has ended, and counts: on the host's side with the files of all sockets, on the
-// plugins' together.
+// count waits until what ends by itself has ended, and counts what is left: mine is the host's, with the files of all
+// sockets; theirs is the sum over the plugins.
 func (h *host) count(ctx context.Context, plugins ...*loophost.Plugin) (mine, theirs tally, err error) {
 	const while, limit = 200 * time.Millisecond, 5 * time.Second
 	counted := func(into *int, f func() (int, error)) {
@@ -55,7 +55,7 @@ func (h *host) count(ctx context.Context, plugins ...*loophost.Plugin) (mine, th
 	return mine, theirs, err
 }
 
-// metric reads one of a plugin's own.
+// metric reads one metric of a plugin.
 func metric(ctx context.Context, p *loophost.Plugin, name string) (float64, error) {
 	m, err := p.CollectMetrics(ctx, "text/plain")
 	if err != nil {
@@ -89,7 +89,7 @@ func (b Bench) leak(ctx context.Context, r *trial.Report) error {
 		return err
 	}
 	cycle := func(n int) error { return h.cycle(ctx, evm, median, n) }
-	if err := cycle(40); err != nil { // connections and pools
+	if err := cycle(40); err != nil { // fills connections and pools
 		return err
 	}
 	mine, theirs, err := h.count(ctx, evm.Plugin, median.Plugin)
@@ -146,7 +146,7 @@ func (h *host) cycle(ctx context.Context, evm *relayerv1loophost.Relayer,
 		if _, err := f.Created(ctx); err != nil {
 			return err
 		}
-		// That no chain answers is an answer: the instance needs one to be made, and is tried again until it is released.
+		// The reporting plugin cannot be made, because no chain answers, and the host tries until it is released.
 		short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		_, err := f.CreateReportingPlugin(instanceRequest()).Created(short)
 		cancel()

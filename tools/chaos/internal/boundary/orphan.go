@@ -68,7 +68,7 @@ func (b Bench) orphan(ctx context.Context, r *trial.Report) error {
 	return nil
 }
 
-// orphaned kills one host and returns how long its plugin lived on; 0: it does still.
+// orphaned kills one host and returns how long its plugin lived on; 0 if it still lives.
 func (b Bench) orphaned(ctx context.Context, kind, binary string) (time.Duration, error) {
 	dir, err := os.MkdirTemp("", "chaos-")
 	if err != nil {

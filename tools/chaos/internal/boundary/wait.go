@@ -63,7 +63,7 @@ func (b Bench) wait(ctx context.Context, r *trial.Report) error {
 		waiting := make(chan struct{})
 		go func() {
 			defer close(waiting)
-			_, _ = hang(patient, patience) // it is there to be waited behind
+			_, _ = hang(patient, patience) // only so that the other caller is not alone
 		}()
 		defer func() { cancel(); <-waiting }()
 		var samples []time.Duration

@@ -14,8 +14,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// serveRaw shakes hands as a plugin does, and then answers frames that are none: it speaks TLS with the right keys, and
-// below it no HTTP/2.
+// serveRaw shakes hands as a plugin does, speaks TLS with the right keys, and then answers with bytes that are no
+// frames of HTTP/2.
 func serveRaw() error {
 	pair, err := wire.NewKeyPair()
 	if err != nil {
@@ -34,7 +34,7 @@ func serveRaw() error {
 	block, _ := pem.Decode(pair.CertificatePEM)
 	fmt.Printf("1|1|unix|%s|grpc|%s\n", path, base64.RawStdEncoding.EncodeToString(block.Bytes))
 	go func() {
-		_, _ = os.Stdin.Read(make([]byte, 1)) // its end is the host's
+		_, _ = os.Stdin.Read(make([]byte, 1)) // the host closes it when it ends
 		_ = os.Remove(path)
 		os.Exit(0)
 	}()
@@ -46,7 +46,7 @@ func serveRaw() error {
 		go func() {
 			defer c.Close()
 			_ = c.SetDeadline(time.Now().Add(time.Minute))
-			// A header that promises 16 MiB of a frame of no known type, then bytes without a meaning.
+			// A header that announces a frame of 16 MiB of an unknown type, then meaningless bytes.
 			_, _ = c.Write(append([]byte{0xff, 0xff, 0xff, 0xee, 0xff, 0xff, 0xff, 0xff, 0xff},
 				bytes.Repeat([]byte{0xa5}, 1<<16)...))
 			_, _ = c.Read(make([]byte, 1<<16))

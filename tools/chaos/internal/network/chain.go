@@ -29,7 +29,7 @@ type sent struct {
 	sender   string
 }
 
-// reader reads a feed's transmissions off its chain, block by block, those included that the contract refused.
+// reader reads a feed's transmissions from its chain, block by block, including those that the contract refused.
 type reader struct {
 	url, contract string
 	client        *http.Client

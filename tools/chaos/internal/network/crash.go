@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	// crashPause is the mean time between two kills, without that for which every second one waits until its moment.
+	// crashPause is the mean time between two kills, without the wait of every second kill for its moment.
 	crashPause = 500 * time.Millisecond
 	// crashMost is what a kill may take on a busy machine.
 	crashMost = 5 * time.Second
-	// unexplainedMost is how many accepted reports may be gone without a word of their relayers: a kill may come between
-	// the deed and the word, once in fifty runs.
+	// unexplainedMost is how many accepted reports may be stale and unsent without a line in the log that says so: once in
+	// fifty runs a kill comes after a relayer drops one and before it writes the line.
 	unexplainedMost = 1
 )
 
-// crash kills nodes and plugins under a devnet and looks for a report that is lost of all that were accepted.
+// crash kills nodes and plugins under a devnet, and looks for accepted reports that are lost.
 func (b Bench) crash(ctx context.Context, r *trial.Report) error {
 	kills := 200
 	if r.Short {

@@ -31,11 +31,11 @@ const (
 	deltaProgress = 3 * time.Second
 	deltaStage    = 2 * time.Second
 	longestGap    = 2*deltaProgress + deltaStage
-	// rMax is after how many rounds an epoch ends by itself.
+	// rMax is the number of rounds after which an epoch ends by itself.
 	rMax = 100
 )
 
-// devnet is a running one.
+// devnet is a running devnet.
 type devnet struct {
 	cmd    *exec.Cmd
 	port   int // of the first node
@@ -159,7 +159,7 @@ func (d *devnet) outcome() (outcome, error) {
 	return o, nil
 }
 
-// operator is one node's.
+// operator is the operator of one node.
 func (d *devnet) operator(i int) operator {
 	url := fmt.Sprintf("http://127.0.0.1:%d", d.port+i)
 	local := &http.Client{Timeout: quiet.Timeout, Transport: &http.Transport{
@@ -193,5 +193,5 @@ func (d *devnet) socket(i int) (string, error) {
 	return "", fmt.Errorf("the devnet has no process of %s", name)
 }
 
-// program is devnet's own.
+// program is the path of devnet's program.
 func (b Bench) program() string { return filepath.Join(b.Bin, "devnet") }

@@ -33,7 +33,7 @@ func (b Bench) feed(ctx context.Context, r *trial.Report) error {
 	return nil
 }
 
-// judgeDelivery holds that nothing which nodes accepted was lost, by the devnet, which reads their logs and Stores.
+// judgeDelivery checks that no report that nodes accepted was lost, as the devnet read it from their logs and Stores.
 func judgeDelivery(r *trial.Report, o outcome) {
 	got := o.Reports
 	r.Holds("reports that nodes handed to their relayers",
@@ -53,7 +53,7 @@ func orWell(text string) string {
 	return text
 }
 
-// judge holds what was read of a feed against what a reader of it may expect.
+// judge compares what was read of a feed with what its readers may expect.
 func judge(r *trial.Report, all []sent, kills []time.Time, most time.Duration) {
 	landed := judgeReports(r, all)
 	gaps := gapsOf(landed)
@@ -82,7 +82,7 @@ func judge(r *trial.Report, all []sent, kills []time.Time, most time.Duration) {
 		changes == explained)
 }
 
-// judgeReports holds that each report on the chain has one effect, and returns those that had it.
+// judgeReports checks that each report on the chain took effect once, and returns those that did.
 func judgeReports(r *trial.Report, all []sent) []sent {
 	var landed []sent
 	var stale, wrong, twice int

@@ -22,8 +22,8 @@ import (
 // source finds the observations of a devnet's job.
 var source = regexp.MustCompile(`(?s)observationSource = """.*?"""`)
 
-// nothing takes their place: the job runs in full and observes nothing, since devnet holds what a job observed against
-// the job that it added itself.
+// nothing takes their place. The job runs in full and observes nothing, because devnet compares what the contract holds
+// with the observations of the job that devnet itself added.
 const nothing = `observationSource = """
     nothing [type="http" method="GET" url="http://127.0.0.1:9" timeout="100ms"];
 """`
@@ -54,9 +54,9 @@ func (b Bench) jobs(ctx context.Context, r *trial.Report) error {
 	}
 	spec := source.ReplaceAllString(whole.GetJob().GetSpecToml(), nothing)
 	cycle := func(n int) error { return o.cycle(ctx, spec, n) }
-	// What jobs leave behind never goes away. What pools keep (connections, and the goroutines that serve them)
-	// comes and goes: of two counts before, the most counts, and one afterwards that is higher is taken again after as
-	// many jobs more, and the least counts.
+	// What jobs leave behind never goes away. What pools keep (connections, and the goroutines that serve them) comes and
+	// goes. So the greatest of two counts before counts. A greater count afterwards is repeated after as many further
+	// jobs, and the least of these counts.
 	counted := func(n int) (tallies, error) {
 		if err := cycle(n); err != nil {
 			return tallies{}, err
@@ -118,7 +118,7 @@ func (o operator) cycle(ctx context.Context, spec string, n int) error {
 	return nil
 }
 
-// operator is a node's.
+// operator is the operator of a node of a devnet.
 type operator struct {
 	devnet *devnet
 	node   nodev1connect.NodeServiceClient
@@ -183,14 +183,14 @@ func (t tallies) over(before tallies) bool {
 }
 
 // A node lets go of what it held within settleFor, and has done so when nothing has gone for quietFor: peers end
-// connections by timers of theirs.
+// connections by timers of their own.
 const (
 	quietFor  = 2 * time.Second
 	settleFor = 20 * time.Second
 )
 
-// count counts what the node and its plugins hold. Pools are left out, which keep more or less as they were asked: TCP
-// connections to RPC nodes and to peers, and those to the database.
+// count counts what the node and its plugins hold, without pools, whose sizes follow their use: TCP connections to RPC
+// nodes and to peers, and those to the database.
 func (o operator) count(ctx context.Context) (t tallies, err error) {
 	list, err := o.node.ListPlugins(ctx, &nodev1.ListPluginsRequest{})
 	if err != nil {
@@ -216,8 +216,8 @@ const (
 	perRPC  = 2
 )
 
-// add adds what one process holds. Of its goroutines, those that serve pooled connections are left out, so many for
-// each.
+// add adds what one process holds. It leaves out the goroutines that serve pooled connections: each is how many serve
+// one of them.
 func (o operator) add(t *tally, path string, pid, each int) error {
 	goroutines, err := machine.Settle(quietFor, settleFor, func() (int, error) {
 		pooled, err := machine.Connections(pid) // before the metric is read over one more
@@ -250,7 +250,7 @@ func (o operator) add(t *tally, path string, pid, each int) error {
 // quiet keeps no connection: it would be counted.
 var quiet = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// exposition reads a node's or a plugin's.
+// exposition reads the metrics of a node or a plugin.
 func (o operator) exposition(path string) (string, error) {
 	response, err := quiet.Get(o.url + path)
 	if err != nil {
@@ -264,7 +264,7 @@ func (o operator) exposition(path string) (string, error) {
 	return string(body), err
 }
 
-// metric reads one of an exposition.
+// metric reads one metric of a node or a plugin.
 func (o operator) metric(path, name string) (float64, error) {
 	body, err := o.exposition(path)
 	if err != nil {
@@ -299,7 +299,7 @@ func (o operator) failures() (map[string]int, error) {
 	return failed, nil
 }
 
-// ended is a count of calls that have; client_golang sorts the labels by name.
+// ended matches a count of calls that have ended. client_golang sorts the labels by name.
 var ended = regexp.MustCompile(
 	`^loop_(?:call|callback)_duration_seconds_count\{code="(\w+)",method="([^"]*)",plugin="[^"]*"\} (\S+)$`)
 

@@ -103,7 +103,7 @@ func (b Bench) copyInto(dir string, programs ...string) error {
 	return nil
 }
 
-// subtract leaves of counts what they have grown by.
+// subtract leaves in counts only what has been added since before.
 func subtract(counts, before map[string]int) {
 	for name, n := range counts {
 		if counts[name] = n - before[name]; counts[name] == 0 {
@@ -140,7 +140,7 @@ func (b Bench) restarts(ctx context.Context, d *devnet, bin string, n int) ([]ti
 	return samples, nil
 }
 
-// more waits until n transmissions more have landed.
+// more waits until n further transmissions have landed.
 func (d *devnet) more(chain *reader, n int) error {
 	landed := func() int {
 		n := 0
@@ -240,7 +240,7 @@ func (d *devnet) observations(ctx context.Context) (map[position]string, error) 
 	return all, nil
 }
 
-// brokenUpgrade replaces a program by one that does not start, and asks for it.
+// brokenUpgrade replaces a plugin's program by one that does not start, and asks for a restart.
 func (b Bench) brokenUpgrade(ctx context.Context, r *trial.Report, d *devnet, bin string) error {
 	node := d.operator(0).node
 	before, err := pluginOf(ctx, node, "median")
@@ -278,7 +278,7 @@ func replace(path, by string) error {
 }
 
 func write(path string, from io.Reader) error {
-	// What forks while this file is open for writing cannot start it: ETXTBSY.
+	// A child forked while this file is open for writing would hold it open, and nobody could start it: ETXTBSY.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	next, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o700) // it is a program
