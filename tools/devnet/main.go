@@ -23,8 +23,8 @@ import (
 func main() {
 	// A terminal that closes is a reason to clear up too.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// So is a pipe that nobody reads any more, but its signal would end the process on the spot, and once it is asked for
-	// it comes for every broken connection. It is asked for here and dropped; writes that fail tell the same, see output.
+	// So is a pipe that nobody reads any more. Its signal would end the process at once, and if asked for comes for every
+	// broken connection too. So it is asked for and dropped here; writes that fail tell the same, see output.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	err := command(os.Stdout, os.Stderr).ExecuteContext(ctx)
 	stop()

@@ -30,7 +30,7 @@ are left out.
 
 `, "”", "`")
 
-// page is what is written, and the messages of which it has to tell.
+// page is the page so far, and the types that have a heading on it.
 type page struct {
 	strings.Builder
 	file  *protogen.File
@@ -83,7 +83,7 @@ func write(file *protogen.File, service *protogen.Service) (string, error) {
 	return p.String(), nil
 }
 
-// method is what the page says of one.
+// method is what the page says about a method.
 type method struct {
 	*protogen.Method
 	name, role, text, first, errors, effect string
@@ -177,7 +177,7 @@ func (p *page) kind(f *protogen.Field) string {
 	return kind
 }
 
-// comment is a leading comment without what makes it one.
+// comment returns the text of a leading comment.
 func comment(set protogen.CommentSet) string {
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimSpace(string(set.Leading)), "\n") {
@@ -220,5 +220,5 @@ func cell(text string) string {
 	return strings.NewReplacer("\n\n", "<br>", "\n", " ", "|", `\|`, "<", "&lt;").Replace(text)
 }
 
-// capital begins a sentence.
+// capital writes the first letter of a text as a capital.
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

@@ -43,7 +43,7 @@ type Report struct {
 	Round        uint8
 }
 
-// Sent reads which reports transactions brought to the feed, those included that it refused, in the order of the chain.
+// Sent reads which reports transactions brought to the feed, also those that it refused, in the order of the chain.
 func (f *Feed) Sent(ctx context.Context) ([]Report, error) {
 	contract, err := ocr2aggregator.OCR2AggregatorMetaData.GetAbi()
 	if err != nil {

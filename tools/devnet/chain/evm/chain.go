@@ -133,8 +133,8 @@ type order struct {
 	make func(*bind.TransactOpts) (*types.Transaction, error)
 }
 
-// together sends transactions that go into one block, since every block takes the clock of an own chain a second ahead,
-// and waits for them.
+// together sends transactions so that they go into one block, because every block moves the clock of devnet's own chain
+// a second ahead, and waits for them.
 func (c *Chain) together(ctx context.Context, orders ...order) error {
 	hashes, err := c.send(ctx, orders)
 	if err != nil {

@@ -26,7 +26,7 @@ type terms struct {
 	stage time.Duration
 }
 
-// setConfigArgs are the arguments of the contract's setConfig, and what a node would say of them.
+// setConfigArgs are the arguments of the contract's setConfig, and a check of them that a node would make.
 type setConfigArgs struct {
 	signers      []ocrtypes.OnchainPublicKey
 	transmitters []ocrtypes.Account

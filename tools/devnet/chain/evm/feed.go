@@ -27,7 +27,7 @@ type Feed struct {
 	chain      *Chain
 	address    common.Address
 	aggregator *ocr2aggregator.OCR2Aggregator
-	// link and access are what it stands on.
+	// link and access are the addresses of these two.
 	link, access common.Address
 }
 
@@ -43,7 +43,7 @@ var (
 // DeployFeed deploys an unconfigured feed, and the contracts that it needs, from the account that pays.
 func (c *Chain) DeployFeed(ctx context.Context) (*Feed, error) {
 	feed := &Feed{chain: c}
-	// Addresses follow from the payer's nonce, so nothing has to stand before the next is sent.
+	// Addresses follow from the payer's nonce, so no contract has to be on the chain before the next is sent.
 	err := c.together(ctx,
 		order{"deploy the LINK token", func(auth *bind.TransactOpts) (tx *types.Transaction, err error) {
 			feed.link, tx, _, err = link_token_interface.DeployLinkToken(auth, c.client)
@@ -137,7 +137,7 @@ func (f *Feed) arguments(
 	set, err := args(terms{
 		identities: identities, onchain: onchain, plugin: pluginConfig(product, timing.Pace), query: timing.MaxDurationQuery,
 		progress: max(3*time.Second, timing.DeltaProgress, 3*timing.Pace), round: max(500*time.Millisecond, timing.Pace),
-		// Slow feeds say it once or twice a round. Said each second, it would be most of the messages of a round of 10 s.
+		// Slow feeds send their epoch twice a round. Sent each second, it would be most of the messages of a round of 10 s.
 		resend: max(time.Second, timing.Pace/2),
 		stage:  max(2*time.Second, timing.Pace/2) + blockTime,
 	})

@@ -81,7 +81,7 @@ func fields(file string) (map[string]int64, error) {
 	return values, nil
 }
 
-// number is the first in a text; 0: there is none.
+// number is the first number in a text; 0 if there is none.
 func number(text string) int64 {
 	words := strings.Fields(text)
 	if len(words) == 0 {

@@ -12,8 +12,8 @@ import (
 	"strconv"
 )
 
-// The hosts' network has 256 addresses: nodes count up from 1, those that move on from 101, and the outside has the
-// last.
+// The hosts' network has 256 addresses: nodes count up from 1, the new addresses of nodes that move from 101, and the
+// outside has the last.
 const bits = 24
 
 func address(last int) netip.Addr { return netip.AddrFrom4([4]byte{10, 99, 0, byte(last)}) }

@@ -51,7 +51,7 @@ var storeKey = regexp.MustCompile(
 func readStore(ctx context.Context, file string) (_ Unfinished, err error) {
 	found := Unfinished{Numbers: map[string][]uint64{}}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return found, nil // the node has not come so far
+		return found, nil // the node has not made its database yet
 	}
 	// Read alone: whoever closes a database as the last of its writers rewrites it.
 	source := url.URL{Scheme: "file", Path: file, RawQuery: "mode=ro&_pragma=busy_timeout(5000)"}

@@ -121,7 +121,7 @@ type Node struct {
 	generation atomic.Pointer[generation]
 }
 
-// generation is one process of the node: it has as many as it is started again.
+// generation is one process of the node. Each start of the node makes another.
 type generation struct {
 	number  int // from 1
 	process *process.Process
@@ -231,7 +231,7 @@ func (n *Node) exit(l *generation) error {
 // shownLines is how much of a log is shown.
 const shownLines = 20
 
-// lastWords are the last lines of a log, or the first of a panic in it: what it says of where it came from is longer.
+// lastWords are the last lines of a log, or the first of a panic in it, whose stack traces may be longer.
 func lastWords(tail string) string {
 	lines := strings.Split(tail, "\n")
 	begin := max(0, len(lines)-shownLines)
@@ -274,7 +274,7 @@ func (n *Node) WaitReady(ctx context.Context) error {
 	}
 }
 
-// ready says whether the node is, and if not, what it answered.
+// ready says whether the node is ready and, if not, what it answered.
 func (n *Node) ready(ctx context.Context) (answer string, ready bool) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -327,5 +327,5 @@ func Word(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// password makes one for a keystore that nobody will open again.
+// password makes a password for a keystore that nobody will open again.
 func password() string { return rand.Text() }

@@ -17,7 +17,7 @@ const maxSource = 32 << 10
 // CheckSource asks a price source once, as a job's http task with a jsonparse task behind it would, and fails when it
 // does not answer, or not with a number at path: keys separated by commas.
 func CheckSource(ctx context.Context, url, path string) error {
-	// It goes into a job's pipeline between quotes, where these would end it or stand for something else.
+	// The URL goes into a job's pipeline between quotes, where these characters would end it or mean something else.
 	if strings.ContainsAny(url, "\"\\\n") || strings.Contains(url, "$(") {
 		return fmt.Errorf("read the price source %q: a job cannot hold quotes, backslashes or $( in a URL; write them as "+
 			"%%22, %%5C and %%24(", url)

@@ -54,8 +54,8 @@ func (w *walk) price(node string) string {
 	return fmt.Sprintf("%d.%08d", seen/unit, seen%unit)
 }
 
-// moved changes a value by up to so many millionths either way, and a few units more: no two steps end alike, so a feed
-// always has a change to report.
+// moved changes a value by up to so many millionths either way, and then by up to 99 units upwards: two steps hardly
+// ever end alike, so that a feed has a change to report.
 func moved(value int64, random *rand.Rand, millionths int64) int64 {
 	return value + value/1_000_000*(random.Int64N(2*millionths+1)-millionths) + random.Int64N(100)
 }

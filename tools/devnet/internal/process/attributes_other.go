@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Elsewhere nothing tells a child of its parent's death: a devnet that is killed leaves its nodes behind.
+// Only Linux tells a child of its parent's death: a devnet that is killed elsewhere leaves its nodes behind.
 func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func startIn(namespace *os.File, start func() error) error {
@@ -22,5 +22,5 @@ func adopt() error { return nil }
 
 func killAdopted() error { return nil }
 
-// Orphans belong to init there.
+// Only Linux gives orphans to this process: elsewhere they belong to init.
 func reap(int) bool { return true }

@@ -88,7 +88,7 @@ type feeds struct {
 	started mark
 }
 
-// fare is one feed's.
+// fare is how one feed fares.
 type fare struct {
 	observers map[int]bool // so far
 	counting  bool         // the time has begun

@@ -128,7 +128,7 @@ func (n *network) kill(ctx context.Context, group *errgroup.Group) error {
 	return nil
 }
 
-// aim waits until a node hands a report to its relayer, and a delay after that: most can be lost there.
+// aim waits until a node hands a report to its relayer, and then for a delay: most can be lost in that time.
 func (n *network) aim(ctx context.Context, m *member, delay time.Duration) {
 	waiting, cancel := context.WithTimeout(ctx, aimWait)
 	defer cancel()
@@ -154,7 +154,7 @@ func (n *network) killPlugin(ctx context.Context, m *member, victim node.Plugin)
 	n.result.Kills++
 	n.mu.Unlock()
 	n.display.Step(fmt.Sprintf("Killed the %s plugin of %s, process %d.", victim.Name, m.Name(), victim.PID))
-	// What it took over is in the node's Store, whether or not it came to say so.
+	// What it accepted is in the node's Store, whether or not it had time to log it.
 	_, err := m.gather(ctx)
 	return err
 }

@@ -29,7 +29,7 @@ type ledger interface {
 	// describe is the chain as nodes' configurations name it, contract the address of the feed.
 	describe() node.Chain
 	contract() string
-	// fields fills in what jobs say of the feed.
+	// fields fills in the fields of job specs that describe the feed.
 	fields(fields *job.Fields, prices *price.Server)
 	// configure gives money to the members and tells the feed that they are its oracles.
 	configure(ctx context.Context, members []*member, terms terms) error
@@ -37,7 +37,7 @@ type ledger interface {
 	watch(ctx context.Context, take func(transmission) error) error
 }
 
-// terms are what of the feed's configuration is the session's to say.
+// terms are the parts of the feed's configuration that the session chooses.
 type terms struct {
 	query    time.Duration // MaxDurationQuery
 	progress time.Duration // the least DeltaProgress

@@ -143,7 +143,7 @@ func (m *member) observations(ctx context.Context, round node.Round,
 	if len(values) > 0 {
 		return values, false, nil
 	}
-	// The chain knows the second, and the node's clock is ours.
+	// The chain knows only the second. The node's clock is this process's.
 	forgotten = slices.ContainsFunc(m.killed, func(killed time.Time) bool {
 		return killed.After(at.Add(-2 * time.Second))
 	})

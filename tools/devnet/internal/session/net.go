@@ -168,7 +168,7 @@ func (n *network) setNet() {
 	n.hosts.Set(now)
 }
 
-// step is the begin or the end of an event.
+// step is the beginning or the end of an event.
 type step struct {
 	*happening
 	at  time.Duration
@@ -300,8 +300,8 @@ func (n *network) perform(ctx context.Context, group *errgroup.Group, s step, jo
 	return nil
 }
 
-// join waits until a round has landed in which a node that was started again observed: others hear it then, and it
-// them. That it observed is not enough, as a leader does in rounds that nobody else knows of.
+// join waits until a round has landed in which a node that was started again observed: then others hear it, and it
+// hears them. An observation alone is not enough: a leader makes them in rounds that nobody else knows of, too.
 func (n *network) join(ctx context.Context, m *member, h *happening) error {
 	n.mu.Lock()
 	before := len(n.landed)
@@ -326,8 +326,8 @@ func (n *network) join(ctx context.Context, m *member, h *happening) error {
 	}
 }
 
-// hasJoined says whether a node observed in a round that has landed since so many had. Of a product's rounds the chain
-// alone tells.
+// hasJoined says whether a node observed in one of the rounds that have landed since there were before of them. For a
+// product, only the chain tells which nodes observed.
 func (n *network) hasJoined(ctx context.Context, m *member, before int) (bool, error) {
 	if n.product != nil {
 		n.mu.Lock()
@@ -343,7 +343,7 @@ func (n *network) hasJoined(ctx context.Context, m *member, before int) (bool, e
 	return n.tookPart(observed, before), nil
 }
 
-// tookPart says whether a node observed in a round that has landed since so many had.
+// tookPart says whether a node observed in one of the rounds that have landed since there were before of them.
 func (n *network) tookPart(observed node.Observations, before int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -352,7 +352,7 @@ func (n *network) tookPart(observed node.Observations, before int) bool {
 	})
 }
 
-// tell is how the network fared, whose answers came at these times.
+// tell reports how a network fared whose answers came at these times.
 func tell(events []*happening, arrivals []time.Time) *Net {
 	told := &Net{Events: []NetEvent{}}
 	if len(arrivals) > 0 {

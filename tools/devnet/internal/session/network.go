@@ -338,8 +338,8 @@ func (n *network) finishLocked() {
 	}
 }
 
-// end waits until there is nothing more to wait for, and ends the session with errDone when all is well that remains to
-// be seen.
+// end waits until there is nothing more to wait for, makes the last checks, and ends the session with errDone if they
+// hold.
 func (n *network) end(ctx context.Context) error {
 	select {
 	case <-n.enough:
@@ -351,7 +351,7 @@ func (n *network) end(ctx context.Context) error {
 	}
 	select {
 	case <-n.complete:
-	default: // it was time before the nodes had their jobs
+	default: // it was over before the nodes had their jobs
 		return errDone
 	}
 	if n.config.KillEvery > 0 {

@@ -22,7 +22,7 @@ const (
 	checkTWAP   = "twap"
 )
 
-// product is what the nodes agree by in place of the median.
+// product is the product by which the nodes agree in place of the median.
 type product struct {
 	name   string // of its plugin
 	ocr    int

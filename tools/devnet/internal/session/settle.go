@@ -74,7 +74,7 @@ func (n *network) settle(ctx context.Context) error {
 	}
 }
 
-// await waits until all nodes are there, those too that were killed.
+// await waits until all nodes are ready, including those that were killed.
 func (n *network) await(ctx context.Context) error {
 	return n.each(ctx, func(ctx context.Context, m *member) error {
 		ready, cancel := context.WithTimeoutCause(ctx, returnTimeout, fmt.Errorf("it had %s", returnTimeout))
@@ -87,8 +87,8 @@ func (n *network) await(ctx context.Context) error {
 	})
 }
 
-// compare looks once at what the nodes have accepted and what the chain has. done says that no relayer has anything
-// left to do; until then the rest is looked at when it is late alone.
+// compare compares once what the nodes have accepted with what the chain has. done says that no relayer has anything
+// left to do. While one has, nothing is compared unless it is late.
 func (n *network) compare(ctx context.Context, late bool) (done bool, delivery *audit.Delivery, fault error) {
 	flying := map[string][]uint64{}
 	var left error

@@ -91,7 +91,7 @@ func (n *network) countProduct(ctx context.Context) error {
 // lastCount is how long the nodes of a session that failed are asked for their counts.
 const lastCount = 5 * time.Second
 
-// countAfterAll counts what there is to count of a session that did not come so far: its reasons are of use above all.
+// countAfterAll counts for a session that failed before it came to count: there the reasons matter most.
 func (n *network) countAfterAll(ctx context.Context) {
 	if n.product == nil || n.result.Product != nil {
 		return
@@ -125,7 +125,7 @@ func (p *Product) fared() string {
 	return said + ", calls lost: " + strings.Join(lost, ", ")
 }
 
-// voting are the calls of a product whose loss is that of a vote.
+// voting are the calls of a product without which a node has no vote.
 var voting = []string{"Query", "Observation", "ValidateObservation", "ObservationQuorum", "Outcome"}
 
 // lostVotes is an error when votes were lost other than by the ends of epochs, which a node records as errors of its
@@ -168,7 +168,7 @@ func (n *network) resume() error {
 	return nil
 }
 
-// checkResumed finds out how the network went on. What is on the chain was agreed on before, and a node writes down
+// checkResumed finds out how the network went on. What is on the chain was agreed on before the kill, and a node stores
 // what it agrees to before it votes.
 func (n *network) checkResumed() error {
 	tales := map[*member]node.Tale{}

@@ -60,8 +60,8 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	n.taken = append(n.taken, t)
 	n.result.Answers = append(n.result.Answers, round.Answer)
 	first := n.result.Transmissions == 1
-	// The last kill lies before this one, so that a feed which it ended is not taken for well. Of nodes that are all away
-	// a report that was in the pool may land.
+	// The last kill was before this transmission, so that a feed that the kill ended does not pass for a healthy one. A
+	// report from the pool may land when all nodes are away.
 	runs := slices.ContainsFunc(n.members, func(m *member) bool { return !m.isAway() })
 	if n.calm && runs && n.bounded() && n.result.Transmissions >= n.config.Rounds && n.result.Kills >= n.config.Kills {
 		n.finishLocked()
@@ -74,8 +74,8 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	return nil
 }
 
-// check compares a transmission with what its observers' nodes recorded. Not verified is one with an observation that
-// died with a node which was killed.
+// check compares a transmission with what its observers' nodes recorded. A transmission with an observation that died
+// with a killed node is not verified.
 func (n *network) check(ctx context.Context, t transmission) (verified bool, err error) {
 	if n.exact != nil && t.Answer.Cmp(n.exact) != 0 {
 		return false, fmt.Errorf("the answer is %s, and the price that all nodes read is %s", decimal(t.Answer),
@@ -173,10 +173,10 @@ func (n *network) ask(ctx context.Context) error {
 	return nil
 }
 
-// highestAnswer is that of the feeds, on every chain.
+// highestAnswer is the highest answer that feeds take, on every chain.
 var highestAnswer = new(big.Int).Exp(big.NewInt(10), big.NewInt(30), nil)
 
-// exactAnswer is the answer that a fixed price is.
+// exactAnswer is the answer that a constant price must give.
 func exactAnswer(fixed string) (*big.Int, error) {
 	answer, err := price.Units(fixed)
 	if err != nil {

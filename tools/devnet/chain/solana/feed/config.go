@@ -76,7 +76,7 @@ func (f *Feed) Configure(ctx context.Context, oracles []Oracle, timing Timing) (
 	return f.check(ctx)
 }
 
-// propose takes a configuration through the program's stages. Its digest in each is computed here, too.
+// propose takes a configuration through the program's stages. The digest of the proposal is computed here, not read.
 func (f *Feed) propose(ctx context.Context, oracles []proposedOracle, faulty uint8, version uint64,
 	offchain []byte) error {
 	old, err := f.ReadState(ctx, rpc.CommitmentProcessed)
@@ -197,7 +197,7 @@ func (f *Feed) offchainConfig(ctx context.Context, oracles []Oracle,
 	return ocr2.OffchainConfig(ctx, identities, timing, f.min, f.max)
 }
 
-// proposalDigest is what whoever accepts a proposal states, so that nobody changes it in between.
+// proposalDigest is the digest that accepts a proposal, so that nobody can change the proposal before that.
 func proposalDigest(oracles []proposedOracle, faulty uint8, mint solana.PublicKey, version uint64,
 	offchain []byte) []byte {
 	h := sha256.New()

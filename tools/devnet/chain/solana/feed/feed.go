@@ -184,7 +184,7 @@ func (f *Feed) derive() (err error) {
 	return nil
 }
 
-// writeTokens writes what other programs than ours would make: the LINK token, a full vault, and empty access
+// writeTokens writes the accounts that other programs would make: the LINK token, a full vault, and empty access
 // controllers.
 func (f *Feed) writeTokens(ctx context.Context) error {
 	mint := make([]byte, 82)

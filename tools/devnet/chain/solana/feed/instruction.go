@@ -31,7 +31,7 @@ func createFeed(feed, authority solana.PublicKey, text string, decimals, every u
 		vec([]byte(text)), []byte{decimals, every}, u32(live))
 }
 
-// ownFeed are the accounts of what only the feed's owner may do.
+// ownFeed are the accounts of an instruction that only the feed's owner may send.
 func ownFeed(feed, owner solana.PublicKey) []*solana.AccountMeta {
 	return []*solana.AccountMeta{solana.Meta(feed).WRITE(), solana.Meta(owner), solana.Meta(owner).SIGNER()}
 }

@@ -250,7 +250,7 @@ func (c *Chain) Heal(ctx context.Context, node int) error {
 	return c.call(ctx, nil, "loop_fault", node, nil)
 }
 
-// call calls a method of the admin's. A result of nil is left out.
+// call calls a method at the admin's URL. If result is nil, the result of the answer is dropped.
 func (c *Chain) call(ctx context.Context, result any, method string, params ...any) error {
 	body, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 	if err != nil {

@@ -14,7 +14,7 @@ type Billing struct {
 	GasBase, GasPerSignature uint32
 }
 
-// margin is what is added to the gas of a transmission, in percent of it with the gas itself.
+// margin is the gas for which a transmission is paid, in percent of the gas that it is assumed to take.
 const margin = 115
 
 var giga = big.NewInt(1_000_000_000)
@@ -56,7 +56,7 @@ func (a *Aggregator) linkAvailableForPayment(_ Environment, r *reader) (Result, 
 	}
 	left := new(big.Int).Sub(a.settings.LinkBalance, due)
 	negative := uint64(0)
-	if left.Sign() <= 0 { // the contract says of nothing, too, that it is negative
+	if left.Sign() <= 0 { // the contract calls zero negative, too
 		negative = 1
 	}
 	if left.Abs(left).BitLen() > 128 {

@@ -7,8 +7,8 @@ import (
 	"github.com/loop-plugins/loop/plugins/stark"
 )
 
-// reader takes a call's arguments from its felts, as the code does that the Cairo compiler puts before a function: a
-// felt that does not fit its type, or that is not there, fails the argument in which it stands.
+// reader takes a call's arguments from its felts like the code that the Cairo compiler puts before a function: a felt
+// that does not fit its type, or is missing, fails its argument.
 type reader struct {
 	felts    []stark.Felt
 	argument int

@@ -141,8 +141,8 @@ func (c *Chain) validate(a account, inv Invoke, hash stark.Felt) *Failure {
 	return nil
 }
 
-// include executes a transaction in the block that is being made, or rejects it when what was true when it was taken no
-// longer is.
+// include executes a transaction in the block that is being made, or rejects it if what held when it was taken no
+// longer holds.
 func (c *Chain) include(t *transaction) {
 	a := c.state.accounts[*t.Sender]
 	if *t.Nonce != stark.FromUint64(a.nonce) {

@@ -106,7 +106,7 @@ func transactionMethods(version chain.Version, view func() chain.View,
 	}
 }
 
-// orFailure is a result without its type, and none with a failure.
+// orFailure is a result without its type, or nil and the failure.
 func orFailure[T any](result T, failure *chain.Failure) (any, *chain.Failure) {
 	if failure != nil {
 		return nil, failure

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-// section is one of the program's.
+// section is a section of the program.
 type section struct {
 	header elf.Section64
 	name   string
