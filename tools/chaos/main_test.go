@@ -34,7 +34,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestNames holds the names apart: a page's rows are found by them.
+// TestNames checks that all trials have different names: a page's rows are found by them.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}

@@ -76,7 +76,7 @@ func TestHelpFitsATerminal(t *testing.T) {
 	}
 }
 
-// TestTimeoutGrowsWithTheWork holds how long a session may take that is given no limit.
+// TestTimeoutGrowsWithTheWork checks how long a session may take if it is given no limit.
 func TestTimeoutGrowsWithTheWork(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -1,5 +1,5 @@
-// Package faults makes the faults of the field on nodes that run, one after another, and holds what the nodes say of
-// each. The table of them is what docs/troubleshooting.md is made of.
+// Package faults makes the faults of the field on nodes that run, one after another, and checks what the nodes say
+// about each. docs/troubleshooting.md is made from their table.
 package faults
 
 import (

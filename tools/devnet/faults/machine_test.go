@@ -42,7 +42,7 @@ func machines() chapter {
 			{
 				name: "the machine's clock is a minute fast",
 				make: (*scene).haste,
-				// Its observations tell, of which the first counts.
+				// The observations show the clock, and the fault counts once it has lasted since the first of them.
 				within: 2 * patience,
 				says: says{
 					may:    unsteady("machine"),

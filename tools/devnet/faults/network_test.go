@@ -40,7 +40,7 @@ type network struct {
 	swallowed map[common.Address]bool // contracts to which no transaction gets
 }
 
-// noQuery takes a node's own least time for a query: a contract that gives none has no rounds then.
+// noQuery takes a node's own minimum time for a query away: with a contract that gives none, there are then no rounds.
 const noQuery = "CL_MIN_OCR2_MAX_DURATION_QUERY=1ns"
 
 // companions is how many nodes are well.
@@ -76,7 +76,7 @@ func chainConfig(urls ...string) string {
 	return text
 }
 
-// swallows answers a transaction to a contract that none gets to as an RPC node does that passes it on.
+// swallows answers a transaction that must not get to its contract, as an RPC node that passes it on would.
 func (n *network) swallows(c call) (any, bool) {
 	if c.Method != "eth_sendRawTransaction" || len(c.Params) == 0 {
 		return nil, false
@@ -226,7 +226,7 @@ func (n *network) answer(w http.ResponseWriter, who string) {
 type spec struct {
 	name     string
 	contract common.Address
-	// account, bundle, bridge and chain go before those that are right.
+	// account, bundle, bridge and chain replace the right ones.
 	account, bundle, bridge, chain string
 	bootstrappers                  []string
 	// source is the observation's pipeline behind the task that asks the bridge.
@@ -314,7 +314,7 @@ func (n *node) remove(t *testing.T, id int64) {
 	}
 }
 
-// jobs are the ids of a node's.
+// jobs are the ids of a node's jobs.
 func (n *node) jobs(t *testing.T) []int64 {
 	t.Helper()
 	response, err := n.operator().ListJobs(t.Context(), &nodev1.ListJobsRequest{})

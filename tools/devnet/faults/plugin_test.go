@@ -132,7 +132,7 @@ func (s *scene) again(plugin string, signal syscall.Signal) {
 		defer tick.Stop()
 		for last := uint64(0); ctx.Err() == nil; {
 			p := s.plugin(ctx, plugin)
-			// One that dies sooner has had a bad generation, and five of these are a quarantine.
+			// A generation that dies sooner counts as failed, and five of these in a row are a quarantine.
 			if time.Since(p.GetReadyAt().AsTime()) > time.Second && p.GetGeneration() != last &&
 				p.GetState() == nodev1.PluginState_PLUGIN_STATE_READY {
 				last = p.GetGeneration()

@@ -39,7 +39,7 @@ type node struct {
 	dir string
 	// bin is the folder of the programs, http where it serves metrics and health, peers where it serves other nodes.
 	bin, http, peers string
-	// config is its configuration after the first lines, and environment goes before what it has of its own.
+	// config is its configuration after the first lines, and environment is added to what each command gets.
 	config      string
 	environment []string
 	// wrap is a command that runs the node's; empty: none does.
@@ -251,7 +251,7 @@ func (h health) ill() []string {
 // running is the state of a part that does all that it should.
 const running = "running"
 
-// of is the status that the one part of a name would have for the node.
+// of is the status that the part of this name alone would give the node.
 func (h health) of(name string) (status string, ill []string) {
 	for _, c := range h.Components {
 		switch {

@@ -77,7 +77,7 @@ func (s *scene) undo(do func()) { s.undoing = append(s.undoing, do) }
 // calm is how long the node may take to be well again after a row, and be well before it.
 const calm = 30 * time.Second
 
-// live makes a fault on a node that runs, holds what is said of it, and makes it good again.
+// live makes a fault on a node that runs, checks what is said about it, and repairs it.
 func (s *scene) live(f fault) {
 	s.t.Helper()
 	s.quiet(f)
@@ -138,8 +138,8 @@ func (s *scene) quiet(f fault) {
 // look is the time between two looks at what has no event to await.
 const look = 200 * time.Millisecond
 
-// poll looks until something holds, as often as fits into a time. On a machine that has no time to spare looks take
-// longer, and so do nodes: they get as many looks, in at most ten times the time.
+// poll looks until something holds, as often as fits into a time. On a busy machine looks take longer, and so do nodes:
+// they get as many looks, in at most ten times the time.
 func (s *scene) poll(within time.Duration, holds func() bool) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*within)
 	defer cancel()
@@ -214,8 +214,8 @@ func (s *scene) undiagnosed(want says) []string {
 	return []string{"loop doctor: any of " + strings.Join(reasons, " | ") + "; it says: " + strings.Join(found, " | ")}
 }
 
-// logged is the line that says that the job's state is another. A state is logged when it begins, with the first of its
-// reasons: what is to be done tells which it is, and the reason where nothing is.
+// logged is the line that says that the job's state has changed. A state is logged when it begins, with the first of
+// its reasons. The remedy shows which reason that is; if there is none, the reason itself does.
 func (s *scene) logged(j *job) string {
 	text := fmt.Sprintf(`msg="a job's state changed" job=%d …state=%s…`, s.id, j.state)
 	if j.remedy != "" {

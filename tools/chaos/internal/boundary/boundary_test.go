@@ -161,7 +161,7 @@ func TestSocketFiles(t *testing.T) {
 	}
 }
 
-// TestPlugin holds what trials ask of a plugin's process against one that is there.
+// TestPlugin tries what trials ask of a plugin's process on one that runs.
 func TestPlugin(t *testing.T) {
 	t.Parallel()
 	h := opened(t)

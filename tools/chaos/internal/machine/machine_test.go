@@ -15,7 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
-// sleeper starts a process that does nothing and has files open, by a name that has all that a line of /proc is cut at.
+// sleeper starts a process that does nothing and has files open. Its name has all characters at which a line of /proc
+// is split.
 func sleeper(t *testing.T, files ...*os.File) *exec.Cmd {
 	t.Helper()
 	sleep, err := exec.LookPath("sleep")
@@ -187,7 +188,7 @@ func TestSettle(t *testing.T) {
 	if err != nil || least != 2 {
 		t.Errorf("what went down to 2 settled at %d: %v", least, err)
 	}
-	// What grows again has been less.
+	// The least count is the result, even if the count grows after it.
 	grows := 0
 	if least, err := Settle(30*time.Millisecond, time.Minute, func() (int, error) {
 		grows++

@@ -63,7 +63,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestJudgeDelivery finds each thing that must not have become of accepted reports.
+// TestJudgeDelivery finds each fate that accepted reports must not have.
 func TestJudgeDelivery(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

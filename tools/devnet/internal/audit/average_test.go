@@ -131,7 +131,7 @@ func TestAverageOfTheUnknown(t *testing.T) {
 	}
 }
 
-// TestMedians compares them with those of all choices that there are.
+// TestMedians compares medians with those of all possible choices.
 func TestMedians(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(2, 0))

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestOf holds that a process is measured, this one.
+// TestOf measures this process.
 func TestOf(t *testing.T) {
 	t.Parallel()
 	usage, err := Of(os.Getpid())
@@ -58,7 +58,7 @@ func TestCounter(t *testing.T) {
 	}
 }
 
-// TestScrape holds what is read of a page of metrics.
+// TestScrape checks what is read from a page of metrics.
 func TestScrape(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

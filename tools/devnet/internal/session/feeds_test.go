@@ -47,7 +47,7 @@ func TestFeedsCountFromWhenAllObserve(t *testing.T) {
 	}
 }
 
-// TestFeedsAreMeasuredAlone holds what --feeds does not go with.
+// TestFeedsAreMeasuredAlone checks which options --feeds excludes.
 func TestFeedsAreMeasuredAlone(t *testing.T) {
 	t.Parallel()
 	for name, config := range map[string]Config{

@@ -11,7 +11,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
-// python makes the fakes' folder one of programs with the plugins in Python beside it.
+// python puts fakes of the plugins in Python where make would put them, beside the folder of the fakes' programs.
 func python(t *testing.T, config Config) Config {
 	t.Helper()
 	bin := filepath.Join(filepath.Dir(config.BinDir), ".venv", "bin")

@@ -38,8 +38,8 @@ type NetEvent struct {
 	// FirstRoundMS is the time from its end to the next answer; absent when it had no end. The end of what is done to a
 	// node is when it is started again.
 	FirstRoundMS *int64 `json:"first_round_ms,omitempty"`
-	// JoinedMS is the time from when a node was started again until a round
-	// landed in which it observed; absent for other events.
+	// JoinedMS is the time from when a node was started again until a round landed in which it observed; absent for other
+	// events.
 	JoinedMS *int64 `json:"joined_ms,omitempty"`
 }
 

@@ -53,8 +53,8 @@ func TestStarknet(t *testing.T) {
 	}
 }
 
-// TestStarknetVersion holds that the node serves the version that was asked for, and what is said of those that there
-// are not.
+// TestStarknetVersion holds that the node serves the version that was asked for, and checks the error for versions that
+// do not exist.
 func TestStarknetVersion(t *testing.T) {
 	t.Parallel()
 	for asked, want := range map[string]string{"": "0.10.3-rc.0", "0.10": "0.10.3-rc.0", "0.9": "0.9.0", "0.8": "0.8.1"} {

@@ -45,7 +45,7 @@ func TestMempoolWaitsForTheNext(t *testing.T) {
 	}
 }
 
-// TestReplacement holds what a replacement must offer, and that what it replaces is forgotten.
+// TestReplacement checks what a replacement must offer, and that the replaced transaction is forgotten.
 func TestReplacement(t *testing.T) {
 	t.Parallel()
 	c := newChain(t)
@@ -113,7 +113,7 @@ func TestMempoolExpires(t *testing.T) {
 	})
 }
 
-// TestLost holds that a transaction is called received of which the sequencer knows nothing.
+// TestLost checks that nodes call a lost transaction received, although the sequencer does not know it.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	c := newChain(t)

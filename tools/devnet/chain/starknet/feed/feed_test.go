@@ -105,7 +105,7 @@ func testWatch(t *testing.T, version chain.Version) {
 	err := f.feed.Watch(ctx, f.url, func(transmission Transmission) error {
 		got = append(got, transmission)
 		switch len(got) {
-		case 2: // what is not complete becomes it, and is not seen again
+		case 2: // the block is completed, and its transmissions are not seen again
 			f.chain.MakeBlock()
 			f.chain.MakeBlock()
 			return f.send(t, 0x01020304, 6, 10, 26, 30)
