@@ -601,9 +601,8 @@ func TestRelayersInheritTheNetwork(t *testing.T) {
 	}
 }
 
-// TestOpenPassword holds that a password that every user can read is told of, and that one that a group can read,
-// as of a
-// mounted secret, is not.
+// TestOpenPassword holds that a password that every user can read is told of, and that one that a group can read, as of
+// a mounted secret, is not.
 func TestOpenPassword(t *testing.T) {
 	t.Parallel()
 	for mode, told := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {

@@ -85,9 +85,8 @@ func (l *Lines) add(plugin string, line Line) {
 	k.changed = make(chan struct{})
 }
 
-// After returns the lines of a plugin that are kept and have a number above one, and a channel that closes when
-// there is
-// another.
+// After returns the lines of a plugin that are kept and have a number above one, and a channel that closes when there
+// is another.
 func (l *Lines) After(plugin string, number uint64) (found []Line, more <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

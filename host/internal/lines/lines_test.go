@@ -21,9 +21,8 @@ func texts(l *Lines, plugin string, after uint64) (all []string) {
 	return all
 }
 
-// TestHandler holds that a line is kept with what is said in it, of those plugins alone that it is about, and that
-// all of
-// them are passed on as they are.
+// TestHandler holds that a line is kept with what is said in it, of those plugins alone that it is about, and that all
+// of them are passed on as they are.
 func TestHandler(t *testing.T) {
 	t.Parallel()
 	l := New()

@@ -9,9 +9,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// timeField is the number of the field in which a median's observation has its time, in seconds since 1970:
-// timestamp of
-// libocr's NumericalMedianObservationProto.
+// timeField is the number of the field in which a median's observation has its time, in seconds since 1970: timestamp
+// of libocr's NumericalMedianObservationProto.
 const timeField = 1
 
 // observedAt is when an observation of a median was made, by the clock of the oracle that made it.
