@@ -35,7 +35,7 @@ const (
 	stopped     = "."
 	succeeded   = "S"
 
-	ordinary = 10001 // a user of no name
+	ordinary = 10001 // a user without a name
 )
 
 // battle is a node whose median is hostile.
@@ -112,8 +112,8 @@ func TestAttacks(t *testing.T) {
 		t.Errorf("the table of docs/security.md has other attacks (-has +wants; run make attack as root):\n%s", diff)
 	}
 	for name, column := range columns {
-		// An older kernel takes less, and a container's filter of system calls takes more: what is stated is the
-		// least of this one.
+		// An older kernel prevents less, and a container's filter of system calls prevents more. The page states the least
+		// that this kernel prevents.
 		if name != string(confine.None) && name != string(confine.Limits) && confine.ABI() < 6 {
 			continue
 		}
@@ -140,7 +140,7 @@ func TestAttacksInPython(t *testing.T) {
 	b.asStated(t, outcome)
 }
 
-// asStated holds that no attempt succeeds of which docs/security.md says that it does not.
+// asStated checks that no attempt succeeds that docs/security.md says does not.
 func (b battle) asStated(t *testing.T, outcome map[string]string) {
 	t.Helper()
 	_, table, _ := readAttackPage(t)
@@ -158,7 +158,7 @@ func (b battle) asStated(t *testing.T, outcome map[string]string) {
 	}
 }
 
-// readAttackPage has the page with the table, and what stands around it.
+// readAttackPage reads the page: the table, and what stands before and after it.
 func readAttackPage(t *testing.T) (before, table, after string) {
 	t.Helper()
 	page, err := os.ReadFile(attackPage)
@@ -191,7 +191,7 @@ func attackTable(names []string, columns map[string]map[string]string) string {
 	return b.String()
 }
 
-// readAttackTable has the table's columns by their heads; the attacks' by none.
+// readAttackTable returns the table's columns by their heads. The column of the attacks has the empty head.
 func readAttackTable(table string) map[string][]string {
 	columns := map[string][]string{}
 	var heads []string
@@ -260,7 +260,7 @@ func attackFrom(t *testing.T, folder string, what target) (outcome map[string]st
 		t.Fatal(err)
 	}
 	defer c.Close()
-	// It reads to the end: what it left would have its answers, as they are on their way, given up for a reset connection.
+	// The plugin reads to the end: bytes that it left unread would reset the connection, and lose answers on their way.
 	if err := errors.Join(json.NewEncoder(c).Encode(what), c.(*net.UnixConn).CloseWrite()); err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +425,7 @@ HTTPURL = "http://127.0.0.1:9"
 	return n
 }
 
-// median is the command of a hostile one that lies in a folder.
+// median is the command of a hostile median in a folder.
 func (b battle) median(t *testing.T, bin string) string {
 	t.Helper()
 	if b.python == "" && b.program == "" {

@@ -48,7 +48,7 @@ func flood(ts *testscript.TestScript, _ bool, args []string) {
 	f.bounded("scrapes", func() { f.connections(500, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n") })
 }
 
-// packed are zeros, a thousandth of their number.
+// packed compresses zeros, to about a thousandth of their number.
 func packed(zeros int) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
@@ -81,7 +81,7 @@ func (f flooded) reset() {
 	f.ts.Check(os.WriteFile("/proc/"+f.ts.Getenv("NODE_PID")+"/clear_refs", []byte("5"), 0))
 }
 
-// bounded holds that the node's memory does not grow to much above what it was before all.
+// bounded checks that the node's memory grows by mostMemory at most above what it was before all floods.
 func (f flooded) bounded(what string, send func()) {
 	send()
 	more := f.peak() - f.before
@@ -91,7 +91,7 @@ func (f flooded) bounded(what string, send func()) {
 	}
 }
 
-// calls has many callers check a job at once, and holds that each answer has one of some codes.
+// calls has many callers check a job at once, and checks that each answer has one of some codes.
 func (f flooded) calls(times int, body []byte, encoding string, codes ...string) {
 	var all sync.WaitGroup
 	said := make(chan string, times)

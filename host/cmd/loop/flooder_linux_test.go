@@ -31,7 +31,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
-// flooder is a median without an SDK that sends its host more than any plugin has to say, once it is told what by the
+// flooder is a median without an SDK that sends its host more than any plugin has to say. Orders for that come over the
 // socket "flood" in its folder.
 type flooder struct {
 	pluginv1.UnimplementedLifecycleServiceServer

@@ -130,12 +130,12 @@ func (f *flooding) open() int {
 	f.t.Helper()
 	all, err := os.ReadDir(proc(f.cmd.Process.Pid, "fd"))
 	if err != nil {
-		f.t.Skip(err) // it is root's to see
+		f.t.Skip(err) // only root may see it
 	}
 	return len(all)
 }
 
-// scrape reads a page of the node, or that it is refused.
+// scrape reads a page of the node, or the text of its refusal.
 func (f *flooding) scrape(path string) string {
 	r, err := http.Get(f.url + path)
 	if err != nil {

@@ -178,7 +178,7 @@ func onMemory() []attempt {
 			there := []unix.RemoteIovec{{Base: 0x400000, Len: 8}}
 			_, err := unix.ProcessVMReadv(t.Host, []unix.Iovec{{Base: &b[0], Len: 8}}, there, 0)
 			if errors.Is(err, unix.EFAULT) {
-				return nil // it may, elsewhere
+				return nil // it may, at another address
 			}
 			return err
 		}},
@@ -187,7 +187,7 @@ func onMemory() []attempt {
 			there := []unix.RemoteIovec{{Base: 0x10, Len: 8}}
 			_, err := unix.ProcessVMWritev(t.Host, []unix.Iovec{{Base: &b[0], Len: 8}}, there, 0)
 			if errors.Is(err, unix.EFAULT) {
-				return nil // it may, elsewhere
+				return nil // it may, at another address
 			}
 			return err
 		}},
@@ -208,7 +208,7 @@ func onMemory() []attempt {
 	}
 }
 
-// traces attaches to a process by a thread, with whose end it is let go.
+// traces attaches to a process from a thread. When the thread ends, the process is let go.
 func traces(pid int) error {
 	said := make(chan error)
 	go func() {

@@ -16,8 +16,8 @@ import (
 )
 
 // TestPasswordLeavesMemory holds that a node that runs has no copy of the keystore's password, however it was given it
-// and whether it has just made its keystore or opened it. A secret that it needs on is found, so that the search is
-// known to work.
+// and whether it has just made its keystore or opened it. A secret that the node still needs is found, so that the
+// search is known to work.
 func TestPasswordLeavesMemory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the memory of a node is root's to read")

@@ -23,7 +23,7 @@ import (
 // networkLimit is what a network may take in all, and roundLimit what a round of it may on a busy machine.
 const networkLimit, roundLimit = 4 * time.Minute, time.Minute
 
-// landed are the rounds that a devnet tells of.
+// landed matches a line in which a devnet tells of a round.
 var landed = regexp.MustCompile(`^round (\d+): answer`)
 
 // In a network of nodes whose medians are hostile, all that the page says of one that attacks its node holds at the

@@ -34,7 +34,7 @@ func plant(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Value(plantedKey{}).(planted)[args[0]] = strings.TrimSpace(args[1])
 }
 
-// search fails if a text has a secret, as it is or in a form that is none to who finds it.
+// search fails if a text has a secret, as it is or in a form that anybody can undo.
 func (p planted) search(ts *testscript.TestScript, where string, text []byte) {
 	for name, secret := range p {
 		for _, form := range []string{

@@ -138,7 +138,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// importKey asks a node for what carries a secret. The environment is pairs of a name and a value.
+// importKey sends a node a request that carries a secret. The environment is pairs of a name and a value.
 func importKey(t *testing.T, environment ...string) error {
 	t.Helper()
 	c := &command{}
@@ -149,7 +149,7 @@ func importKey(t *testing.T, environment ...string) error {
 	return err
 }
 
-// Who has no token is led to the node's socket, and the address hears nothing but an empty question.
+// A caller without a token is led to the node's socket, and the address gets only an empty request.
 func TestTheNodesOwnSocketIsUsed(t *testing.T) {
 	t.Parallel()
 	onlyLinux(t)

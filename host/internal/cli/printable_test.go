@@ -29,7 +29,7 @@ func TestWhatATerminalIsShown(t *testing.T) {
 		if n, err := io.WriteString(&printable{out: &whole}, c.written); n != len(c.written) || err != nil {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
-		// A character that is written in pieces is the same; an end of line is not told from its beginning.
+		// A character in several pieces is shown the same. Only \r in a piece of its own is not taken for the end of a line.
 		if _, err := io.Copy(&printable{out: &bytewise}, iotest.OneByteReader(strings.NewReader(c.written))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

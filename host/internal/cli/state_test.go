@@ -54,7 +54,7 @@ func TestStatesInTables(t *testing.T) {
 	}
 }
 
-// TestSenders holds who is said to have sent a round's report.
+// TestSenders checks who is said to have sent a round's report.
 func TestSenders(t *testing.T) {
 	t.Parallel()
 	at := &reportingv1.ReportTimestamp{Epoch: 3, Round: 1}

@@ -188,7 +188,7 @@ func TestRemovedJobTakesItsRows(t *testing.T) {
 			}
 		}
 	}
-	past := History{MostRuns: 1, MostErrors: 1} // of both, and of a removed one without a word
+	past := History{MostRuns: 1, MostErrors: 1} // of both jobs; it is put again when one is removed
 	for _, id := range []int64{job.ID, kept.ID} {
 		past.Runs, past.Errors = append(past.Runs, JobRun{JobID: id}), append(past.Errors, JobError{JobID: id})
 	}

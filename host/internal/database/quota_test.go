@@ -77,7 +77,7 @@ func TestStoreIsFull(t *testing.T) {
 	}
 }
 
-// What is counted as it changes is what there is.
+// The usage that is counted with each change is what the entries add up to.
 func TestUsageIsCounted(t *testing.T) {
 	t.Parallel()
 	d := testOpen(t, testPath(t))

@@ -14,7 +14,7 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// testSealer hides a text from who searches a file, and binds it to its row.
+// testSealer hides a text from those who search a file, and binds it to its row.
 type testSealer struct{}
 
 var errTestSealed = errors.New("it belongs to another row")
@@ -109,7 +109,7 @@ func TestRowsThatDoNotOpen(t *testing.T) {
 	wantError(t, err, errNoSealer, `"c"`)
 }
 
-// clearFile is a database of before rows were sealed: with jobs and bridges, and with what is left of others.
+// clearFile makes a database from before rows were sealed: with jobs and bridges, and with remains of others.
 func clearFile(t *testing.T, path string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

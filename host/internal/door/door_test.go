@@ -134,8 +134,8 @@ func knock(t *testing.T, server *httptest.Server, procedure, authorization strin
 	return err
 }
 
-// Who is on this machine and has no token learns where the socket is. Who comes by TLS does not, nor who shows a false
-// token.
+// A caller on this machine without a token learns where the socket is. A caller by TLS does not, nor does one with a
+// wrong token.
 func TestWhoLearnsOfTheSocket(t *testing.T) {
 	t.Parallel()
 	socket := &nodev1.TokenWanted{Socket: "/var/lib/loop/loop.sock"}

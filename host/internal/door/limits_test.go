@@ -203,7 +203,7 @@ func TestCallersByTheSocketHaveTheirPlace(t *testing.T) {
 	}
 }
 
-// Who is not known cannot fill a disk with the lines of refusals.
+// Unknown callers cannot fill a disk with the lines of their refusals.
 func TestRefusalsOfStrangers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -261,8 +261,8 @@ func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return near, nil
 }
 
-// A stream outlives the time in which a server reads a request and writes an answer, and calls do not. Streams have a
-// number of their own, so that who listens can still call.
+// A stream outlives the time in which a server reads a request and writes an answer, and calls do not. Streams are
+// counted apart, so that a caller who listens can still make calls.
 func TestStreamsLast(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

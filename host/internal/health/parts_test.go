@@ -13,7 +13,7 @@ type stated[F any] map[string]struct {
 	want   State
 }
 
-// hold holds a table of parts that are well until they are changed, at second 100.
+// hold checks a table of parts that are well until a row changes them, at second 100.
 func hold[F interface{ State(time.Time) State }](t *testing.T, well func() F, table stated[F]) {
 	t.Helper()
 	for name, c := range table {
@@ -169,7 +169,7 @@ func TestConfigurations(t *testing.T) {
 	})
 }
 
-// TestOverall holds what a node's health is made of.
+// TestOverall checks what a node's health is made of.
 func TestOverall(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is what jobs' runs come of.
+// world is a history with all that it needs.
 type world struct {
 	*testing.T
 	*History
@@ -224,7 +224,7 @@ func TestReaper(t *testing.T) {
 	}
 }
 
-// Who listens hears of one job or of all, and one that does not take what it hears holds up nobody.
+// A listener hears of one job or of all. One that does not take what it hears holds up nobody.
 func TestListeners(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(*config.JobPipeline) {})

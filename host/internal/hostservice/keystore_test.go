@@ -134,7 +134,7 @@ func (strict) Judge(context.Context, *hostservicev1.SignRequest) error {
 	return status.Error(codes.PermissionDenied, "it is not for this")
 }
 
-// What the judge refuses is not signed, and of an account that is not lent it is not asked.
+// What the judge refuses is not signed. It is not asked about an account that is not lent.
 func TestKeystoreAsksTheJudge(t *testing.T) {
 	t.Parallel()
 	keys := newKeys(t)

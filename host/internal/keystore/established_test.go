@@ -111,8 +111,8 @@ func TestImportOfAnEstablishedNodesKeys(t *testing.T) {
 	}
 }
 
-// signsAsBefore holds that an imported key that signs messages signs RFC 8032's as that says. One of the STARK curve
-// signs felts, with a number that differs each time: it is verified.
+// signsAsBefore checks that an imported key signs as its vector says. A signature of a key of the STARK curve differs
+// each time, so it is verified instead.
 func signsAsBefore(t *testing.T, k *Keystore, kind, relay, id string) {
 	t.Helper()
 	var signature []byte

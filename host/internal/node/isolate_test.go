@@ -231,7 +231,7 @@ func (f *feeding) pid(plugin string) int {
 	return 0
 }
 
-// held waits until a plugin's process of now uses an account, having found as many entries of it.
+// held waits until a plugin's present process uses an account and has found so many of its entries.
 func (f *feeding) held(account, plugin string, entries int) {
 	f.Helper()
 	var last string

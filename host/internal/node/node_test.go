@@ -97,11 +97,11 @@ type files struct {
 	builtin map[string]fallback.Plugin
 	// address is where the node listens for peers.
 	address string
-	// environment goes before what newFiles has put there.
+	// environment is the node's. newFiles begins it, and tests change it.
 	environment map[string]string
 }
 
-// newFiles is a node with plugins in processes of their own, on free ports, with one chain whose RPC node nobody runs.
+// newFiles is a node with plugins in processes of their own, on free ports, without a chain.
 func newFiles(t testing.TB) *files {
 	t.Helper()
 	f := &files{dir: t.TempDir(), address: ports.Address(t), section: "EVM", builtin: fallback.Plugins(),
@@ -133,7 +133,7 @@ func (f *files) chain(id, more string) {
 		"\"http://127.0.0.1:9\"\n", f.section, id, more)
 }
 
-// acme replaces the relayer of a chain that is built in by a fake of one that stands nowhere in the node.
+// acme replaces the built-in relayer of a chain by a fake relayer of a chain that the node does not know.
 func (f *files) acme(t *testing.T, environment string) {
 	t.Helper()
 	f.section = "Acme"

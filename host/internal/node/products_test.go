@@ -64,7 +64,7 @@ func twap(t *testing.T, environment string) *files {
 	return f
 }
 
-// spec is a job of the fake's.
+// productSpec is a job of the fake product.
 func productSpec(n *Node, pluginConfig string) string {
 	return fmt.Sprintf(`type = "offchainreporting2"
 schemaVersion = 1

@@ -65,7 +65,7 @@ func TestSignaturesAreListed(t *testing.T) {
 	}
 }
 
-// A chain without a check of its own has nothing signed where its relay has one.
+// If a relay has a check, a chain without a check of its own has nothing signed.
 func TestChecksOfChains(t *testing.T) {
 	t.Parallel()
 	yes := func(section []byte) (relayersigning.Check, error) {

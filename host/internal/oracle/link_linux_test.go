@@ -32,7 +32,7 @@ func dialled(t *testing.T, network, host string) (near, far *net.TCPConn) {
 	return conn.(*net.TCPConn), accepted.(*net.TCPConn)
 }
 
-// option reads one of a connection's; 0 is the kernel's own choice.
+// option reads an option of a connection; 0 is the kernel's own choice.
 func option(t *testing.T, conn *net.TCPConn, level, name int) (value int) {
 	t.Helper()
 	raw, err := conn.SyscallConn()
@@ -63,7 +63,7 @@ func optionsOf(t *testing.T, conn *net.TCPConn) options {
 	}
 }
 
-// wanted are the options of a connection that is, on this kernel.
+// wanted are the options of a connection whose silence is bounded, on this kernel.
 func wanted(untouched options) options {
 	want := options{UserTimeout: 10_000, RTOMax: -1, KeepAlive: 1, KeepIdle: 5, KeepInterval: 1}
 	if untouched.RTOMax != -1 { // the kernel knows it

@@ -339,7 +339,7 @@ func (n *testNode) job(spec *job.Spec) Settings {
 	}
 }
 
-// newHistory is a job's, in memory alone.
+// newHistory is the history of a job, in memory alone.
 func newHistory(t *testing.T) *history.Job {
 	t.Helper()
 	j, err := history.New(history.Settings{Limits: config.Default().JobPipeline}).Job(t.Context(), 1)

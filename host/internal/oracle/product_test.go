@@ -64,7 +64,7 @@ type productNetwork struct {
 	oracles    []*Oracle
 }
 
-// newProductNetwork has the product of each node in the mode of it.
+// newProductNetwork gives the product of each node one of the modes.
 func newProductNetwork(t *testing.T, version int, modes ...string) *productNetwork {
 	t.Helper()
 	n := &productNetwork{t: t, contract: newAggregator()}
@@ -175,7 +175,7 @@ func TestProductOnOCR3(t *testing.T) {
 		if state := o.Facts().State(time.Now()); state.Level != health.Running || o.Failed() != "" {
 			t.Errorf("oracle %d: %+v, failed %q", i, state, o.Failed())
 		}
-		// What was observed the product alone knows; what this node sent it is told.
+		// Only the product knows what was observed. When this node sent a report is told.
 		for _, round := range o.Observations(t.Context(), 100) {
 			if round.GetValue() != nil || round.GetAnswer() != nil || round.GetSentAt() == nil {
 				t.Errorf("oracle %d: round %v", i, round)
@@ -331,7 +331,7 @@ func TestProductJobNeedsItsPlugin(t *testing.T) {
 	}
 }
 
-// TestOutcomesBeyondContracts holds where the numbers of OCR3 end on contracts of OCR2.
+// TestOutcomesBeyondContracts checks where the numbers of OCR3 end on contracts of OCR2.
 func TestOutcomesBeyondContracts(t *testing.T) {
 	t.Parallel()
 	r := testRounds(t)

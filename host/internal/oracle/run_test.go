@@ -22,8 +22,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// toldRounds holds what operators are told of the rounds of a feed: what was observed, what the network made of it, who
-// sent it, and what the contract took of it.
+// toldRounds checks what operators are told of the rounds of a feed: what was observed, what the network made of it,
+// who sent it, and what the contract took of it.
 func toldRounds(t *testing.T, oracles []*Oracle, contract *aggregator) {
 	t.Helper()
 	sent, taken := 0, contract.count()
@@ -68,7 +68,7 @@ func observedWhole(r *nodev1.RoundObservation) bool {
 		len(r.GetErrors()) == 0 && r.GetTook().AsDuration() > 0
 }
 
-// loggedAnswer holds what the log has of a transmission of a node's own.
+// loggedAnswer checks what the log has of a transmission of a node's own.
 func loggedAnswer(t *testing.T, nodes []*testNode) {
 	t.Helper()
 	line := regexp.MustCompile(handedOver + `[0-9]+ digest=[0-9a-f]{64} epoch=[1-9][0-9]* round=[1-9][0-9]* answer=100\n`)
@@ -77,7 +77,7 @@ func loggedAnswer(t *testing.T, nodes []*testNode) {
 	})
 }
 
-// told holds what an oracle knows of the contract's times, of its own, and of its clock beside those of the others.
+// told checks what an oracle knows of the contract's times, of its own, and of its clock beside those of the others.
 func told(t *testing.T, at int, o *Oracle) {
 	t.Helper()
 	f := o.Facts()

@@ -70,8 +70,8 @@ func newParts(t *testing.T, s nodeSettings) *parts {
 	return p
 }
 
-// slack is what a busy machine may add to a call that ends by its deadline. One that does not heed it takes a minute or
-// stands.
+// slack is what a busy machine may add to a call that ends by its deadline. A call that ignores its deadline takes a
+// minute, or never ends.
 const slack = 20 * time.Second
 
 var testDigest = types.ConfigDigest{0, 1, 2, 3}
@@ -225,7 +225,7 @@ func TestTrap2FactoryErrorIsFinal(t *testing.T) {
 	}
 }
 
-// TestShareOfTheInitialization holds how long of libocr's time a median is waited for.
+// TestShareOfTheInitialization checks how long of libocr's time a median is waited for.
 func TestShareOfTheInitialization(t *testing.T) {
 	t.Parallel()
 	d, _ := newKeys(t)

@@ -516,9 +516,8 @@ func TestAwaits(t *testing.T) {
 	}
 }
 
-// TestParseIsBounded gives Parse the worst texts of the largest size. It takes the processor's time, which a busy
-// machine does not lengthen, and so runs alone in its process. TestNamed holds the order in which people wrote their
-// tasks, which is not always one in which they run.
+// TestNamed holds that Named gives the order in which people wrote their tasks, which is not always one in which they
+// run.
 func TestNamed(t *testing.T) {
 	t.Parallel()
 	p, err := Parse(
@@ -538,6 +537,8 @@ func TestNamed(t *testing.T) {
 	}
 }
 
+// TestParseIsBounded gives Parse the worst texts of the largest size. It counts the processor's time, which a busy
+// machine does not lengthen, and so runs beside no other test of its process.
 func TestParseIsBounded(t *testing.T) {
 	fill := func(unit string) string { return strings.Repeat(unit, maxSource/len(unit)) }
 	var dense strings.Builder // as many edges as a text can hold among the most tasks

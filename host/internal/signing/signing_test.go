@@ -155,7 +155,7 @@ func TestContractsOfRemovedJobs(t *testing.T) {
 	}
 }
 
-// TestRate holds what relayers without a check may have signed: so many a minute of each account, and each is in the
+// TestRate checks what relayers without a check may have signed: so many a minute of each account, and each is in the
 // record.
 func TestRate(t *testing.T) {
 	t.Parallel()
@@ -249,8 +249,8 @@ func TestRecordWithoutADatabase(t *testing.T) {
 	}
 }
 
-// What is kept of an account is bounded, and what it is refused takes no place from what it had signed. What is too
-// much goes once in so many signatures.
+// The record of an account is bounded, and what it is refused takes no place from what it had signed. What is too much
+// is deleted once in so many signatures.
 func TestRecordIsBounded(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)

@@ -26,7 +26,7 @@ func moving(r signing.Request, f signing.Facts) (signing.Verdict, error) {
 	return signing.Verdict{}, context.Canceled
 }
 
-// What an operator asks for is signed, on its chain, once, and only while he waits or in the slot that it has.
+// What an operator asks for is signed, on its chain, once, and only while it is waited for or in the slot that it has.
 func TestTransfersAreSignedOnce(t *testing.T) {
 	t.Parallel()
 	r := newRoom(t)

@@ -240,7 +240,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// makeCertificate writes a certificate that trusts itself, and returns who trusts it.
+// makeCertificate writes a certificate that trusts itself, and returns a pool that trusts it.
 func makeCertificate(t *testing.T, dir, name string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

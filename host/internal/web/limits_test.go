@@ -67,7 +67,7 @@ func readAll(t *testing.T, c net.Conn) (string, time.Duration) {
 	return string(b), time.Since(began)
 }
 
-// Who sends slowly has an end: of a header, of a body, and of a body that nobody wants.
+// A client that sends slowly is cut off: in a header, in a body, and in a body that nobody wants.
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
 	read := func(w http.ResponseWriter, r *http.Request) {

@@ -41,7 +41,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// A caller who is refused before his request is whole can send the rest and read why.
+// A caller that is refused before its request is whole can send the rest and read why.
 func TestAnswerBeforeTheBody(t *testing.T) {
 	t.Parallel()
 	socket, answered := filepath.Join(shortDir(t), "s"), make(chan struct{})
@@ -76,7 +76,7 @@ func TestAnswerBeforeTheBody(t *testing.T) {
 // stranger is the user of a process that has nothing to do with the node.
 const stranger = 54321
 
-// Another user does not reach the socket; where its mode was changed, the kernel tells who it is.
+// Another user does not reach the socket. If the socket's mode was changed, the kernel tells who that user is.
 func TestAnotherUser(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
@@ -112,7 +112,7 @@ func TestAnotherUser(t *testing.T) {
 	}
 }
 
-// What comes of the node is refused, though it is of its user: a plugin, and what a plugin has started.
+// What the node started is refused, though it runs as the node's user: a plugin, and what a plugin has started.
 func TestChildrenOfTheNode(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -141,8 +141,8 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// It runs alone: a process that another test starts has a copy of the socket until its program begins, and answers on
-// it.
+// It runs beside no other test: a process that another test starts has a copy of the socket until its program begins,
+// and answers on it.
 func TestSocketsOfOthers(t *testing.T) {
 	dir := shortDir(t)
 	listen := func(path string) error {

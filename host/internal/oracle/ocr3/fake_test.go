@@ -303,7 +303,7 @@ func (noMemory) PutAccepted(context.Context, types.ConfigDigest, uint64, [sha256
 	return false, errors.New("the disk is full")
 }
 
-// parts are a job's without the job.
+// parts are the parts of a job without the job.
 type parts struct {
 	t       *testing.T
 	fake    *fake // nil out of process

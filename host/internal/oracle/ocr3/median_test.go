@@ -143,7 +143,7 @@ func TestRoundsAreThoseOfADirectCall(t *testing.T) {
 	}
 }
 
-// TestPythonRoundsAreThoseOfADirectCall holds the same median in Python to that in Go.
+// TestPythonRoundsAreThoseOfADirectCall compares the same median in Python with that in Go.
 func TestPythonRoundsAreThoseOfADirectCall(t *testing.T) {
 	t.Parallel()
 	python := os.Getenv("LOOP_TEST_PYTHON")

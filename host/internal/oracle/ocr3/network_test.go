@@ -151,7 +151,7 @@ func (n *network) ConfigDigestPrefix(context.Context) (types.ConfigDigestPrefix,
 	return 1, nil
 }
 
-// lines are libocr's, which nobody reads.
+// lines drops libocr's log lines.
 type lines struct{}
 
 func (lines) Trace(string, commontypes.LogFields)    {}
@@ -302,7 +302,7 @@ func (n *network) await(seqNr uint64) {
 	}
 }
 
-// TestNetwork runs OCR3 itself, by libocr, with decisions that have no time by its configuration: while products are
+// TestNetwork runs OCR3 itself, by libocr, under a configuration that gives decisions no time: while products are
 // killed, and across the end of all nodes at once.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
@@ -327,7 +327,7 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// check holds what was transmitted to the product, forgets it, and returns the oldest outcome of it.
+// check compares what was transmitted with what the product computes, forgets it, and returns its oldest outcome.
 func (n *network) check() (oldest uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

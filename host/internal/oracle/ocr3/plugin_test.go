@@ -115,7 +115,7 @@ func TestTrap1ProductThatAsksForTime(t *testing.T) {
 	}
 }
 
-// TestRoundsAreCounted holds what is counted of a round that goes well, and of calls that come to nothing.
+// TestRoundsAreCounted checks what is counted of a round that goes well, and of calls that come to nothing.
 func TestRoundsAreCounted(t *testing.T) {
 	t.Parallel()
 	p := newParts(t, "")

@@ -16,7 +16,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// number reads what the tests hold.
+// number reads a number as the tests write it.
 func number(value any) (decimal.Decimal, error) {
 	switch v := value.(type) {
 	case string:
@@ -314,8 +314,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// decoded holds what a decoder returned against the arguments that are wanted or, where that is a string, an error that
-// says so.
+// decoded compares what a decoder returned with the wanted arguments. If want is a string, it checks for an error with
+// that text.
 func decoded(t *testing.T, got map[string]any, err error, want any) {
 	t.Helper()
 	if text, ok := want.(string); ok {
@@ -541,14 +541,14 @@ func reencoded(t rapid.TB, s *Signature, data []byte) []byte {
 	return encoded
 }
 
-// agree holds that this package reads of any bytes what go-ethereum reads of them, and reads its own encoding of that
-// alike.
+// agree checks that this package reads any bytes as go-ethereum does, and reads its own encoding of what it read as the
+// same.
 func agree(t rapid.TB, s *Signature, data []byte) {
 	t.Helper()
 	got, err := s.Decode(data)
 	switch {
-	// Of data that costs too much, go-ethereum makes what there is memory for. Of some offsets it reads the last bytes
-	// alone, and some sizes of integers it does not hold to.
+	// go-ethereum decodes data that costs too much as long as there is memory. It reads only the last bytes of some
+	// offsets, and does not check some sizes of integers.
 	case errors.Is(err, errCost), errors.Is(err, errShort), err != nil && strings.Contains(err.Error(), "does not fit"):
 		return
 	case err != nil:
@@ -575,7 +575,7 @@ func agree(t rapid.TB, s *Signature, data []byte) {
 	}
 }
 
-// Encodings of which one word is another one decode as they do in go-ethereum.
+// Encodings in which another word takes the place of one decode as they do in go-ethereum.
 func TestDecodeBent(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
