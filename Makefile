@@ -47,8 +47,8 @@ tidy: ## Give all modules the workspace's versions and tidy their go.mod files.
 
 # ---- Tests ----
 
-# The first make what the others use. Those are two lanes, which run beside one another: one compiles and computes, the other
-# waits for processes, blocks and rounds. More lanes take as long on two processors, and starve what they run.
+# The steps of the first group make what the others use. The others run in two lanes beside one another: one compiles and computes,
+# the other waits for processes, blocks and rounds. More lanes take as long on two processors, and starve what they run.
 STEPS := 'prepare generated' 'lint standalone unraced race binaries test-release' \
 	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-python test-tutorials fuzz-blind'
 
@@ -56,7 +56,7 @@ STEPS := 'prepare generated' 'lint standalone unraced race binaries test-release
 test: ## Run everything that CI runs; it stops at the first step that fails.
 	@.ci/steps $(STEPS)
 
-# go test would vet each package first, with and without the race detector, by a part of what lint-go vets all of them by.
+# go test would vet each package first, with and without the race detector, by some of the checks that lint-go makes of them all.
 UNVETTED := -vet=off
 
 .PHONY: prepare
@@ -105,7 +105,7 @@ python: .venv/ready ## Set up .venv with the Python SDK and the plugins in Pytho
 test-python: build .venv/ready ## Run the tests of the Python SDK and its plugins, and those of Go that run them.
 	@if [ -e .venv/ready ]; then $(MAKE) test-python-here; fi
 
-# Two projects at once, which wait for processes and for one another's cores; what Go's tests run its cache does not see.
+# Two projects at once, since each waits for processes. -count=1, since Go's test cache does not see the programs that tests run.
 .PHONY: test-python-here
 test-python-here:
 	@$(MAKE) -j2 --output-sync=target $(PYTHON_PROJECTS:%=test-%)
@@ -116,7 +116,7 @@ $(PYTHON_PROJECTS:%=test-%): test-%:
 	@echo 'mypy, ruff and pytest in $*'
 	@cd $* && export PATH=$(CURDIR)/.venv/bin:$$PATH && mypy . && ruff check . && ruff format --check . && pytest -q
 
-# What the commands of tutorials read, Go's test cache does not see.
+# Go's test cache does not see what the commands of tutorials read.
 .PHONY: test-tutorials
 test-tutorials: build .venv/ready ## Run the commands of the tutorials in docs/plugins.md, in Go and in Python, as their readers do.
 	LOOP_TEST_PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi) \
@@ -137,7 +137,7 @@ binaries: build .bin/check # What the binaries link, what it costs at start, and
 	.bin/check licences $(BINARIES) bin/devnet
 
 # The race detector compiles all that it sees anew. So packages are left out whose tests link one of these; those whose tests run
-# programs that were built without it; and those that share nothing between goroutines, as their words show.
+# programs that were built without it; and those that share nothing between goroutines, as their code shows.
 HEAVY := github.com/ethereum/go-ethereum/core/|github.com/smartcontractkit/libocr/|modernc.org/sqlite|^[^ ]*/(scaffold|tools/conformance)[.]test
 CONCURRENT := \bgo [a-z]|\bsync\.|\bchan |\batomic\.|\berrgroup\.|\.Go\(|synctest|httptest|AfterFunc|context\.With
 # The tests of the workspace, each after the word race or unraced. That of frames is both: it makes its system calls in another way
@@ -186,14 +186,14 @@ e2e: build ## Run devnets to their end: plugins as processes, in the node's proc
 	@if [ -e .venv/ready ]; then set -x; bin/devnet --bin-dir .bin/bare --rounds 10 --json \
 		--plugin 'relayer:acme=.venv/bin/loop-relayer-python --relay acme'; fi
 
-# Most rows wait for what a node says in its time: many at once, whatever the number of processors.
+# Most faults only wait for what a node says: many at once, whatever the number of processors.
 .PHONY: test-faults
-test-faults: build ## Make every fault of docs/troubleshooting.md on nodes that run, and hold what they say of it; as root those of disks too.
+test-faults: build ## Make every fault of docs/troubleshooting.md on nodes that run, and check what they say of it; as root those of disks too.
 	LOOP_BIN_DIR=$(CURDIR)/bin LOOP_TEST_PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi) \
 		go test $(UNVETTED) -count=1 -timeout 20m -parallel 64 ./tools/devnet/faults
 
-# The limits are wide, for busy machines and old kernels: without its bound on links' silence, a split of 30 s outlasts its end
-# by 27. A node knows addresses of its peers without a bootstrapper from its second minute on, when libocr stores them.
+# The limits are wide, for busy machines and old kernels: without the bound on the silence of connections, a split of 30 s lasts
+# 27 s beyond its end. A node finds its peers without a bootstrapper once libocr has stored their addresses, every two minutes.
 .PHONY: test-hosts
 test-hosts: build ## Run a devnet whose nodes have hosts of their own, and break its network; it needs root and /dev/net/tun.
 	bin/devnet --hosts --json --healed-within 15s --joined-within 30s \
@@ -256,7 +256,7 @@ ANVIL := bin/anvil/node_modules/.package-lock.json
 # Prints the sentence of the first tool that is missing.
 MISSING_ANVIL = for tool in node npm; do command -v $$tool > /dev/null || echo "Anvil comes by npm, and the program $$tool is not installed: install Node.js 20 or later with npm, then run make test-anvil."; done | head -1
 
-# Anvil is in the packages themselves. What their script would do is to download it when npm had left it out.
+# Anvil is in the packages themselves. Their script would only download it if npm had left it out.
 $(ANVIL): tools/devnet/anvil/package.json tools/devnet/anvil/package-lock.json
 	@mkdir -p bin/anvil
 	cp $^ bin/anvil/
@@ -305,7 +305,7 @@ test-starknet-cairo: ## Give the model of the Starknet aggregator and its Cairo 
 .PHONY: lint
 lint: lint-go lint-proto lint-modules lint-project lint-images ## Run every linter.
 
-# All modules of the workspace at once, which then read what they share once; those outside it by themselves.
+# All modules of the workspace in one run, which reads what they share once; those outside it one by one.
 .PHONY: lint-go
 lint-go: .bin/golangci-lint
 	.bin/golangci-lint run $(patsubst %,./%/...,$(WORKSPACE))
@@ -385,7 +385,7 @@ release: ## Make a release of the last commit: VERSION=v0.1.0; modules and tags,
 	@GOWORK=off go build -C tools/release -o $(CURDIR)/.bin/release .
 	.bin/release --version '$(VERSION)' --out '$(DIST)' --targets '$(TARGETS)' --python '$(PYTHON)'
 
-# A release is made in a clone, which takes its commit and tags, and installed from as its users would install it.
+# The release is made in a clone, which takes its commit and tags, and installed from there as its users would install it.
 .PHONY: test-release
 test-release: .venv/ready ## Make a release for this platform and build new plugins against it, in Go and Python.
 	@rm -rf .bin/released && git clone --quiet . .bin/released
@@ -444,7 +444,7 @@ FUZZ ?= .
 FUZZ_TARGETS = grep -rno --include='*_test.go' --exclude-dir=.bin '^func Fuzz[[:alnum:]_]*' . | grep -E '$(FUZZ)' | sort
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME (10s) each; FUZZTIME=1h takes a day and a half, FUZZ=regexp chooses targets.
+fuzz: ## Run every fuzz target for FUZZTIME (10s) each; FUZZTIME=1h takes almost two days, FUZZ=regexp chooses targets.
 	@$(FUZZ_TARGETS) | { \
 	failed=; \
 	while IFS=: read -r file _ target; do \
@@ -452,8 +452,8 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s) each; FUZZTIME=1h takes a day 
 	done; \
 	if [ -n "$$failed" ]; then echo "What was found is in testdata/fuzz beside$$failed: commit it with what fixes it." >&2; exit 1; fi; }
 
-# With instrumentation, by which inputs are led to new code, all that a target links is compiled anew, which takes minutes. Here
-# inputs are made from the seeds at random. Their number is given and not a time: Go now and then reports the end of that as a
+# Instrumentation leads inputs to new code, but all that a target links is compiled anew for it, which takes minutes. Here inputs
+# are made from the seeds at random. Their number is bounded and not their time: Go now and then reports the end of a time as a
 # failure.
 .PHONY: fuzz-blind
 fuzz-blind: ## Run every fuzz target with a thousand inputs, without instrumentation.
@@ -472,7 +472,7 @@ bench: .bin/bench .venv/ready ## Measure what the boundary costs and write docs/
 	.bin/bench $(if $(findstring -only,$(ARGS)),,-page docs/performance.md) $(ARGS) | tee .bin/bench.txt
 
 .PHONY: bench-gate
-bench-gate: .bin/bench ## Hold what the boundary costs against the commit that this branch left main at, or BASE=commit.
+bench-gate: .bin/bench ## Compare what the boundary costs with the commit that this branch left main at, or BASE=commit.
 	.bin/bench -gate $(if $(BASE),-base $(BASE)) $(ARGS)
 
 BENCHMARKS ?= .

@@ -2,8 +2,8 @@
 #
 #	docker build -f deploy/node.Dockerfile -t loop-node .
 #
-# An image is pinned by its tag, for people, and by the digest of that tag's index, which covers every platform. For another one:
-# docker buildx imagetools inspect golang:TAG. `make test` holds the version of Go to go.mod.
+# An image is pinned by its tag, for people, and by the digest of that tag's index, which covers every platform. To pin another:
+# docker buildx imagetools inspect golang:TAG. `make test` compares the version of Go with go.mod.
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d AS build
 WORKDIR /src
 # Each module builds without the workspace, so that a change to a tool makes no new image. GOTOOLCHAIN keeps to the Go above.
@@ -27,7 +27,7 @@ COPY --chmod=0644 deploy/node.toml /etc/loop/node.toml
 COPY --from=build /out/loop /usr/local/bin/
 # XDG_DATA_HOME makes /var/lib/loop the RootDir of a configuration that names none: elsewhere, keys would go with the container.
 ENV CL_CONFIG=/etc/loop/node.toml XDG_DATA_HOME=/var/lib
-# A number, because Kubernetes' runAsNonRoot knows no names. The folder is its own: not every engine gives it what WORKDIR makes.
+# A number, because Kubernetes' runAsNonRoot knows no names. The folder is made for it: some engines leave WORKDIR's to root.
 COPY --from=build --chown=10001:10001 /out/data /var/lib/loop
 USER 10001:10001
 WORKDIR /var/lib/loop
