@@ -36,7 +36,7 @@ PASS
 	}
 }
 
-// What one pattern runs holds all the benchmarks that it was made of, and each by itself.
+// A pattern of benchmarks selects all of them, and so does one for each alone.
 func TestPattern(t *testing.T) {
 	t.Parallel()
 	names := benchmarks(figures())

@@ -191,8 +191,8 @@ func (r *release) add(archive *tar.Writer, name, from string) error {
 	return err
 }
 
-// materials writes a bill of materials in CycloneDX for each program: what is linked into it. The programs for other
-// platforms are linked of the same modules.
+// materials writes a bill of materials in CycloneDX for each program: what is linked into it on this platform. Others
+// lack modules of one system alone, such as Linux's /proc.
 func (r *release) materials(ctx context.Context, bin string) error {
 	for _, program := range programs {
 		name := path.Base(program)

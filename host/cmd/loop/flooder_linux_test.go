@@ -109,7 +109,7 @@ func (f *flooder) obey(l net.Listener) {
 		if err != nil {
 			said = err.Error()
 		}
-		_, _ = fmt.Fprintln(c, said) // who has gone needs no answer
+		_, _ = fmt.Fprintln(c, said) // if the other end has gone, it needs no answer
 	}
 }
 

@@ -192,7 +192,7 @@ func adapter(w http.ResponseWriter, r *http.Request) {
 	var asked struct {
 		Data struct{ Market, From string } `json:"data"`
 	}
-	_ = json.NewDecoder(r.Body).Decode(&asked) // who sends no body gets the answer of the path
+	_ = json.NewDecoder(r.Body).Decode(&asked) // without a body the path decides
 	switch {
 	case r.URL.Path == "/down":
 		w.WriteHeader(http.StatusBadGateway)

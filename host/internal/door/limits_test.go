@@ -83,7 +83,7 @@ func (w withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestSizesOfRequests(t *testing.T) {
 	t.Parallel()
 	l := newLimited(t, 1)
-	const around = 16 // what stands in a request beside the spec
+	const around = 16 // the length of what a request has besides the spec
 	packed := connect.WithSendGzip()
 	for name, c := range map[string]struct {
 		length  int
@@ -229,7 +229,7 @@ func TestRefusalsOfStrangers(t *testing.T) {
 			knock("")
 		}
 		wantLines(maxRefusals)
-		knock(secret) // who is known has a line each time
+		knock(secret) // a known caller has a line each time
 		wantLines(1)
 		time.Sleep(time.Minute)
 		knock("")

@@ -81,7 +81,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestFollow holds that who waits is told of the next line, and of the end.
+// TestFollow holds that whoever waits is told of the next line, and of the end.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	l := New()

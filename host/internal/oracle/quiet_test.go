@@ -13,7 +13,7 @@ const handedOver = `level=INFO msg="a report was handed to the relayer" job=`
 // TestQuietLog holds that a feed that is well has a line at info for each transmission of the node's own, and no other
 // for its rounds.
 func TestQuietLog(t *testing.T) {
-	// A link that breaks and an epoch that ends, as on a busy machine, have some lines each, which are none of rounds.
+	// A link that breaks and an epoch that ends, as on a busy machine, have some lines each, which are not of rounds.
 	const rounds, chance = 10, 5
 	message := regexp.MustCompile(`msg=("[^"]*"|\S+)`)
 	for _, version := range []int{2, 3} {

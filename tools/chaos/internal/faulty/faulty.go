@@ -37,7 +37,7 @@ const (
 	Noise = "noise "
 )
 
-// RawKey in the environment has the process answer frames that are none.
+// RawKey in the environment has the process answer with bytes that are no frames of HTTP/2.
 const RawKey = "CHAOS_RAW"
 
 // Serve is a plugin's main. It returns false where this process is not a plugin.

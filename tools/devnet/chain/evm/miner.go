@@ -49,7 +49,7 @@ func (e *embedded) mine(ctx context.Context) {
 	}
 }
 
-// Pace makes devnet's own chain make a block once a period from now on, not one as soon as a transaction arrives.
+// Pace has devnet's own chain make blocks at most once a period from now on, and not as soon as a transaction arrives.
 func (c *Chain) Pace(period time.Duration) {
 	if c.own != nil {
 		c.own.pace.Store(int64(period))

@@ -53,7 +53,7 @@ func readStore(ctx context.Context, file string) (_ Unfinished, err error) {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		return found, nil // the node has not made its database yet
 	}
-	// Read alone: whoever closes a database as the last of its writers rewrites it.
+	// Only read: whoever closes a database as the last of its writers rewrites it.
 	source := url.URL{Scheme: "file", Path: file, RawQuery: "mode=ro&_pragma=busy_timeout(5000)"}
 	db, err := sql.Open("sqlite", source.String())
 	if err != nil {

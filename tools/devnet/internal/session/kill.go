@@ -228,7 +228,7 @@ func (n *network) leave(ctx context.Context, m *member, plugins []node.Plugin) (
 // endProcess kills the process of a node that has left.
 func (n *network) endProcess(ctx context.Context, m *member) error {
 	m.Kill()
-	// While nobody writes, and whatever ended the session meanwhile: nodes that it ends must run.
+	// While nobody writes, and even if the session ends meanwhile: at its end all nodes must run.
 	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTimeout)
 	defer cancel()
 	_, err := m.gather(reading)

@@ -112,7 +112,7 @@ func Start(ctx context.Context, settings Settings) (*Chain, error) {
 	cmd := exec.Command(interpreter, args...)
 	c := &Chain{tail: &tail{}, done: make(chan struct{}), client: &http.Client{Transport: &http.Transport{}}}
 	cmd.Stderr = c.tail
-	// A Ctrl-C on a terminal is for whoever uses the chain, and goes to all processes of a group.
+	// A Ctrl-C on a terminal goes to all processes of a group, and is for the one that uses the chain.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -212,6 +212,6 @@ func (d *devchain) configure(ctx context.Context, number int) (feedJSON, error) 
 	}
 	count, _ := details[0].Uint64()
 	block, _ := details[1].Uint64()
-	d.chain.MakeBlock() // who reads at complete blocks finds it, too
+	d.chain.MakeBlock() // so that readers of complete blocks find it, too
 	return feedJSON{Address: f.Address(), ConfigDigest: digest.Hex(), ConfigCount: count, ConfigBlock: block}, nil
 }
