@@ -34,7 +34,7 @@ type Settings struct {
 	Elsewhere []string
 }
 
-// most is how many values of a wrong type are told at once: each costs a decoding of the whole document.
+// most is how many values of a wrong type are reported at once: each costs a decoding of the whole document.
 const most = 50
 
 // Read decodes a document into a struct that holds the defaults, and reports everything that the decoder and the
@@ -56,8 +56,8 @@ func Read[T any](document []byte, into *T, settings Settings) (_ *Problems, whol
 		r.elsewhere[strings.ToLower(path)] = true
 	}
 
-	// The decoder stops at the first value of a wrong type. To tell of them all, that assignment is blanked out and
-	// the rest decoded again; each turn removes one.
+	// The decoder stops at the first value of a wrong type. To report them all, each turn blanks out the assignment of one
+	// and decodes the rest again.
 	document = slices.Clone(document)
 	defaults := *into
 	for turn := 1; ; turn++ {
@@ -103,8 +103,8 @@ type reader struct {
 	elsewhere map[string]bool // by path in small letters
 }
 
-// wrongType tells of a value that does not fit its key and blanks its assignment out. The value is not shown: it may
-// be a secret on the wrong line.
+// wrongType reports a value that does not fit its key, and blanks out its assignment. The value is not shown: it may be
+// a secret on the wrong line.
 func (r *reader) wrongType(document []byte, wrong *toml.DecodeError) bool {
 	line, column := wrong.Position()
 	entry, ok := r.index.Assignment(line, column)
@@ -132,7 +132,8 @@ func (r *reader) wrongType(document []byte, wrong *toml.DecodeError) bool {
 	return true
 }
 
-// unbound judges what the decoder has no field for: keys of Idle are warned of, and all others are problems.
+// unbound judges a key or a table that the decoder has no field for: a key of Idle becomes a warning, any other a
+// problem.
 func (r *reader) unbound(missing *toml.DecodeError) {
 	line, column := missing.Position()
 	where, ok := r.index.Key(line, column)
@@ -149,7 +150,7 @@ func (r *reader) unbound(missing *toml.DecodeError) {
 		r.unknown(where, line)
 		return
 	}
-	// Of a table that it has no field for, the decoder names nothing that is in it.
+	// The decoder does not name the keys in a table that it has no field for.
 	for _, entry := range r.index.Entries() {
 		switch entry.Kind {
 		case unstable.Table, unstable.ArrayTable, unstable.InlineTable:
@@ -171,7 +172,7 @@ func (r *reader) unbound(missing *toml.DecodeError) {
 	}
 }
 
-// unknown tells of a key that is neither bound nor idle.
+// unknown reports a key that is neither bound nor idle.
 func (r *reader) unknown(path string, line int) {
 	if r.reported[strings.ToLower(path)] {
 		return
@@ -217,7 +218,7 @@ func optional(t reflect.Type) reflect.Type {
 	return t
 }
 
-// single is the type of one of a list's elements, or of what is not a list.
+// single is the type of a list's elements, or the type itself if it is not a list.
 func single(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Slice {
 		t = t.Elem()
@@ -225,7 +226,7 @@ func single(t reflect.Type) reflect.Type {
 	return t
 }
 
-// isKey tells whether a field is a key of the document.
+// isKey reports whether a field is a key of the document.
 func isKey(field reflect.StructField) bool { return field.IsExported() && field.Tag.Get("toml") != "-" }
 
 // plain takes the positions out of a path.

@@ -26,7 +26,7 @@ func (r *reader) idle(path string) (Idle, bool) {
 	return Idle{}, false
 }
 
-// expected reports whether a path is that of an idle key or of a table of some.
+// expected reports whether a path is that of an idle key or of a table that holds some.
 func (r *reader) expected(path string) bool {
 	for _, idle := range r.settings.Idle {
 		for _, key := range idle.Keys {

@@ -46,7 +46,7 @@ type Problems struct {
 	index    *keys.Index
 	list     []Problem
 	warnings []Problem
-	// reported are paths in small letters that have a problem: what follows from it is not told again.
+	// reported are the paths, in small letters, that have been reported: what follows from a problem is left out.
 	reported map[string]bool
 }
 
@@ -125,7 +125,7 @@ func (p *Problems) addAt(path string, line int, text string) {
 	p.mark(path)
 }
 
-// mark takes note that a path has its problem.
+// mark notes that a path has been reported.
 func (p *Problems) mark(path string) {
 	if p.reported == nil {
 		p.reported = map[string]bool{}
@@ -144,7 +144,7 @@ func byLine(list []Problem) []Problem {
 	return slices.SortedStableFunc(slices.Values(list), func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 }
 
-// shortest is from how many characters on a value may be the key of a server: those have 32 and more.
+// shortest is the length from which a value may be a server's key: such keys have 32 characters and more.
 const shortest = 24
 
 // Shown returns a value as problems repeat it: in quotes if it begins like a number, so that a typo in a number is

@@ -15,7 +15,7 @@ type Faulty interface {
 	Fault() string
 }
 
-// checkTags tells of values that are Faulty or out of their bounds.
+// checkTags reports values that are Faulty or out of their bounds.
 func checkTags(p *Problems, path string, value reflect.Value) {
 	switch value.Kind() {
 	case reflect.Pointer:
@@ -55,7 +55,7 @@ func checkTags(p *Problems, path string, value reflect.Value) {
 	}
 }
 
-// checkBounds panics if a tag cannot be read, which every reading of the struct's document shows.
+// checkBounds panics if a tag cannot be read, so that the first reading of the struct's document shows the mistake.
 func checkBounds(p *Problems, path string, value reflect.Value, low, high string) {
 	if value.Kind() == reflect.Pointer {
 		if value.IsNil() {

@@ -17,8 +17,7 @@ import (
 const hostCertificateKey = "PLUGIN_CLIENT_CERT"
 
 // certify makes the process's certificate and puts it into the handshake. go-plugin would make one itself, on P-521,
-// and keep the configuration that goes with it to itself; frames are served by the same. Without a host's certificate
-// there is none: nil.
+// and not give out its configuration, which frames need too. The result is nil if the host has no certificate.
 func certify(hostPEM string) (*tls.Config, error) {
 	if hostPEM == "" {
 		return nil, nil
@@ -36,10 +35,10 @@ func certify(hostPEM string) (*tls.Config, error) {
 		return nil, err
 	}
 	stdout := os.Stdout
-	os.Stdout = print // go-plugin prints there, and then puts another in its place
+	os.Stdout = print // go-plugin prints the handshake there, and then replaces it
 	go func() {
 		passOn(stdout, printed, base64.RawStdEncoding.EncodeToString(own.TLS.Certificate[0]))
-		runtime.KeepAlive(print) // somebody may have kept it before go-plugin took its place
+		runtime.KeepAlive(print) // other code may have kept it before go-plugin replaced it
 	}()
 	return config, nil
 }

@@ -54,7 +54,7 @@ func (l *lifecycle) Init(_ context.Context, r *pluginv1.InitRequest) (*pluginv1.
 	}
 	l.dispatcher.SetGeneration(r.GetGeneration())
 	if l.host.unhook != nil {
-		l.host.unhook() // go-plugin serves by now, and has done what it does to them
+		l.host.unhook() // by now go-plugin serves, and has replaced stdout and stderr
 	}
 	l.host.logger.Debug("initialised", "generation", r.GetGeneration(), "host", r.GetHostVersion())
 	return &pluginv1.InitResponse{Version: l.version, Runtime: runtime.Version() + " loop/v1"}, nil
@@ -76,7 +76,7 @@ func dialHost(r *pluginv1.InitRequest) (grpc.ClientConnInterface, error) {
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.Codec()), grpc.MaxCallRecvMsgSize(limit),
 			grpc.MaxCallSendMsgSize(limit)),
 		grpc.WithNoProxy(),
-		// whoever idles hangs up, and the host's socket may be gone from its folder when it calls again
+		// an idle connection would be closed, and the host's socket may be gone from its folder at the next call
 		grpc.WithIdleTimeout(0))
 	if err != nil {
 		return nil, err

@@ -36,8 +36,7 @@ type Host struct {
 	again bool
 	// stop ends the process's server after a drain; nil in-process.
 	stop func()
-	// unhook gives the process its stdout and stderr back, which go-plugin has put pipes in place of; nil where it has
-	// not.
+	// unhook gives the process back its stdout and stderr, which go-plugin replaces by pipes; nil where it does not.
 	unhook func()
 }
 
@@ -79,7 +78,7 @@ func (h *Host) connect(conn grpc.ClientConnInterface, telemetry string) error {
 	return nil
 }
 
-// leave forgets a host that another takes the place of, and ends its objects.
+// leave forgets a host that another one replaces, and ends its objects.
 func (h *Host) leave() {
 	h.mu.Lock()
 	conn := h.conn
@@ -87,7 +86,7 @@ func (h *Host) leave() {
 	h.mu.Unlock()
 	h.objects.restart()
 	if c, ok := conn.(io.Closer); ok {
-		_ = c.Close() // it is gone
+		_ = c.Close() // that host is gone
 	}
 }
 
@@ -101,7 +100,7 @@ func (h *Host) initialised() bool {
 	return h.conn != nil
 }
 
-// hostConn is the connection to the host, whenever it comes.
+// hostConn is the connection to the host, which may come later.
 type hostConn struct{ h *Host }
 
 func (c hostConn) get() (grpc.ClientConnInterface, error) {

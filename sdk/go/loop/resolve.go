@@ -10,7 +10,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// initialised resolves by the object table, and nothing before Init.
+// initialised resolves names with the object table, and none before Init.
 type initialised struct{ host *Host }
 
 // Resolve implements wire.Resolver.

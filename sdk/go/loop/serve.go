@@ -58,21 +58,21 @@ func Serve(p Plugin) {
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(os.Getenv(wire.LogLevelKey))); err != nil {
-		level = slog.LevelInfo // a host that says nothing wants the usual
+		level = slog.LevelInfo // the default, if the host names none
 	}
 	// go-plugin swaps os.Stderr for a pipe of its own until Init; the logger keeps the real one.
 	host := newHost(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{
 		Level: level, ReplaceAttr: lasting,
 	})), true)
 	go exitWithHost(os.Stdin, host.logger)
-	// go-plugin serves what is printed as a stream of gRPC, which hosts do not open: they read stdout and stderr
+	// go-plugin serves printed output as a stream of gRPC, which hosts do not open: they read stdout and stderr
 	// themselves.
 	stdout, stderr := os.Stdout, os.Stderr
 	host.unhook = func() {
 		pipes := []*os.File{os.Stdout, os.Stderr}
 		os.Stdout, os.Stderr = stdout, stderr
 		for _, f := range pipes {
-			_ = f.Close() // who has kept it is told, and does not wait for a reader
+			_ = f.Close() // code that has kept one gets an error, and does not wait for a reader
 		}
 	}
 	config, err := certify(os.Getenv(hostCertificateKey))
@@ -106,7 +106,7 @@ func Serve(p Plugin) {
 	plugin.Serve(serve)
 }
 
-// strayed says why a process with this cookie was not started by a node for this plugin; empty: it was.
+// strayed says why a process with this cookie was not started by a node for this plugin; empty if it was.
 func strayed(p Plugin, cookie string) string {
 	switch cookie {
 	case p.Kind.Cookie:
@@ -196,8 +196,7 @@ func InProcess(p Plugin, logger *slog.Logger, down grpc.ServiceRegistrar, up grp
 	bind(p, host, down, func(*pluginv1.InitRequest) (grpc.ClientConnInterface, error) { return up, nil })
 }
 
-// lasting has durations in words: JSON has them as numbers otherwise, of which nobody at the other end knows what
-// they are.
+// lasting writes durations as text with a unit. Otherwise JSON has them as bare numbers.
 func lasting(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())

@@ -63,8 +63,8 @@ type table struct {
 	mu      sync.Mutex
 	root    map[string]any // services of the plugin itself
 	objects map[string]*object
-	// released holds the names of what was released: a create that arrives after its release must not bring them back.
-	// It is emptied when another host comes, and never else; a name takes some 100 bytes.
+	// released holds the names of released objects: a create that arrives after the release of its name must not bring the
+	// object back. It is emptied only when another host comes; a name takes some 100 bytes.
 	released map[string]struct{}
 }
 
@@ -89,8 +89,8 @@ type object struct {
 	open int
 }
 
-// unusedLocked reports whether nobody will use an object any more, so that it is to be closed. Each of its conditions
-// comes true once and stays true, so that whoever makes the last one true finds it, and nobody else.
+// unusedLocked reports whether nobody will use an object any more, so that it is to be closed. After the release, each
+// other condition comes true once and stays true: only the caller that makes the last one true finds the object unused.
 func (o *object) unusedLocked() bool { return o.released && o.calls == 0 && o.open == 0 && isDone(o) }
 
 func newTable(logger *slog.Logger) *table {
@@ -232,13 +232,13 @@ func isDone(o *object) bool {
 	}
 }
 
-// end closes an object that nobody uses any more, and then its parent if that was waiting for it alone.
+// end closes an object that nobody uses any more, and then its parent if that waited only for it.
 func (t *table) end(o *object) {
 	t.close(o)
 	t.left(o.parent)
 }
 
-// left tells an object that one of its children is gone. It may be nil.
+// left tells an object, which may be nil, that one of its children is gone.
 func (t *table) left(o *object) {
 	if o == nil {
 		return
@@ -301,7 +301,7 @@ func (t *table) leave(o *object) {
 	}
 }
 
-// restart ends every object and releases none of their names: the host that comes may make them again by these.
+// restart ends every object and forgets the released names: the next host may use the same names again.
 func (t *table) restart() {
 	t.closeAll()
 	t.mu.Lock()
@@ -309,7 +309,7 @@ func (t *table) restart() {
 	t.released = map[string]struct{}{}
 }
 
-// closeAll ends every object: the process is about to.
+// closeAll ends every object, before the process ends or another host comes.
 func (t *table) closeAll() {
 	t.mu.Lock()
 	names := make([]string, 0, len(t.objects))

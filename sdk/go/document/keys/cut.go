@@ -44,7 +44,7 @@ type cutter struct {
 	wanted func(path string) bool
 	parser unstable.Parser
 	table  string         // path of the table whose header came last
-	into   *bytes.Buffer  // what its assignments belong to, if it is in a wanted one
+	into   *bytes.Buffer  // where its assignments go; nil if no wanted table holds it
 	arrays map[string]int // lower-cased path of an array of tables to how many headers it had
 	order  []string
 	found  map[string]*cut // by lower-cased path
@@ -99,7 +99,8 @@ func (c *cutter) header(node *unstable.Node) {
 	}
 }
 
-// assignment copies what is in a wanted table, and finds wanted tables in what is not: behind dotted keys, and inline.
+// assignment copies an assignment in a wanted table. In any other it looks for wanted tables, which dotted keys and
+// inline tables make.
 func (c *cutter) assignment(table string, node *unstable.Node) {
 	text := c.parser.Raw(node.Raw)
 	if c.into != nil {
@@ -125,7 +126,7 @@ func (c *cutter) assignment(table string, node *unstable.Node) {
 	c.value(path, within, node.Value())
 }
 
-// value looks into a value that is a table or a list of some.
+// value looks into a value that is a table or a list of tables.
 func (c *cutter) value(path string, within *cut, node *unstable.Node) {
 	switch node.Kind {
 	case unstable.Array:

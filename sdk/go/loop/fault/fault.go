@@ -150,7 +150,7 @@ type armed struct {
 
 func newArmed(f Fault) *armed { return &armed{Fault: f} }
 
-// due counts a call in and is whether the fault happens to it.
+// due counts a call, and reports whether the fault happens to it.
 func (a *armed) due(full string) bool {
 	if a.Method != "" && a.Method != full && a.Method != full[strings.LastIndexByte(full, '/')+1:] {
 		return false
@@ -207,7 +207,7 @@ func which(full string, faults []*armed) *armed {
 	return found
 }
 
-// before does what comes in place of the call, or ahead of it.
+// before does what a fault does instead of the call, or before it.
 func (a *armed) before(ctx context.Context, full string) error {
 	if a == nil {
 		return nil

@@ -40,7 +40,7 @@ type bench struct {
 	launched    []*subject.Process // in the case at hand
 }
 
-// ordinal is the generation that plugins are told to be; a number that no default is.
+// ordinal is the number of the generation that Init gives to plugins. No default is 7.
 const ordinal = 7
 
 func newBench(s Settings) (*bench, error) {
@@ -131,7 +131,7 @@ func (b *bench) start(ctx context.Context, w *world, s subject.Settings) (*gener
 	return l, nil
 }
 
-// fresh begins a generation of its own for the case, initialised.
+// fresh starts and initialises a generation for this case alone.
 func (b *bench) fresh(ctx context.Context, w *world) (*generation, error) {
 	l, err := b.start(ctx, w, b.subjectSettings())
 	if err != nil {
@@ -147,7 +147,7 @@ func (l *generation) initialise(ctx context.Context) error {
 	return l.describeProduct(ctx)
 }
 
-// plugin is the generation that cases share, which is fresh if the last one is over.
+// plugin returns the generation that cases share, and starts one if there is none.
 func (b *bench) plugin(ctx context.Context) (*generation, error) {
 	if b.shared != nil {
 		return b.shared, nil
@@ -169,7 +169,7 @@ func (b *bench) finish(err error) error {
 	if s := b.shared; s != nil {
 		generations = append(generations, s)
 		patience := 100 * time.Millisecond
-		if err != nil && strings.Contains(err.Error(), codeName(codes.Unavailable)) { // it is likely that it died
+		if err != nil && strings.Contains(err.Error(), codeName(codes.Unavailable)) { // its process has probably died
 			patience = noticed
 		}
 		if s.Process != nil && settled(s.Process.Exited(), patience, err != nil) {
@@ -178,7 +178,7 @@ func (b *bench) finish(err error) error {
 			}
 			err = fmt.Errorf("the plugin's process ended in the middle (%s): %w", s.Process.Exit(), err)
 		}
-		if err != nil { // what failed may have left anything behind
+		if err != nil { // a failed case may have left anything behind
 			b.shared.Close()
 			b.shared = nil
 		}
@@ -194,7 +194,7 @@ func (b *bench) finish(err error) error {
 	return err
 }
 
-// call makes a call that keeps the contract and has its answer held to it.
+// call makes a call through the SDK, which checks the request and the answer against the contract.
 func (l *generation) call(ctx context.Context, object, method string, request, reply proto.Message) error {
 	if err := wire.Bind(l.Conn, object).Invoke(ctx, method, request, reply); err != nil {
 		return wrap(short(method), err)
@@ -236,7 +236,7 @@ func (l *generation) pair(ctx context.Context) (parent, child string, err error)
 	return parent, child, err
 }
 
-// makeParent constructs by name; another asks for what differs in one field.
+// makeParent constructs an object by name; another makes the request differ in one field.
 func (l *generation) makeParent(ctx context.Context, name string, another bool) (proto.Message, error) {
 	method, request, reply := l.parentRequest(name, another)
 	if err := l.call(ctx, "", method, request, reply); err != nil {
@@ -245,7 +245,7 @@ func (l *generation) makeParent(ctx context.Context, name string, another bool) 
 	return reply, nil
 }
 
-// makeChild constructs on a parent by name.
+// makeChild constructs an object on a parent by name.
 func (l *generation) makeChild(ctx context.Context, parent, name string, another bool) (proto.Message, error) {
 	method, request, reply := l.childRequest(name, another)
 	if err := l.call(ctx, parent, method, request, reply); err != nil {
@@ -280,7 +280,7 @@ func (b *bench) configTOML() string {
 	return strings.ReplaceAll(b.settings.Relayer.ConfigTOML, "$RPC_URL", b.chain.URL)
 }
 
-// onchainConfig is the vectors' codec's -1000 to 1000.
+// onchainConfig is the range from -1000 to 1000, as the codec of the vectors encodes it.
 func onchainConfig() []byte {
 	b := append([]byte{1}, bytes.Repeat([]byte{0xff}, 24)...)
 	b[23], b[24] = 0xfc, 0x18
@@ -291,7 +291,7 @@ func onchainConfig() []byte {
 
 func digest(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 
-// providerConfig is what a job says of its contract.
+// providerConfig is what a job says about its contract.
 func (b *bench) providerConfig() *relayerv1.ProviderConfig {
 	r := b.settings.Relayer
 	return &relayerv1.ProviderConfig{ExternalJobId: "6f0b0b5e-0000-4000-8000-000000000001", ContractId: r.ContractID,
@@ -418,7 +418,7 @@ func (l *generation) slowName() (call, asks string) {
 	return "ContractTransmitterService.Transmit", "StoreService.Put"
 }
 
-// want holds a call's error to codes; what says what was called.
+// want checks that a call's error has one of the codes; what names the call.
 func want(what string, err error, wanted ...codes.Code) error {
 	got := status.Code(err)
 	for _, c := range wanted {
@@ -451,7 +451,7 @@ func (a *answered) Error() string {
 // GRPCStatus implements the interface that package status looks for.
 func (a *answered) GRPCStatus() *status.Status { return a.status }
 
-// wrap says of an error what was called, and keeps its status.
+// wrap adds to an error what was called, and keeps its status.
 func wrap(what string, err error) error {
 	var a *answered
 	if errors.As(err, &a) {

@@ -76,7 +76,7 @@ func callGeneration(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// patience is how soon the end of a caller must be felt by what the plugin called for it.
+// patience is how soon after the end of a caller the plugin's own call for it must end.
 const patience = 2 * time.Second
 
 // rounding is by how much a deadline may grow from hop to hop: clocks are read twice, and gRPC's units are rounded up.
@@ -99,7 +99,8 @@ func arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.
 	}
 }
 
-// endOfCaller makes the slow call, ends it by end, and sees what becomes of the plugin's own call.
+// endOfCaller makes the slow call and ends it, by a deadline or, if limit is 0, by cancelling it. The plugin's own call
+// must end too.
 func (l *generation) endOfCaller(ctx context.Context, limit time.Duration, code codes.Code, how string) error {
 	_, child, err := l.pair(ctx)
 	if err != nil {
@@ -182,7 +183,7 @@ func callOwnDeadline(_ context.Context, b *bench) error {
 		return err
 	}
 	before := len(l.world.host.Calls())
-	// Not by the SDK, whose callers always have a deadline.
+	// Not through the SDK, whose callers always have a deadline.
 	if err := l.Conn.Invoke(metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, child), late.method, late.request,
 		late.reply); err != nil {
 		return err
@@ -244,12 +245,12 @@ func callConcurrency(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// bulk is a call whose request takes any number of bytes, and a request of so many.
+// bulk returns a method whose request can have any size, and a request of size bytes.
 func (l *generation) bulk(size int) (method string, request proto.Message) {
 	if l.bench.ocr3() {
 		r := &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: 1,
 			Report: &reportingv1.ReportWithInfo{}}
-		r.Report.Report = make([]byte, size-64) // so that the lengths around it have the bytes that they end with
+		r.Report.Report = make([]byte, size-64) // so that the lengths around it already take as many bytes as in the end
 		r.Report.Report = make([]byte, len(r.Report.Report)+size-proto.Size(r))
 		return reportingv1.Ocr3PluginService_ShouldTransmitAcceptedReport_FullMethodName, r
 	}
@@ -358,7 +359,7 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 		err := s.call(limited)
 		late := limited.Err() != nil
 		cancel()
-		if err == nil && !b.ocr3() { // OCR3's products say rather that they see nothing
+		if err == nil && !b.ocr3() { // products on OCR3 answer instead that they observe nothing
 			return fmt.Errorf("%s succeeded although %s was answered with %s; want an error", name, asks, what)
 		}
 		if l.Process != nil && settled(l.Process.Exited(), noticed, status.Code(err) == codes.Unavailable) {
@@ -374,5 +375,3 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 	}
 	return l.alive(ctx, "errors of the host")
 }
-
-// ---- Bad input, generated from the contract's descriptors ----

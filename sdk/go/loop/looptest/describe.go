@@ -16,7 +16,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
 )
 
-// describeCases are what relayers promise of what they say before there is a chain.
+// describeCases are about what a relayer says of itself, of configurations, jobs and names, before there is a chain.
 func describeCases() []check {
 	return []check{
 		{"relayer/describe",
@@ -109,7 +109,7 @@ func relayerDescribe(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// validateChain has a relayer check a table, and holds its answer to the paths of that.
+// validateChain has a relayer check a table, and checks that the answer's paths lead into the table.
 func (l *generation) validateChain(ctx context.Context, table, what string) (*relayerv1.ValidateChainResponse, error) {
 	var r relayerv1.ValidateChainResponse
 	err := l.call(ctx, "", relayerv1.RelayerService_ValidateChain_FullMethodName,
@@ -133,7 +133,7 @@ func (l *generation) validateChain(ctx context.Context, table, what string) (*re
 
 var position = regexp.MustCompile(`\[\d+\]`)
 
-// isThere tells whether a path leads through the document: a key may be missing, an element of a list not.
+// isThere reports whether a path leads into the document: a key may be missing, an element of a list may not.
 func isThere(index *keys.Index, path string) bool {
 	for _, at := range position.FindAllStringIndex(path, -1) {
 		if _, ok := index.Find(path[:at[1]]); !ok {

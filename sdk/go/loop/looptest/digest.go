@@ -13,7 +13,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 )
 
-// messageLengths are how long what is signed must be, by algorithm; 0: any length.
+// messageLengths are the lengths in bytes of what is signed, by algorithm; 0 means any length.
 var messageLengths = map[relayerv1.ReportAlgorithm]int{
 	relayerv1.ReportAlgorithm_REPORT_ALGORITHM_SECP256K1_ADDRESS: 32,
 	relayerv1.ReportAlgorithm_REPORT_ALGORITHM_ED25519:           0,
@@ -66,8 +66,8 @@ func relayerReportDigest(ctx context.Context, b *bench) error {
 	return err
 }
 
-// distinct holds the digests of reports, by what each has that the others do not, to be different, and the same alone
-// as together.
+// distinct checks that reports, which are named by how each differs, have different digests, and the same ones alone as
+// together.
 func distinct(all map[string]*relayerv1.ReportToDigest,
 	digest func(...*relayerv1.ReportToDigest) ([]*relayerv1.ReportDigest, error)) error {
 	names := slices.Sorted(maps.Keys(all))
@@ -102,7 +102,7 @@ func distinct(all map[string]*relayerv1.ReportToDigest,
 	return nil
 }
 
-// digest has a provider digest reports, and holds each answer to the description.
+// digest has a provider digest reports, and checks each answer against what the relayer says of itself.
 func (l *generation) digest(ctx context.Context, provider string, d *relayerv1.DescribeRelayerResponse,
 	reports []*relayerv1.ReportToDigest) ([]*relayerv1.ReportDigest, error) {
 	const method = "ReportDigestService.DigestReports"

@@ -79,7 +79,7 @@ func health(ctx context.Context, conn grpc.ClientConnInterface,
 
 func (l *generation) health(ctx context.Context) error {
 	if l.Process == nil {
-		return nil // the process's server answers it, and here is none
+		return nil // a process's server answers it, and there is no process
 	}
 	got, err := health(ctx, l.Conn, wire.HealthService)
 	if err != nil {
@@ -208,7 +208,7 @@ func handshakeNoCommonVersion(ctx context.Context, b *bench) error {
 	defer p.Kill()
 	h, err := p.Handshake(ctx)
 	switch {
-	case err == nil && h.Version != kind.ProtocolVersion: // naming its own is the host's to refuse
+	case err == nil && h.Version != kind.ProtocolVersion: // if the plugin names its own, the host refuses it
 		return fmt.Errorf("a host that speaks protocol version 97 alone was told %d; want the plugin's own version, %d, or "+
 			"an end with a sentence", h.Version, kind.ProtocolVersion)
 	case err == nil:
@@ -222,7 +222,7 @@ func handshakeNoCommonVersion(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// valid is a call of each service that no contract's rule refuses.
+// valid is a call of each method that keeps every rule of the contract.
 func (l *generation) valid() map[string]proto.Message {
 	method, request, _ := l.parentRequest("Conformance/early", false)
 	child, childRequest, _ := l.childRequest("Conformance/earlier", false)
@@ -327,7 +327,7 @@ func initOtherHost(ctx context.Context, b *bench) error {
 		return err
 	}
 	l.Init.HostCertificatePem = string(other.CertificatePEM)
-	// The plugin may look at once or with its first call.
+	// The plugin may check the certificate at once or with its first call.
 	limited, cancel := context.WithTimeout(ctx, hang)
 	defer cancel()
 	err = l.Initialise(limited)

@@ -75,7 +75,8 @@ func isLifecycle(m protoreflect.MethodDescriptor) bool {
 
 func validRequest(m protoreflect.MethodDescriptor) proto.Message { return breakage.Valid(m.Input()) }
 
-// invoke makes a call of any method as it is, and takes the first message of a stream. Answers are not looked at.
+// invoke calls any method with the request unchanged, and receives the first message of a stream. It does not look at
+// answers.
 func invoke(ctx context.Context, conn grpc.ClientConnInterface, object, method string, request any,
 	options ...grpc.CallOption) error {
 	ctx, cancel := context.WithTimeout(ctx, hang)
@@ -99,7 +100,7 @@ func invoke(ctx context.Context, conn grpc.ClientConnInterface, object, method s
 	return stream.RecvMsg(&wire.Frame{})
 }
 
-// inputCases are one for each method.
+// inputCases are one case for each method.
 func inputCases(kind string) []check {
 	var all []check
 	for _, m := range methodsOf(kind) {

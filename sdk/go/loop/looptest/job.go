@@ -14,7 +14,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// job is how ValidateJob is asked of the job that the suite uses.
+// job is the request to validate the job that the suite uses, with a change.
 func (b *bench) job(change func(*relayerv1.ValidateJobRequest)) *relayerv1.ValidateJobRequest {
 	r := b.settings.Relayer
 	request := &relayerv1.ValidateJobRequest{
@@ -73,7 +73,7 @@ func relayerValidateJob(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// isThatOfTheProvider holds what ValidateJob says of a job to what the job's provider and NormalizeIds say.
+// isThatOfTheProvider checks that ValidateJob says the same of a job as the job's provider and NormalizeIds.
 func (l *generation) isThatOfTheProvider(ctx context.Context, said *relayerv1.ValidateJobResponse) error {
 	if !json.Valid(said.GetRelayConfigJson()) {
 		return fmt.Errorf("RelayerService.ValidateJob gives the relay configuration %q; want JSON",

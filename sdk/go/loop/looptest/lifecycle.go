@@ -24,7 +24,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// lifecycleCases are about a process's lifetime and end, and what it tells of itself.
+// lifecycleCases are about a process's lifetime and end, and what it reports about itself.
 func lifecycleCases() []check {
 	return []check{
 		{"health/serving",
@@ -198,7 +198,7 @@ func parseLine(text string) (line, error) {
 	return out, nil
 }
 
-// talk has a plugin say something at each level that it uses, and ends it.
+// talk has a plugin write log lines at a level, and ends it.
 func (b *bench) talk(ctx context.Context, level slog.Level) (*generation, error) {
 	s := b.subjectSettings()
 	s.LogLevel = level
@@ -389,7 +389,7 @@ func lifecycleDrain(ctx context.Context, b *bench) error {
 	case err := <-answered:
 		return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", err)
 	case err := <-drained:
-		select { // a call that Drain cut off ends about when Drain does, and one that it left alone with the process
+		select { // a call that Drain cut off ends at about the same time as Drain; any other ends with the process
 		case cut := <-answered:
 			if status.Code(cut) != codes.Unavailable {
 				return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", cut)

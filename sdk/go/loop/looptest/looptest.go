@@ -208,7 +208,7 @@ func Cases(kind string) ([]Result, error) {
 // check is one case.
 type check struct {
 	name, about string
-	// process tells that the case is about processes.
+	// process says that the case is about processes.
 	process bool
 	run     func(context.Context, *bench) error
 }
@@ -273,7 +273,7 @@ func kindOf(name string) wire.Kind {
 	return medianv1loop.MedianKind()
 }
 
-// caseTimeout is far beyond what any case takes whose plugin answers at all.
+// caseTimeout is far longer than any case takes if the plugin answers at all.
 const caseTimeout = 90 * time.Second
 
 // judge runs one case.

@@ -25,7 +25,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// medianCases are what the vectors cannot say of medians.
+// medianCases are about what vectors cannot express.
 func medianCases() []check {
 	return []check{
 		{"median/retry", "a construction that failed because the codec was away succeeds when it is back", false,
@@ -147,7 +147,7 @@ func medianSourceFailure(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// asking are the calls of a median that ask lent objects for something, each of which succeeds any number of times.
+// asking are the calls of a median that call lent objects. Each succeeds any number of times.
 func (l *generation) asking(ctx context.Context, parent, child string) (map[string]func() error, error) {
 	observation, err := l.observe(ctx, child)
 	if err != nil {
@@ -173,7 +173,7 @@ func (l *generation) asking(ctx context.Context, parent, child string) (map[stri
 		"ReportingPluginService.Report": made(reportingv1.ReportingPluginService_Report_FullMethodName,
 			three, &reportingv1.ReportResponse{}),
 		"ReportingPluginService.ShouldAcceptFinalizedReport": func() error {
-			accept.Timestamp.Epoch++ // what was accepted is not looked at again
+			accept.Timestamp.Epoch++ // a round that was accepted is refused without a call of lent objects
 			return l.call(ctx, child, reportingv1.ReportingPluginService_ShouldAcceptFinalizedReport_FullMethodName,
 				accept, &reportingv1.ShouldAcceptFinalizedReportResponse{})
 		},
@@ -268,7 +268,7 @@ func medianLarge(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// vectorCases are one for each vector.
+// vectorCases are one case for each vector.
 func vectorCases() ([]check, error) {
 	vectors, err := vector.Median()
 	if err != nil {

@@ -7,19 +7,20 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// hang is when a call that takes milliseconds counts as one that does not end, on a machine that is busy too.
+// hang is how long a call that takes milliseconds may take before it counts as one that does not end, even on a busy
+// machine.
 const hang = 20 * time.Second
 
-// within is a bound of the contract as this machine has to keep it.
+// within is a bound of the contract, multiplied by the patience that the settings ask for.
 func (b *bench) within(bound time.Duration) time.Duration {
 	return bound * time.Duration(b.settings.Patience)
 }
 
-// noticed is how soon an answer, or the end of a process, is here on a machine that is busy.
+// noticed is how soon an answer, or the end of a process, is noticed on a busy machine.
 const noticed = time.Second
 
-// growing makes a trial in which a call has not much longer than it needs. A busy machine may need more: while the
-// deadline ends the call, the trial is made again with twice the time, up to eight times the first.
+// growing makes a trial that gives a call little more time than it needs. A busy machine may need more: if the deadline
+// ends the call, the trial is repeated with twice the time, up to eight times the first.
 func growing(limit time.Duration, trial func(limit time.Duration) error) error {
 	for most := 8 * limit; ; limit *= 2 {
 		if err := trial(limit); status.Code(err) != codes.DeadlineExceeded || limit >= most {
@@ -28,8 +29,8 @@ func growing(limit time.Duration, trial func(limit time.Duration) error) error {
 	}
 }
 
-// settled tells whether a channel is closed; where something went wrong it waits a little, because an exit follows its
-// errors.
+// settled reports whether a channel is closed. If wait is set, it waits up to patience, for a process ends a little
+// after the errors that it causes.
 func settled(c <-chan struct{}, patience time.Duration, wait bool) bool {
 	if !wait {
 		patience = 0

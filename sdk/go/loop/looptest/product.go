@@ -77,12 +77,12 @@ func (l *generation) describeProduct(ctx context.Context) error {
 	return nil
 }
 
-// ocr3 tells whether children are OCR3's reporting plugins: those of products that have them are.
+// ocr3 reports whether children are OCR3's reporting plugins, as with every product that supports OCR3.
 func (b *bench) ocr3() bool {
 	return b.settings.Kind == "product" && b.version() == productv1.OcrVersion_OCR_VERSION_3
 }
 
-// version is the one on which a product is judged.
+// version is the version of OCR with which a product is tested.
 func (b *bench) version() productv1.OcrVersion {
 	versions := b.product.GetOcrVersions()
 	if len(versions) == 0 || slices.Contains(versions, productv1.OcrVersion_OCR_VERSION_3) {
@@ -242,7 +242,7 @@ func productOtherVersion(ctx context.Context, b *bench) error {
 
 var errNoOCR3 = skip{"the product does not run on OCR3"}
 
-// onOCR3 is the shared generation and a new factory, of products that have OCR3.
+// onOCR3 returns the shared generation and a new factory, and skips products without OCR3.
 func (b *bench) onOCR3(ctx context.Context) (*generation, string, error) {
 	l, err := b.plugin(ctx)
 	if err != nil {

@@ -157,7 +157,7 @@ func relayerNoEffects(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// seesChain skips where the relayer talks to a chain that the suite does not see.
+// seesChain skips the case if the relayer talks to a chain that the suite does not see.
 func (b *bench) seesChain() error {
 	if !strings.Contains(b.settings.Relayer.ConfigTOML, "$RPC_URL") {
 		return skip{"the configuration does not use $RPC_URL, so that the suite cannot touch the chain"}
@@ -181,7 +181,7 @@ func relayerChainDown(ctx context.Context, b *bench) error {
 	if err != nil {
 		return fmt.Errorf("with a chain that does not answer: %w", err)
 	}
-	// A relayer may wait for its chain for most of the time that a caller has. The rest must do for the answer.
+	// A relayer may wait for its chain for most of the time that a caller has. The rest must suffice for the answer.
 	ask := func(what, object, method string, request, reply proto.Message) error {
 		err := growing(3*time.Second, func(limit time.Duration) error {
 			limited, cancel := context.WithTimeout(ctx, limit)
@@ -298,7 +298,7 @@ func relayerWatch(ctx context.Context, b *bench) error {
 			}
 			select {
 			case told <- m.GetProvider():
-			default: // who floods is no concern of this case
+			default: // this case is not about relayers that send too many
 			}
 		}
 	}()
@@ -422,7 +422,7 @@ func relayerReadContract(ctx context.Context, b *bench) error {
 		}
 		return skip{"the relayer reads no contracts: " + cut(status.Convert(err).Message())}
 	}
-	// What the suite calls is not a function of a contract that it does not know.
+	// The suite does not know the contract, so that what it calls need not be a function there.
 	if err := want("ChainService.ReadContract", err, codes.OK, codes.NotFound, codes.FailedPrecondition); err != nil {
 		return err
 	}
@@ -451,7 +451,7 @@ func relayerSecrets(ctx context.Context, b *bench) error {
 	if err := l.initialise(ctx); err != nil {
 		return err
 	}
-	b.chain.Fail(true) // who is refused has something to say
+	b.chain.Fail(true) // a relayer whose requests fail has something to log
 	defer b.chain.Fail(false)
 	parent, _, err := l.pair(ctx)
 	if err != nil {

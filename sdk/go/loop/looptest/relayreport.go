@@ -17,7 +17,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// observations are three of different oracles.
+// observations are one of each value, from different oracles.
 func observations(values ...int64) *medianv1.BuildReportRequest {
 	r := &medianv1.BuildReportRequest{}
 	for i, v := range values {

@@ -18,7 +18,7 @@ const (
 	shownBytes = 8 << 10 // bytes of all
 )
 
-// told remembers what processes wrote before a case, so that what they wrote in it can be told apart.
+// told is how much the shared process wrote before a case, so that its lines of the case can be told apart.
 type told struct {
 	shared *subject.Process // nil: none
 	lines  int
@@ -33,8 +33,8 @@ func (b *bench) begin() told {
 	return told{b.shared.Process, len(b.shared.Process.Stderr())}
 }
 
-// stderr is the end of what the plugin wrote in the case at hand: its latest process that wrote anything. It is called
-// after finish, when all of it has come.
+// stderr is the end of what the plugin wrote during the case, from its latest process that wrote anything. It is called
+// after finish, when all output has arrived.
 func (b *bench) stderr(before told) []string {
 	for _, p := range slices.Backward(b.launched) {
 		if lines := p.Stderr(); len(lines) > 0 {
@@ -47,7 +47,7 @@ func (b *bench) stderr(before told) []string {
 	return b.shown(before.shared.Stderr()[before.lines:])
 }
 
-// shown are the last lines, as they may stand on a terminal and in a report.
+// shown are the last lines, in a form that is safe for terminals and reports.
 func (b *bench) shown(lines []string) []string {
 	var all []string
 	size := 0
@@ -65,9 +65,9 @@ func (b *bench) shown(lines []string) []string {
 // address is a URL of a node, whose path, query and user often are a key.
 var address = regexp.MustCompile(`(?i)\b((?:https?|wss?)://)(?:[^\s"'\\<>/?#@]*@)?([^\s"'\\<>/?#@]+)[^\s"'\\<>]*`)
 
-// hide leaves out what the person who runs the suite may have given as a secret: values of the environment, but for
-// paths, which tell where a program failed, and all of an RPC address but its host. The keys of Init end with their
-// process.
+// hide leaves out what may be a secret of the person who runs the suite: values of the environment except paths, which
+// tell where a program failed, and all of an RPC address except its host. The keys of Init may stay, since they end
+// with their process.
 func (b *bench) hide(line string) string {
 	for _, entry := range b.settings.Env {
 		name, value, _ := strings.Cut(entry, "=")
@@ -78,7 +78,7 @@ func (b *bench) hide(line string) string {
 	return address.ReplaceAllString(line, "${1}${2}/…")
 }
 
-// printable escapes what is not to be printed: control characters steer terminals.
+// printable escapes characters that cannot be printed, since terminals obey control characters.
 func printable(s string) string {
 	var out strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {

@@ -16,7 +16,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 )
 
-// transmission is a request to hand a report over.
+// transmission is a request to transmit a report.
 func (l *generation) transmission(report []byte, epoch uint32) *relayerv1.TransmitRequest {
 	signature := l.bench.settings.Relayer.Signature
 	return &relayerv1.TransmitRequest{
@@ -40,7 +40,7 @@ func puts(writes []string) int {
 	return n
 }
 
-// reported starts a plugin, and returns an object of it that transmits and a report for it.
+// reported starts a plugin, and returns one of its providers and a report for that.
 func (b *bench) reported(ctx context.Context) (l *generation, child string, report []byte, err error) {
 	if l, err = b.fresh(ctx, b.newWorld()); err != nil {
 		return nil, "", nil, err

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// lowest is where claims begin: what people run stands below.
+// lowest is where claims begin: programs that people run use lower ports.
 const lowest = 10_000
 
 // Claim finds n TCP ports of 127.0.0.1 on which nothing listens. They belong to the caller until release is called or
@@ -84,8 +84,8 @@ func (c claims) release() {
 	}
 }
 
-// take claims a port, and returns nil when it is taken. The claim is the UDP port of the same number: it stands beside
-// whoever listens by TCP, holds among all processes that share these ports, and ends with its own.
+// take claims a port, and returns nil if it is taken. The claim is the UDP port of the same number: it does not hinder
+// a TCP listener, every process of the machine meets it, and it ends with this process.
 func take(port int) net.PacketConn {
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	claim, err := net.ListenPacket("udp4", address)
@@ -110,7 +110,7 @@ var lowestOutgoing = sync.OnceValue(func() int {
 	}
 	var port int
 	if _, err := fmt.Sscan(string(text), &port); err != nil || port <= lowest {
-		return usual // a machine that gives nearly all of them away: some risk is left
+		return usual // a machine that uses nearly all ports for that: some risk is left
 	}
 	return port
 })

@@ -130,10 +130,10 @@ func (o *oracle) close() {
 	}
 }
 
-// again is how long a product is asked anew after UNAVAILABLE. A node does for as long as its epoch lasts.
+// again is for how long a call is repeated after UNAVAILABLE. A node repeats it for as long as its epoch lasts.
 const again = 5 * time.Second
 
-// ask makes a call and holds the plugin to the contract as a caller meanwhile.
+// ask makes a call, and fails if the plugin's own calls have broken the contract.
 func ask[T any](ctx context.Context, o *oracle, method string, call func(context.Context) (T, error)) (T, error) {
 	var answer T
 	var err error
@@ -161,7 +161,7 @@ func ask[T any](ctx context.Context, o *oracle, method string, call func(context
 // errFault is a plugin's breach of the contract as a caller.
 var errFault = errors.New("the plugin broke the contract")
 
-// quorum tells whether observations suffice, as a node does.
+// quorum reports whether observations suffice, as a node decides it.
 func (o *oracle) quorum(ctx context.Context, r *reportingv1.Ocr3PluginServiceObservationQuorumRequest) (bool, error) {
 	if size, ok := reporting.QuorumSize(o.info.GetObservationQuorum(), o.settings.N, o.settings.F); ok {
 		return len(r.GetObservations()) >= size, nil
@@ -177,7 +177,8 @@ func (o *oracle) quorum(ctx context.Context, r *reportingv1.Ocr3PluginServiceObs
 	return answer.GetQuorumReached(), err
 }
 
-// accept asks whether a report is worth a transmission, once in the oracle's generation.
+// accept asks the plugin once whether to accept a report. Like a node, it keeps the answer when the plugin is
+// restarted.
 func (o *oracle) accept(ctx context.Context, seqNr uint64, report *reportingv1.ReportWithInfo) (bool, error) {
 	key := fmt.Sprintf("%d %x", seqNr, reporting.ReportID(report))
 	if answer, known := o.accepted[key]; known {
@@ -200,7 +201,7 @@ func (o *oracle) accept(ctx context.Context, seqNr uint64, report *reportingv1.R
 	return answer.GetShouldAccept(), err
 }
 
-// show has the oracle's contract show a report as the latest that it took.
+// show has the oracle's contract show a report as its latest transmission.
 func (o *oracle) show(ctx context.Context, seqNr uint64, report []byte) {
 	contract := loan.Contract{Digest: digest(), Epoch: uint32(seqNr), Answer: new(big.Int)}
 	answer, err := o.provider.Answer(ctx, "MedianFromReport", &medianv1.MedianFromReportRequest{Report: report})

@@ -21,7 +21,7 @@ type round struct {
 	query   []byte
 }
 
-// run makes the round. It returns nil where the round came to nothing.
+// run makes the round. It returns nil if the round brings no outcome.
 func (r *round) run(ctx context.Context) (*Outcome, error) {
 	if err := r.disturb(ctx, r.leader); err != nil {
 		return nil, err
@@ -68,7 +68,8 @@ func (r *round) run(ctx context.Context) (*Outcome, error) {
 	return outcome, nil
 }
 
-// bear notes an error that costs an oracle its part in the round. What breaks the contract is not borne.
+// bear records an error that costs an oracle its part in the round. It returns the error if it is a breach of the
+// contract.
 func (r *round) bear(err error) error {
 	if errors.Is(err, errFault) {
 		return err
@@ -77,7 +78,7 @@ func (r *round) bear(err error) error {
 	return nil
 }
 
-// within holds a length to its limit.
+// within checks a length against its limit.
 func within(method string, length int, limit uint32) error {
 	if length > int(limit) {
 		return fmt.Errorf("%s answered %d bytes; the plugin declared at most %d", method, length, limit)
@@ -85,8 +86,8 @@ func within(method string, length int, limit uint32) error {
 	return nil
 }
 
-// observe has every oracle observe that the leader's message reaches, and returns what reaches the leader, in its
-// order.
+// observe has every oracle that the leader's message reaches observe. It returns the observations that reach the
+// leader, in the order of their arrival.
 func (r *round) observe(ctx context.Context) ([]*reportingv1.AttributedObservation, error) {
 	var arrived []*reportingv1.AttributedObservation
 	garbled := 0
@@ -243,7 +244,7 @@ func (r *round) gather(
 	return proposal, nil
 }
 
-// vote has every oracle make the outcome that the proposal reaches. It returns nil where too few did.
+// vote has every oracle that the proposal reaches make the outcome. It returns nil if too few do.
 func (r *round) vote(ctx context.Context, proposal []*reportingv1.AttributedObservation) (*Outcome, error) {
 	var outcome *Outcome
 	votes, first := 0, 0
@@ -280,7 +281,7 @@ func (r *round) vote(ctx context.Context, proposal []*reportingv1.AttributedObse
 	return outcome, nil
 }
 
-// agrees holds an oracle to the leader's judgement of a proposal.
+// agrees checks that an oracle judges a proposal as the leader did.
 func (r *round) agrees(ctx context.Context, o *oracle, proposal []*reportingv1.AttributedObservation) error {
 	for _, observation := range proposal {
 		problem, err := r.validate(ctx, o, observation)
@@ -375,7 +376,7 @@ func (r *round) transmit(ctx context.Context, report *reportingv1.ReportPlus) ([
 	r.random.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
 	var accepted []*oracle
 	for _, o := range turns {
-		for range r.times() { // a node that was restarted asks once more, and answers from what it keeps
+		for range r.times() { // a node that was restarted asks again, and finds the answer that it has kept
 			yes, err := o.accept(ctx, r.context.GetSeqNr(), report.GetReport())
 			if err != nil {
 				return nil, err

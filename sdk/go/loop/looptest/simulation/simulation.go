@@ -84,7 +84,7 @@ type Result struct {
 	Errors []string
 }
 
-// mostAttempts is how many rounds may come to nothing in a row.
+// mostAttempts is how many rounds in a row may bring no outcome.
 const mostAttempts = 100
 
 // Run simulates a network. Its error is one sentence that says how the product violated OCR3; the result says what
@@ -114,7 +114,7 @@ func Run(ctx context.Context, s Settings) (*Result, error) {
 	for id := range s.N {
 		n.oracles = append(n.oracles, newOracle(&n.settings, id))
 	}
-	var starts sync.WaitGroup // at once: processes take their time
+	var starts sync.WaitGroup // at the same time, because processes start slowly
 	errs := make([]error, s.N)
 	for id, o := range n.oracles {
 		starts.Go(func() { errs[id] = o.begin(ctx) })
@@ -128,7 +128,7 @@ func Run(ctx context.Context, s Settings) (*Result, error) {
 	return n.result, n.run(ctx)
 }
 
-// network is a simulation that runs.
+// network is a running simulation.
 type network struct {
 	settings Settings
 	random   *rand.Rand
@@ -184,7 +184,7 @@ func (n *network) lastError() string {
 
 func (n *network) chance(p float64) bool { return n.random.Float64() < p }
 
-// lost tells whether a message is lost.
+// lost decides whether a message is lost.
 func (n *network) lost() bool {
 	lost := n.chance(n.settings.Lose)
 	if lost {
@@ -193,7 +193,7 @@ func (n *network) lost() bool {
 	return lost
 }
 
-// times is how often a message is delivered that is not lost.
+// times decides how often a message that is not lost is delivered.
 func (n *network) times() int {
 	if n.chance(n.settings.Double) {
 		n.result.Doubled++
@@ -202,7 +202,7 @@ func (n *network) times() int {
 	return 1
 }
 
-// disturb restarts an oracle's plugin, or does not.
+// disturb restarts an oracle's plugin with the probability Restart.
 func (n *network) disturb(ctx context.Context, o *oracle) error {
 	if !n.chance(n.settings.Restart) {
 		return nil

@@ -192,10 +192,10 @@ func (s *Server) forward(ctx context.Context, w io.Writer, body []byte) error {
 	return err
 }
 
-// words is an answer of a contract's view that is long enough for every view of an OCR2 aggregator: five words of zero.
+// words is an answer that is long enough for every view of an OCR2 aggregator: five words of zero.
 var words = "0x" + strings.Repeat("0", 5*64)
 
-// answer is the idle chain: a block a second without transactions.
+// answer answers like an idle chain: one block a second, without transactions.
 func (s *Server) answer(r request) (any, error) {
 	quantity := func(n uint64) string { return fmt.Sprintf("0x%x", n) }
 	hash := func(n uint64) string { return fmt.Sprintf("0x%064x", n+1) }

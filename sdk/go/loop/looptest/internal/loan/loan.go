@@ -120,7 +120,7 @@ func (h *Host) method(m protoreflect.MethodDescriptor) grpc.MethodDesc {
 		Handler: func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 			request := breakage.New(m.Input())
 			if err := dec(request); err != nil {
-				if status.Code(err) == codes.Internal { // else the caller went before its message was whole
+				if status.Code(err) == codes.Internal { // any other error means that the caller left before its message was whole
 					h.fault("the plugin sent a request to %s that does not decode", full)
 				}
 				return nil, err

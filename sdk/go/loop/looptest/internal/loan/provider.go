@@ -135,7 +135,7 @@ func medianFromReport(report []byte) (*medianv1.MedianFromReportResponse, error)
 	return &medianv1.MedianFromReportResponse{Median: decodeValue(middle[5 : 5+valueLength])}, nil
 }
 
-// encodeValue appends the two's complement of v, which the field's rules have held to 192 bits.
+// encodeValue appends the two's complement of v, which by its field's rules has at most 192 bits.
 func encodeValue(b []byte, v *pluginv1.BigInt) []byte {
 	i := wire.Int(v)
 	if i.Sign() < 0 {

@@ -144,7 +144,7 @@ func (p *Process) start() error {
 		})
 	})
 	go func() {
-		_ = p.cmd.Wait() // the state tells
+		_ = p.cmd.Wait() // ProcessState says how it ended
 		close(p.exited)
 	}()
 	go func() {
@@ -310,9 +310,9 @@ func (p *Process) abandon() {
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL) // ESRCH when nothing is left of the group
 	<-p.exited
-	select { // its last words
+	select { // the rest of its output
 	case <-p.silent:
-	case <-time.After(5 * time.Second): // whoever left its group holds its output
+	case <-time.After(5 * time.Second): // a process that left the group may hold the output
 	}
 	p.abandon()
 	<-p.silent

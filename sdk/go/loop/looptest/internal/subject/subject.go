@@ -186,7 +186,7 @@ func dial(address string, server *x509.Certificate, own *tls.Certificate) (*grpc
 			grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)))
 }
 
-// config is that of a host that knows its plugin by its certificate.
+// config is the TLS configuration of a host that knows its plugin by its certificate.
 func config(server *x509.Certificate, own *tls.Certificate) *tls.Config {
 	c := &tls.Config{
 		InsecureSkipVerify: true, //nolint:gosec // of names and dates, as a host does; see VerifyConnection
