@@ -9,12 +9,11 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// maxUnread is how many bytes answers over gRPC may have that the process does not read. gRPC takes an answer of any
-// length from its handler at once, and keeps it until its caller's window has room.
+// maxUnread is how many bytes of answers over gRPC the process may leave unread. gRPC takes an answer of any length
+// from its handler at once, and keeps it until its caller's window has room.
 const maxUnread = 24 << 20
 
-// bounding is the codec of a server whose answers are counted until gRPC has written them, which is when it lets go of
-// their bytes.
+// bounding is the codec of a server. It counts each answer until gRPC has written it and releases its bytes.
 type bounding struct {
 	encoding.CodecV2
 	budget *budget
@@ -29,7 +28,7 @@ func (c bounding) Marshal(v any) (mem.BufferSlice, error) {
 		return data, err
 	}
 	if size > wire.LongMessage {
-		c.memory.Take(2 * size) // as it was before, and encoded
+		c.memory.Take(2 * size) // for the message, and for its encoding
 	}
 	if !c.budget.hold(size) {
 		data.Free()
@@ -45,7 +44,7 @@ func (c bounding) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.NewBuffer(&b, unread{c.budget, data, size})}, nil
 }
 
-// unread is an answer. It is the pool into which its bytes are given back.
+// unread is a counted answer. To gRPC it is the pool to which the answer's bytes are given back.
 type unread struct {
 	budget *budget
 	data   mem.BufferSlice

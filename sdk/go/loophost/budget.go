@@ -18,7 +18,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// bounds are those of its processes' control groups.
+// bounds are the limits of the control groups of its processes.
 func (p *Plugin) bounds() cgroup.Limits {
 	bounds := cgroup.Limits{Memory: p.settings.MemoryLimit}
 	if p.confinement.Level() != confine.None {
@@ -27,37 +27,36 @@ func (p *Plugin) bounds() cgroup.Limits {
 	return bounds
 }
 
-// The limits of the bytes of a process's requests over gRPC, which bounds streams alone. Frames bound theirs
-// themselves.
+// The limits, in bytes, of a process's requests over gRPC, which itself bounds only each stream. Frames have their own.
 const (
-	// maxBuffered is how many gRPC may have, those of requests that are on their way and of those that are forwarded. One
-	// request of the longest comes at a time, and others wait with what fits the window of a stream: that is more than an
-	// SDK sends at once, and who sends more is ended.
+	// maxBuffered is how much gRPC may hold of requests that are on their way or are being forwarded. Requests are
+	// received one at a time, and the others wait with what fits the window of a stream: that is more than an SDK sends at
+	// once, and a process that sends more is killed.
 	maxBuffered = 48 << 20
-	// window is how much of a request comes that nobody reads yet, the least that gRPC takes. By itself gRPC would raise
-	// it to as much as a message has.
+	// window is how much of a request arrives before anything reads it, the least that gRPC allows. By itself gRPC would
+	// raise it to the size of the message.
 	window = 64 << 10
-	// maxUnanswered is how many the requests may have that are being served. As by frames small ones have some for
-	// themselves: what a handler needs to answer a long request must not be refused for it.
+	// maxUnanswered is how much the requests that are being served may have together. As with frames, a part is for small
+	// ones only: a small call without which a long one is not answered must not be refused because of it.
 	maxUnanswered = 24 << 20
 	forSmall      = 2 << 20
 	smallRequest  = 32 << 10
 )
 
-// budget bounds what a process sends over gRPC. It has the buffers for it.
+// budget bounds what a process sends over gRPC. It is gRPC's pool of buffers for that.
 //
-// gRPC gives buffers back only if it likes: small ones never, and none of a request that broke off. So small ones do
-// not count, and whenever no request is on its way, nothing does.
+// gRPC does not give all buffers back: no small ones, and none of a request that broke off. So small ones do not count,
+// and whenever no request is on its way, the count begins anew.
 type budget struct {
 	mem.BufferPool
 	over func()
-	turn chan struct{} // of the one whose request comes
+	turn chan struct{} // held while a request is received
 
 	mu         sync.Mutex
 	held       int // bytes of buffers
-	coming     int // requests that have begun and have not come
+	coming     int // requests that have begun and are not received yet
 	unanswered int // bytes of the requests that are being served
-	unread     int // bytes of the answers that are not written
+	unread     int // bytes of the answers that are not written yet
 }
 
 var (
@@ -77,7 +76,7 @@ func newBudget(over func()) *budget {
 	return &budget{BufferPool: mem.DefaultBufferPool(), over: sync.OnceFunc(over), turn: make(chan struct{}, 1)}
 }
 
-// options are those of the server whose requests it bounds.
+// options are the options of the server whose requests it bounds.
 func (b *budget) options() []grpc.ServerOption {
 	return []grpc.ServerOption{experimental.BufferPool(b), grpc.StatsHandler(b), grpc.StaticStreamWindowSize(window)}
 }
@@ -103,7 +102,7 @@ func (b *budget) use(size, sign int) (held int) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held = max(b.held+sign*size, 0) // a request that has come does not count, and its buffers come back later
+	b.held = max(b.held+sign*size, 0) // the buffers of a received request do not count any more, and come back later
 	return b.held
 }
 
@@ -118,7 +117,7 @@ func (b *budget) hold(size int) bool {
 	return true
 }
 
-// read takes an answer out of what is counted.
+// read ends the count of an answer.
 func (b *budget) read(size int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -127,7 +126,7 @@ func (b *budget) read(size int) {
 
 // arrival is the first request of a call.
 type arrival struct {
-	come atomic.Bool // or the call has ended
+	come atomic.Bool // received, or the call has ended
 	size int
 }
 
@@ -198,10 +197,10 @@ func (r budgeted) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	r.Server.RegisterService(&bounded, impl)
 }
 
-// budgetedStream is a stream to its caller: there are no others in the contract.
+// budgetedStream is a stream of answers to one request: the contract has no other streams.
 type budgetedStream struct {
 	grpc.ServerStream
-	first *request // nil: it has come
+	first *request // nil: received
 }
 
 // RecvMsg implements grpc.ServerStream.
@@ -213,7 +212,7 @@ func (s *budgetedStream) RecvMsg(v any) error {
 	return s.ServerStream.RecvMsg(v)
 }
 
-// request is one that is being served.
+// request is a request that is being served.
 type request struct {
 	*budget
 	ctx context.Context
@@ -223,7 +222,7 @@ type request struct {
 	ended bool
 }
 
-// take receives it in its turn, and counts its bytes until it is answered.
+// take receives the request in its turn, and counts its bytes until it is answered.
 func (q *request) take(v any, receive func(any) error) error {
 	select {
 	case q.turn <- struct{}{}:
@@ -247,7 +246,7 @@ func (q *request) take(v any, receive func(any) error) error {
 	return nil
 }
 
-// count is whether there is room for it.
+// count counts the request, and reports whether there is room for it.
 func (q *request) count(size int) bool {
 	limit := maxUnanswered
 	if size > smallRequest {
@@ -265,7 +264,7 @@ func (q *request) count(size int) bool {
 	return true
 }
 
-// answered ends it, if it has come or not.
+// answered ends the count, whether or not the request was received.
 func (q *request) answered() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

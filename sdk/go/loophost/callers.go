@@ -22,9 +22,8 @@ const (
 	// maxCallers is how many connections the process may have: an SDK has one for frames and one for gRPC, and for a
 	// moment both twice.
 	maxCallers = 8
-	// maxStrangers is how many may be shaking hands. The one that has longest been about it makes place for another:
-	// whoever reaches the socket may connect, and the plugin, which shakes hands in milliseconds, must be let in beside
-	// them.
+	// maxStrangers is how many may be shaking hands. The oldest of them makes room for another: whoever reaches the socket
+	// may connect, and the plugin, which shakes hands in milliseconds, must be let in beside them.
 	maxStrangers = 16
 	// maxHandshake is how long a handshake may take.
 	maxHandshake = 10 * time.Second
@@ -83,7 +82,7 @@ func (c *callers) Accept() (net.Conn, error) {
 	return made, nil
 }
 
-// admit counts a connection as the plugin's, and tells whether it may have it.
+// admit counts a connection as the plugin's, or says why the plugin may not have it.
 func (c *callers) admit(made *caller) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +109,7 @@ func (c *callers) forgetLocked(made *caller) {
 
 // SyscallConn implements syscall.Conn, as the connection itself does.
 func (c *caller) SyscallConn() (syscall.RawConn, error) {
-	return c.Conn.(syscall.Conn).SyscallConn() // a socket's
+	return c.Conn.(syscall.Conn).SyscallConn() // the connection is one of a socket
 }
 
 // Close implements net.Conn.
@@ -128,7 +127,7 @@ func (c *caller) Close() error {
 	return c.Conn.Close()
 }
 
-// admitting are credentials that tell callers who has shaken hands.
+// admitting are credentials that report to callers which connections have shaken hands.
 type admitting struct {
 	credentials.TransportCredentials
 }
@@ -139,8 +138,8 @@ func (a admitting) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 	dispatched := errors.Is(err, credentials.ErrConnDispatched)
 	if made, ok := raw.(*caller); ok && (err == nil || dispatched) {
 		if refused := made.all.admit(made); refused != nil {
-			_ = raw.Close() // the refusal is told
-			if dispatched { // and who has taken it over sees its end
+			_ = raw.Close() // the refusal says why
+			if dispatched { // and whoever has taken it over sees its end
 				return nil, nil, err
 			}
 			return nil, nil, refused

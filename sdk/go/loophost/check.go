@@ -13,7 +13,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// answer is what came of a health check, and why the process has to be killed for it, if it has to.
+// answer is the result of a health check, with the reason to kill the process, if there is one.
 type answer struct {
 	err     error
 	verdict string
@@ -59,7 +59,7 @@ func checkOnce(ctx context.Context, conn grpc.ClientConnInterface, patience time
 	case status.Code(a.err) == codes.DeadlineExceeded:
 		a.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", patience)
 	case status.Code(a.err) == codes.Unavailable:
-		// Its connection broke: most often it is ending, and how it ends says more than we could.
+		// Its connection broke: most often the process is ending, and how it ends says more than we could.
 		select {
 		case <-ctx.Done():
 		case <-time.After(patience):

@@ -35,7 +35,7 @@ func (g *gate) set(l *generation, blocked error, final bool) {
 	close(g.now.Swap(&stand{generation: l, blocked: blocked, final: final, changed: make(chan struct{})}).changed)
 }
 
-// open is whether callers are let through. A gate of a generation that is ending is as good as shut.
+// open reports whether callers are let through. A gate of a generation that is ending is as good as shut.
 func (s *stand) open() bool { return s.generation != nil && !s.generation.dying() }
 
 // wait returns how the gate stands as soon as it is open.
@@ -57,8 +57,8 @@ func (g *gate) wait(ctx context.Context, what string) (*stand, error) {
 	}
 }
 
-// settled waits until the gate is open or blocked: whoever calls through it would not wait. It returns false when one
-// of the ends comes first.
+// settled waits until the gate is open or blocked, so that a caller would not wait. It returns false if one of the ends
+// comes first.
 func (g *gate) settled(end, otherEnd <-chan struct{}) bool {
 	for {
 		s := g.now.Load()
@@ -81,7 +81,7 @@ type gated struct {
 	plugin *Plugin
 	what   string
 	gate   *gate
-	// object is whose calls these are; empty: the plugin's own.
+	// object is the object whose calls these are; empty for the plugin's own.
 	object string
 }
 
@@ -100,7 +100,7 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 			l.calls.Add(-1)
 			continue
 		}
-		var attempt struct { // in one piece: every call makes one
+		var attempt struct { // one allocation, since every call makes it
 			trailer metadata.MD
 			options [4]grpc.CallOption
 		}

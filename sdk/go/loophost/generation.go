@@ -91,8 +91,8 @@ func (l *generation) pid() int {
 	return l.proc.PID()
 }
 
-// run begins the generation, watches it, and tells the supervisor of its readiness and its end. At its end nothing of
-// it is left.
+// run begins the generation, watches it, and tells the supervisor of its readiness and its end. When it reports the
+// end, nothing of the generation is left.
 func (l *generation) run() {
 	callbacks, err := l.begin()
 	if err == nil {
@@ -130,7 +130,7 @@ func (l *generation) begin() (*callbacks, error) {
 	if p.settings.InProcess != nil {
 		return l.beginInProcess(ctx)
 	}
-	// Its key takes a while to make, and the process as long to start.
+	// The key for its callbacks takes a while to make, and the process takes as long to start.
 	var cb *callbacks
 	var failed error
 	var both sync.WaitGroup
@@ -213,8 +213,8 @@ func (l *generation) init(ctx context.Context, cb *callbacks) error {
 // caught within a quarter of one.
 const memoryInterval = 250 * time.Millisecond
 
-// watch returns when the process has ended, hangs or takes too much memory. A generation in-process ends with the
-// plugin alone.
+// watch returns when the process has ended, hangs or takes too much memory. A generation in-process ends only with the
+// plugin.
 func (l *generation) watch() {
 	if l.proc == nil {
 		<-l.ctx.Done()
@@ -243,7 +243,7 @@ func (l *generation) watch() {
 	}()
 	for {
 		due, asked := tick.C, l.probes
-		if checking { // which may take its time, while memory is looked at
+		if checking { // it may take a while, and memory is still measured
 			due, asked = nil, nil
 		}
 		select {
@@ -272,13 +272,13 @@ func (l *generation) watch() {
 	}
 }
 
-// overLimit is why a process is killed that takes more memory than it may.
+// overLimit is the reason for killing a process that takes more memory than it may.
 func overLimit(used, limit uint64) string {
 	return fmt.Sprintf("killed at %d MiB of memory; its limit is %d MiB", used>>20, limit>>20)
 }
 
-// watchAttached returns when a plugin that is being debugged has ended. One that stands still does so for a person who
-// looks at it.
+// watchAttached returns when a plugin that is being debugged has ended. One that does not answer may have been stopped
+// by the person who debugs it.
 func (l *generation) watchAttached(tick <-chan time.Time) {
 	health := grpc_health_v1.NewHealthClient(l.conn)
 	for {
@@ -298,7 +298,7 @@ func (l *generation) watchAttached(tick <-chan time.Time) {
 	}
 }
 
-// wasAsked is whether the generation's end was asked for.
+// wasAsked reports whether the generation's end was asked for.
 func (l *generation) wasAsked() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -321,8 +321,8 @@ func (l *generation) kill() {
 	l.cancel()
 }
 
-// end ends the generation within a bound: half of it for the plugin to drain, then SIGTERM, then SIGKILL. Calls in
-// flight have a third of it before.
+// end ends the generation: calls in flight have a third of the bound, then the plugin has half of it to drain, then the
+// process half of it to end, after SIGTERM if the plugin did not drain. SIGKILL comes last.
 func (l *generation) end(bound time.Duration) {
 	defer l.kill()
 	l.mu.Lock()
@@ -357,14 +357,14 @@ func (l *generation) end(bound time.Duration) {
 	}
 }
 
-// quiet waits until none of the host's calls is in flight, for as long as that may take.
+// quiet waits until none of the host's calls is in flight, at most for patience.
 func (l *generation) quiet(patience time.Duration) {
 	for end := time.Now().Add(patience); l.calls.Load() > 0 && time.Now().Before(end) && !l.dying(); {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// callbacks is what a process calls back: a server that knows it by the one certificate it accepts.
+// callbacks is the server that a process calls back. It accepts only the certificate that was made for that process.
 type callbacks struct {
 	dispatcher *wire.Dispatcher
 	server     *grpc.Server // nil in-process

@@ -13,11 +13,11 @@ func (p *Plugin) tell(e journal.Event) {
 	p.stepLocked(e)
 }
 
-// stepLocked takes an event into the journal and carries its effects out. Nothing in it waits for anything:
-// what takes time is begun, and tells the journal when it has ended.
+// stepLocked takes an event into the journal and carries its effects out. It does not wait: what takes time is only
+// begun, and tells the journal when it has ended.
 func (p *Plugin) stepLocked(e journal.Event) []journal.Effect {
 	if l := p.generation; l != nil && l.ready && l.dying() {
-		// It ends for the journal when that is noticed, and not only when nothing of it is left.
+		// For the journal a generation ends when its end is noticed, not only when nothing of it is left.
 		p.carry(p.journal.Step(journal.Event{What: journal.Ended, Generation: l.number}))
 	}
 	effects := p.journal.Step(e)

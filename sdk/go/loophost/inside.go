@@ -25,7 +25,7 @@ func Inside(ctx context.Context, p loop.Plugin) (grpc.ClientConnInterface, error
 	return wire.Bind(down, ""), nil
 }
 
-// insideRequest has what a plugin is told that has no socket to dial.
+// insideRequest is the Init request for a plugin that has no socket to dial.
 func insideRequest() *pluginv1.InitRequest {
 	return &pluginv1.InitRequest{
 		HostAddress: "in-process", HostCertificatePem: "none", ClientCertificatePem: "none", ClientKeyPem: "none",

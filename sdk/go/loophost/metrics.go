@@ -15,13 +15,13 @@ import (
 // MaxExposition is the largest exposition that a plugin may have: 4 MiB, some 30,000 series.
 const MaxExposition = 4 << 20
 
-// tooLongFor is for how long a plugin is not asked again that had more: to read what is then refused takes memory.
+// tooLongFor is how long a plugin that had more is not asked again: reading what is then refused takes memory.
 const tooLongFor = time.Minute
 
 // scraped is how a plugin is asked for its metrics.
 type scraped struct {
-	turn  chan struct{} // of who asks: one at a time
-	until atomic.Int64  // Unix nanoseconds: it is not asked before
+	turn  chan struct{} // held by the caller that asks: one at a time
+	until atomic.Int64  // Unix nanoseconds before which it is not asked
 }
 
 // CollectMetrics returns the plugin's exposition for a scraper's Accept header. It does not wait for a plugin that is

@@ -157,8 +157,8 @@ func Created[R proto.Message](ctx context.Context, o *Object) (R, error) {
 	}
 }
 
-// make calls the constructor in a generation, on its own deadline, whoever asked for the object. Nothing is held
-// meanwhile.
+// make calls the constructor in a generation, with the constructor's own deadline, whoever asked for the object. It
+// holds no lock during the call.
 func (o *Object) make(l *generation) {
 	ctx, cancel := wire.Deadline(l.ctx, o.spec.Method)
 	defer cancel()

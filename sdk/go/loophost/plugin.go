@@ -74,7 +74,7 @@ type Plugin struct {
 	calls     wire.Meters
 	callbacks wire.Meters
 	events    chan event
-	ended     chan struct{} // closed when the supervisor has
+	ended     chan struct{} // closed when the supervisor has ended
 
 	confinement *confine.Confinement // nil without a process of the host's
 	metrics     scraped
@@ -220,7 +220,7 @@ func (p *Plugin) create(parent string, c Constructor, options []CreateOption) *O
 	p.objects[c.Name] = o
 	p.stepLocked(journal.Event{What: journal.Create, Object: c.Name, Parent: parent, Borrows: borrows})
 	if p.journal.Look(c.Name).State == Released {
-		delete(p.objects, c.Name) // with its parent
+		delete(p.objects, c.Name) // its parent has been released
 	}
 	return o
 }
@@ -271,7 +271,7 @@ func (p *Plugin) Restart(ctx context.Context) error {
 	}
 }
 
-// takeSuccessor hands the process over that Restart has started, else the one that stands by; nil: there is none.
+// takeSuccessor hands over the process that Restart has started, or else the standby; nil if there is none.
 func (p *Plugin) takeSuccessor() *process.Process {
 	p.mu.Lock()
 	next := p.successor

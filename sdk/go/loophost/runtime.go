@@ -162,7 +162,7 @@ func (r *Runtime) Close(ctx context.Context) {
 	r.sockets.Close()
 }
 
-// confinement is that of a plugin, from which the host's own is kept.
+// confinement is the confinement of a plugin, which keeps the host's own files from it.
 func (r *Runtime) confinement(s PluginSettings) (*confine.Confinement, error) {
 	sockets, err := r.sockets.Dir()
 	if err != nil {
@@ -203,8 +203,8 @@ func (r *Runtime) remove(p *Plugin) {
 	}
 }
 
-// meter is the series of a plugin's calls. A plugin that is not the runtime's any more has none: what is still called
-// of it must not bring its series back.
+// meter is the series of a plugin's calls. A plugin that was removed has none: its last calls must not bring its series
+// back.
 func (r *Runtime) meter(p *Plugin, calls *prometheus.HistogramVec, method, code string) wire.Meter {
 	r.mu.Lock()
 	defer r.mu.Unlock()

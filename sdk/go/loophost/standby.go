@@ -17,29 +17,30 @@ type StandbyStatus struct {
 	Problem string
 }
 
-// standby is a process that has shaken hands, and that nothing calls before the next generation takes it. Its plugin's
+// standby is a process that has shaken hands, and that serves nothing before the next generation takes it. Its plugin's
 // lock guards it.
 type standby struct {
 	proc    *process.Process // nil: there is none
 	problem string
-	// restarts counts the calls of Restart: what was started before one may have read files that are others by now.
+	// restarts counts the calls of Restart: a process that was started before one may have read files that were replaced
+	// since.
 	restarts uint64
 }
 
-// firstStandbyPause is the pause after a process that could not be had or did not stay; it doubles with each further
-// one, up to supervise.QuarantinePause. The plugin serves meanwhile, and each attempt costs what a start costs.
+// firstStandbyPause is the pause after a standby that could not be started or did not stay; it doubles with each
+// further one, up to supervise.QuarantinePause. The plugin serves meanwhile, and each attempt costs what a start costs.
 const firstStandbyPause = time.Second
 
-// keeper has a process stand by while its plugin serves.
+// keeper keeps a standby while its plugin serves.
 type keeper struct {
 	plugin  *Plugin
-	made    time.Time // the process that there is
-	checked time.Time // its health
-	due     time.Time // the next attempt
+	made    time.Time // when the present process was started
+	checked time.Time // when its health was checked last
+	due     time.Time // before this time there is no attempt
 	pause   time.Duration
 }
 
-// keepStandby has a process stand by until ctx ends. It looks after it as often as a generation looks at its memory.
+// keepStandby keeps a standby until ctx ends. It looks at it as often as a generation measures its memory.
 func (p *Plugin) keepStandby(ctx context.Context) {
 	k := &keeper{plugin: p, pause: firstStandbyPause}
 	tick := time.NewTicker(memoryInterval)
@@ -57,13 +58,13 @@ func (p *Plugin) keepStandby(ctx context.Context) {
 	}
 }
 
-// look ends the process that stands by if it is of no use any more, and starts one if there is none.
+// look ends the standby if it is of no use any more, and starts one if there is none.
 func (k *keeper) look(ctx context.Context) {
 	p := k.plugin
 	p.mu.Lock()
 	proc, state := p.standby.proc, p.machine.State()
-	// A generation that ends as soon as it is ready would start two processes each time; and what is made again after a
-	// death has the processor first.
+	// A generation that ends as soon as it is ready would start two processes each time; and objects that are made again
+	// after a death get the processor first.
 	wanted := state == supervise.Ready && !p.machine.Stopping() && time.Since(p.readyAt) >= supervise.ShortUptime
 	p.mu.Unlock()
 	switch {
@@ -82,7 +83,7 @@ func (k *keeper) look(ctx context.Context) {
 	}
 }
 
-// problemOf is why a process is of no use; empty: it is. What bounds a generation bounds it too.
+// problemOf is why a standby is of no use; empty if it is of use. The bounds of a generation hold for it too.
 func (k *keeper) problemOf(ctx context.Context, proc *process.Process) string {
 	s := k.plugin.runtime.settings
 	select {
@@ -147,7 +148,7 @@ func (k *keeper) drop(proc *process.Process, why string) {
 	k.failed(fmt.Sprintf("the process that stood by was ended: %s", why))
 }
 
-// failed notes that there is no process, and puts the next attempt off.
+// failed notes that there is no process, and puts before this time there is no attempt off.
 func (k *keeper) failed(why string) {
 	p := k.plugin
 	k.due = time.Now().Add(k.pause)
@@ -161,7 +162,7 @@ func (k *keeper) failed(why string) {
 	}
 }
 
-// takeStandby hands the process over that stands by; nil: there is none that is of use.
+// takeStandby hands over the standby; nil if there is none that is of use.
 func (p *Plugin) takeStandby() *process.Process {
 	p.mu.Lock()
 	proc := p.standby.proc
@@ -181,7 +182,7 @@ func (p *Plugin) takeStandby() *process.Process {
 	return nil
 }
 
-// replaceStandby ends the process that stands by, and the one that is being started to.
+// replaceStandby ends the standby, and sees to it that one that is being started is ended too.
 func (p *Plugin) replaceStandby() {
 	p.mu.Lock()
 	p.standby.restarts++
@@ -193,7 +194,7 @@ func (p *Plugin) replaceStandby() {
 	}
 }
 
-// standbyStatus is nil if no process is to stand by.
+// standbyStatus is nil if the plugin is to have no standby.
 func (p *Plugin) standbyStatus() *StandbyStatus {
 	if !p.settings.Standby {
 		return nil

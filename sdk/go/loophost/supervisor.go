@@ -40,7 +40,7 @@ func (p *Plugin) fail(err error) bool {
 	}
 }
 
-// supervise is the thin shell around the state machine: it alone steps it.
+// supervise is the thin shell around the state machine, which nothing else steps.
 func (p *Plugin) supervise() {
 	defer func() {
 		p.confinement.Close()
@@ -108,7 +108,7 @@ func (p *Plugin) supervise() {
 	}
 }
 
-// becameReadyLocked begins a generation.
+// becameReadyLocked lets a generation serve.
 func (p *Plugin) becameReadyLocked(l *generation) {
 	l.ready = true
 	p.readyAt, p.info, p.trace = time.Now(), l.info, l.trace.Steps()
@@ -145,7 +145,7 @@ func (p *Plugin) endedLocked(l *generation) {
 	case l.wasAsked():
 		level = slog.LevelInfo
 	case p.readyAt.IsZero() && !p.settings.Patient:
-		level = slog.LevelDebug // Launch returns the reason to somebody who knows whether it is one to worry
+		level = slog.LevelDebug // Launch returns the reason to a caller who knows whether it matters
 	}
 	p.logger.Log(context.Background(), level, "the plugin's process ended", "generation", l.number, "pid", l.pid(),
 		"reason", p.lastExitLocked())

@@ -23,7 +23,7 @@ type Tree struct {
 	made        atomic.Uint64
 }
 
-// ownGroup is the host's own below its part: the kernel bounds no group beside which others have processes.
+// ownGroup is the group of the host itself: the kernel sets no limits below a group that has processes itself.
 const ownGroup = "host"
 
 // Delegated takes over the part of the tree in which this process runs, if this process may divide it: systemd marks it
@@ -43,7 +43,7 @@ func Delegated() (*Tree, error) {
 		return nil, fmt.Errorf("moving into a control group of its own: %w", err)
 	}
 	for _, controller := range []string{"memory", "pids"} {
-		// A controller that was not delegated is not there; others that run in this part keep the kernel from any.
+		// It fails for a controller that was not delegated, and for every one while other processes run in this part.
 		if write(folder, "cgroup.subtree_control", "+"+controller) == nil {
 			t.controllers = append(t.controllers, controller)
 		}
@@ -54,8 +54,8 @@ func Delegated() (*Tree, error) {
 	return t, nil
 }
 
-// try starts a process in a group, which takes a system call of its own (clone3): filters of system calls refuse it,
-// and kernels before Linux 5.7 do not start processes so. The process finds no program and ends.
+// try starts a process in a group, which needs the system call clone3: filters of system calls may refuse it, and
+// kernels before Linux 5.7 cannot start a process in a group. The process finds no program and ends.
 func (t *Tree) try() error {
 	g, err := t.New("try", Limits{})
 	if err != nil {
@@ -70,7 +70,7 @@ func (t *Tree) try() error {
 	return errors.Join(err, g.Close())
 }
 
-// own is the folder of the group in which this process runs; empty: it is not to be seen.
+// own is the folder of the group in which this process runs; empty if it cannot be seen.
 func own() string {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -88,7 +88,7 @@ func own() string {
 	return ""
 }
 
-// folderOf is where a group lies by the mounts of a process, as proc_pid_mountinfo(5) has them.
+// folderOf is the folder of a group by the mounts of a process, in the form of proc_pid_mountinfo(5).
 func folderOf(group, mounts string) string {
 	if strings.HasPrefix(group, "/..") {
 		return "" // above what the process may see
@@ -108,11 +108,11 @@ func folderOf(group, mounts string) string {
 	return ""
 }
 
-// delegated is whether a group is this process's to divide. Whoever may write there need not be who divides it: systemd
-// marks what it leaves to others.
+// delegated reports whether this process may divide a group. To be allowed to write there is not enough: systemd marks
+// the groups that it leaves to others.
 func delegated(folder string) bool {
 	if _, err := os.Stat(filepath.Join(folder, "cgroup.type")); err != nil {
-		return false // the machine's own, which has no such file, or none
+		return false // the root group, which has no such file, or not a group
 	}
 	for _, name := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
 		if unix.Access(filepath.Join(folder, name), unix.W_OK) != nil {
@@ -128,7 +128,7 @@ func delegated(folder string) bool {
 	return !isGroup(filepath.Dir(folder)) // all that a container has
 }
 
-// isGroup is whether a folder is a group.
+// isGroup reports whether a folder is a group.
 func isGroup(folder string) bool {
 	_, err := os.Stat(filepath.Join(folder, "cgroup.procs"))
 	return err == nil
@@ -155,7 +155,7 @@ func (t *Tree) New(name string, l Limits) (*Group, error) {
 	}
 	g := &Group{}
 	err := os.ErrExist
-	for errors.Is(err, os.ErrExist) { // a host before with this one's id, as in containers, may have left some behind
+	for errors.Is(err, os.ErrExist) { // an earlier host with this id, as in containers, may have left groups behind
 		// Another host may divide the same part.
 		own := fmt.Sprintf("%s-%d-%d", strings.ReplaceAll(name, "/", "_"), os.Getpid(), t.made.Add(1))
 		g.folder = filepath.Join(t.folder, own)
@@ -212,7 +212,7 @@ func (g *Group) Kill() {
 	if err != nil {
 		return
 	}
-	defer func() { _ = events.Close() }() // it was read alone
+	defer func() { _ = events.Close() }() // it was only read
 	for until := time.Now().Add(emptied); ; {
 		text := make([]byte, 256)
 		n, err := events.ReadAt(text, 0)
@@ -223,7 +223,7 @@ func (g *Group) Kill() {
 		if left <= 0 {
 			return
 		}
-		// An interrupted wait is a short one.
+		// An interrupted wait only looks again sooner.
 		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(events.Fd()), Events: unix.POLLPRI}}, int(left.Milliseconds())+1)
 	}
 }
@@ -257,7 +257,7 @@ func (g *Group) Close() error {
 	return cmp.Or(err, unix.Rmdir(g.folder))
 }
 
-// write writes to one of a group's files, which is there or is not.
+// write writes to an existing file of a group.
 func write(folder, name, text string) error {
 	f, err := os.OpenFile(filepath.Join(folder, name), os.O_WRONLY, 0)
 	if err != nil {

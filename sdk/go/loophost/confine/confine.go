@@ -78,7 +78,7 @@ type Needs struct {
 type Confinement struct {
 	needs Needs
 	level Level
-	why   string // it is not Landlock that Auto is
+	why   string // the level is not Landlock although Auto was requested
 	abi   int    // of Landlock; 0: it is not used
 	user  int    // 0: the host's
 }
@@ -185,5 +185,5 @@ type Launch struct {
 	Folder string
 }
 
-// oneLine is whether a path can be said to a stage.
+// oneLine reports whether a path fits into a line of a stage's script.
 func oneLine(path string) bool { return !strings.Contains(path, "\n") }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refused are calls that no plugin has a use for, and by which one of the same user reaches another or the kernel's
-// less tried parts.
+// refused are calls that no plugin needs, and by which a process reaches others of its user or little-tested parts of
+// the kernel.
 var refused = []int{
 	unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PROCESS_MADVISE,
 	unix.SYS_PROCESS_MRELEASE, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD, unix.SYS_KEYCTL, unix.SYS_ADD_KEY,
@@ -25,25 +25,25 @@ var refused = []int{
 	unix.SYS_MOVE_PAGES, unix.SYS_MIGRATE_PAGES, unix.SYS_IOPRIO_SET,
 }
 
-// onItself are calls whose first argument names a process, which may be 0 alone: the caller.
+// onItself are calls whose first argument names a process, and may only be 0, the caller.
 var onItself = []int{
 	unix.SYS_PRLIMIT64, unix.SYS_SCHED_SETAFFINITY, unix.SYS_SCHED_SETSCHEDULER, unix.SYS_SCHED_SETPARAM,
 	unix.SYS_SCHED_SETATTR,
 }
 
 // modes are calls that change modes, owners, marks and times, by path, of files that Landlock keeps from being opened.
-// They do nothing and say that it is done: programs that copy files take an error of them for one of the copy. Those by
-// descriptor need an open file and stay.
+// They do nothing and report success: programs that copy files would take an error of theirs for a failed copy. Those
+// by descriptor need an open file and stay allowed.
 var modes = append([]int{
 	unix.SYS_FCHMODAT, unix.SYS_FCHMODAT2, unix.SYS_FCHOWNAT, unix.SYS_SETXATTR, unix.SYS_LSETXATTR,
 	unix.SYS_REMOVEXATTR, unix.SYS_LREMOVEXATTR, unix.SYS_SETXATTRAT, unix.SYS_REMOVEXATTRAT,
 }, oldModes...)
 
-// newNamespaces are the flags of clone(2) that make one.
+// newNamespaces are the flags of clone(2) that make a namespace.
 const newNamespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
 	unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 
-// filter is a filter of system calls. While it looks for the call's number, that is what it has loaded.
+// filter is a filter of system calls. Until it has found the call, the loaded value is the call's number.
 type filter []unix.SockFilter
 
 const (
@@ -60,10 +60,10 @@ func fails(e unix.Errno) unix.SockFilter {
 
 var passes = unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ALLOW}
 
-// argument loads the lower half of one: the kernel takes no more of those that are looked at.
+// argument loads the lower half of an argument: of those that are looked at, the kernel uses no more.
 func argument(n uint32) unix.SockFilter { return unix.SockFilter{Code: load, K: 16 + 8*n} }
 
-// on has a call go through a body, which answers.
+// on sends a call through a body, which must end with an answer.
 func (f *filter) on(call int, body ...unix.SockFilter) {
 	*f = append(*f, unix.SockFilter{Code: equal, K: uint32(call), Jf: uint8(len(body))})
 	*f = append(*f, body...)
@@ -73,7 +73,7 @@ func (f *filter) on(call int, body ...unix.SockFilter) {
 func filterOf(ownUser bool) []byte {
 	f := filter{
 		{Code: load, K: 4}, {Code: equal, K: architecture, Jt: 1}, {Code: answer, K: unix.SECCOMP_RET_KILL_PROCESS},
-		{Code: load, K: 0}, {Code: atLeast, K: 0x40000000, Jf: 1}, fails(unix.ENOSYS), // x32, whose numbers are others
+		{Code: load, K: 0}, {Code: atLeast, K: 0x40000000, Jf: 1}, fails(unix.ENOSYS), // x32, which has other numbers
 	}
 	for _, call := range refused {
 		f.on(call, fails(unix.EPERM))
@@ -91,9 +91,9 @@ func filterOf(ownUser bool) []byte {
 		f.on(unix.SYS_UTIMENSAT, argument(1), unix.SockFilter{Code: equal, K: 0, Jf: 2},
 			unix.SockFilter{Code: load, K: 16 + 8*1 + 4}, unix.SockFilter{Code: equal, K: 0, Jt: 1}, fails(0), passes)
 	}
-	f.on(unix.SYS_CLONE3, fails(unix.ENOSYS)) // its flags cannot be looked at: callers use clone
+	f.on(unix.SYS_CLONE3, fails(unix.ENOSYS)) // its flags cannot be looked at, and callers then use clone
 	f.on(unix.SYS_CLONE, argument(0), unix.SockFilter{Code: anyOf, K: newNamespaces, Jf: 1}, fails(unix.EPERM), passes)
-	// Landlock's ports are those of TCP, and not those of what may become TCP.
+	// Landlock's rules for ports hold for TCP, and not for protocols that may fall back to TCP.
 	f.on(unix.SYS_SOCKET, argument(2), unix.SockFilter{Code: equal, K: unix.IPPROTO_MPTCP, Jf: 1},
 		fails(unix.EPROTONOSUPPORT), argument(0),
 		unix.SockFilter{Code: equal, K: unix.AF_UNIX, Jt: 3}, unix.SockFilter{Code: equal, K: unix.AF_INET, Jt: 2},

@@ -29,7 +29,7 @@ func handled(abi int) uint64 {
 	return 1<<13 - 1
 }
 
-// rules say to a stage what its ruleset is; without a launch it allows nothing.
+// rules tell a stage its ruleset, which allows nothing if there is no launch.
 func (c *Confinement) rules(b *script, l *Launch) {
 	var network, scopes uint64
 	if c.abi >= 4 && c.needs.Connect != nil {

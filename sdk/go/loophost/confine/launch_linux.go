@@ -75,13 +75,13 @@ func (c *Confinement) takeUser() (err error) {
 	return err
 }
 
-// changers are programs that need what confinement takes: privileges, namespaces, or a service of root's.
+// changers are programs that need what confinement takes away: privileges, namespaces, or a service of root's.
 var changers = []string{
 	"sudo", "su", "doas", "runuser", "setpriv", "capsh", "chroot", "unshare", "nsenter", "bwrap", "firejail", "nsjail",
 	"systemd-run", "docker", "podman", "nerdctl",
 }
 
-// changesUsers is the program of a command that changes users or confines by itself; empty: it does not.
+// changesUsers is the program of a command that changes users or confines by itself; empty if it does neither.
 func changesUsers(command []string) string {
 	if len(command) == 0 {
 		return ""
@@ -98,7 +98,7 @@ func changesUsers(command []string) string {
 	return ""
 }
 
-// rehearse starts a process that confines itself as a plugin is to and ends.
+// rehearse starts a process that confines itself as a plugin would, and ends.
 func (c *Confinement) rehearse() error {
 	var b script
 	c.take(&b, nil)
@@ -112,12 +112,12 @@ func (c *Confinement) rehearse() error {
 		return errors.Join(err, started())
 	}
 	err = started()
-	_ = cmd.Process.Kill() // if it says nothing
-	_ = cmd.Wait()         // whoever adopts strays may have waited for it
+	_ = cmd.Process.Kill() // if it hangs
+	_ = cmd.Wait()         // a host that adopts strays may have waited for it
 	return err
 }
 
-// may is whether this process has capabilities.
+// may reports whether this process has capabilities.
 func may(capabilities ...int) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -168,7 +168,7 @@ func (c *Confinement) Prepare(l Launch) (Started, error) {
 	return started, nil
 }
 
-// become has a command start as the plugin's user and in its namespaces.
+// become makes a command start as the plugin's user and in its namespaces.
 func (c *Confinement) become(attributes *syscall.SysProcAttr) {
 	if c.user != 0 {
 		attributes.Credential = &syscall.Credential{Uid: uint32(c.user), Gid: uint32(c.user)}
@@ -178,8 +178,7 @@ func (c *Confinement) become(attributes *syscall.SysProcAttr) {
 	}
 }
 
-// withoutShared is an environment without folders for temporary files in which those of others lie too, of which a
-// plugin has a folder of its own.
+// withoutShared returns an environment without a TMPDIR that others use too, since a plugin has its own such folder.
 func withoutShared(environment []string) []string {
 	wide := wide()
 	return slices.DeleteFunc(environment, func(variable string) bool {
@@ -188,14 +187,14 @@ func withoutShared(environment []string) []string {
 	})
 }
 
-// script says to a stage what is to be taken and what is to be executed.
+// script tells a stage what to take away and what to execute.
 type script struct{ bytes.Buffer }
 
 func (b *script) line(word string, arguments ...any) {
 	_, _ = fmt.Fprintln(b, append([]any{word}, arguments...)...)
 }
 
-// stage makes a command that of a stage: of this program, which reads the script from a file in memory.
+// stage makes a command start a stage: this program, which reads the script from a file in memory.
 func (b *script) stage(cmd *exec.Cmd) (_ Started, err error) {
 	memory, err := unix.MemfdCreate("stage", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -221,16 +220,17 @@ func (b *script) stage(cmd *exec.Cmd) (_ Started, err error) {
 	cmd.Path = stagePath
 	return func() error {
 		_ = file.Close()
-		_ = write.Close() // the process has its own, until it is the plugin
+		_ = write.Close() // the process has its own until it becomes the plugin
 		defer func() { _ = read.Close() }()
 		return reported(read)
 	}, nil
 }
 
-// staged is how long a stage may take, which takes a millisecond: a machine that is so busy starts nothing in time.
+// staged is how long a stage may take. It needs a millisecond: a machine on which it takes longer starts nothing in
+// time.
 const staged = 10 * time.Second
 
-// reported is what a stage says has failed.
+// reported returns what a stage reports as failed.
 func reported(read *os.File) error {
 	_ = read.SetReadDeadline(time.Now().Add(staged))
 	said, err := io.ReadAll(io.LimitReader(read, 4096))
@@ -247,7 +247,7 @@ func reported(read *os.File) error {
 	}
 }
 
-// take says what is taken from a process; without a launch, from one that executes nothing.
+// take writes what a process loses; without a launch, it is one that executes nothing.
 func (c *Confinement) take(b *script, l *Launch) {
 	b.line(stage.Host)
 	if c.level == Namespace {

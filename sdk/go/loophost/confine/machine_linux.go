@@ -28,8 +28,8 @@ type Machine struct {
 	refusal  error // of namespaces
 }
 
-// best is the highest level below User that works on this machine, and why it is not Landlock. A process that takes
-// from itself all that a plugin loses tells: what a kernel has, a container may refuse.
+// best is the highest level below User that works on this machine, and why it is not Landlock. It tries each with a
+// process, because a container may refuse what its kernel has.
 func (m *Machine) best() (Level, string) {
 	m.tried.Do(func() {
 		m.level = Landlock
@@ -51,8 +51,8 @@ func (m *Machine) best() (Level, string) {
 	return m.level, m.why
 }
 
-// namespaces says why this machine refuses a plugin namespaces; nil: it does not. The first that wants them is the
-// trial for all, and has all of them in it.
+// namespaces says why this machine refuses a plugin namespaces; nil if it does not. The first plugin that wants them
+// makes the trial for all, with every kind of namespace.
 func (m *Machine) namespaces(trial Confinement) error {
 	m.unshared.Do(func() {
 		trial.needs.Connect = []uint16{}
@@ -63,7 +63,7 @@ func (m *Machine) namespaces(trial Confinement) error {
 	return m.refusal
 }
 
-// passing is whether an error is of a machine that has too much to do, and says nothing of what it allows.
+// passing reports whether an error comes from a machine that is too busy, and says nothing about what it allows.
 func passing(err error) bool {
 	return slices.ContainsFunc([]error{
 		os.ErrDeadlineExceeded, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE,

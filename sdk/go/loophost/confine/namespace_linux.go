@@ -13,7 +13,7 @@ import (
 )
 
 // takeNamespaces finds out whether this machine lets a process have namespaces of its own. With privileges the plugin
-// has a user of its own as well; without them its namespaces belong to one of users, in which it has the host's.
+// has a user of its own as well; without them it has a user namespace, in which it keeps the host's user.
 func (c *Confinement) takeNamespaces() error {
 	if may(unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_CHOWN, unix.CAP_SYS_ADMIN) {
 		if err := c.takeUser(); err != nil {
@@ -28,10 +28,10 @@ func (c *Confinement) takeNamespaces() error {
 	return nil
 }
 
-// isolated is whether the plugin reaches no network at all.
+// isolated reports whether the plugin reaches no network at all.
 func (c *Confinement) isolated() bool { return c.needs.Connect != nil && len(c.needs.Connect) == 0 }
 
-// unshare has a command start in namespaces of its own, with the one capability that its stage sets them up by.
+// unshare makes a command start in namespaces of its own, with the one capability that its stage needs to set them up.
 func (c *Confinement) unshare(cmd *syscall.SysProcAttr) {
 	cmd.Cloneflags |= unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC
 	if c.user == 0 {
@@ -43,7 +43,7 @@ func (c *Confinement) unshare(cmd *syscall.SysProcAttr) {
 	cmd.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN}
 }
 
-// enter says to a stage how its namespaces are set up.
+// enter tells a stage how to set up its namespaces.
 func (c *Confinement) enter(b *script, l *Launch) {
 	if c.user == 0 {
 		b.line(stage.Alone, os.Geteuid(), os.Getegid())

@@ -38,10 +38,10 @@ type rule struct {
 	path   string
 }
 
-// paths is how the files that a process may use are found out.
+// paths finds out which files a process may use.
 type paths struct {
 	keep  []string
-	wide  []string // folders that are not opened with all that they hold by being somewhere around a program
+	wide  []string // folders that are not opened as a whole just because a program lies in them
 	homes []string
 	rules []rule
 	seen  map[rule]bool
@@ -58,10 +58,10 @@ func (c *Confinement) paths(l Launch) []rule {
 		p.allow(executeThem, path)
 	}
 	for _, path := range systemFiles {
-		p.must(readFiles, path) // /proc/self is another one in the stage
+		p.must(readFiles, path) // in the stage, /proc/self is another process
 	}
 	if c.user != 0 || os.Geteuid() != 0 {
-		p.allow(readFiles, "/etc") // of which root alone may read what is nobody else's
+		p.allow(readFiles, "/etc") // only root may read the secrets there
 	}
 	for _, path := range systemDevices {
 		p.must(writeThem, path)
@@ -99,7 +99,7 @@ func (p *paths) allow(access uint64, path string) {
 		if err != nil {
 			return
 		}
-		p.must(access&unix.LANDLOCK_ACCESS_FS_READ_DIR, path) // names alone: interpreters list folders
+		p.must(access&unix.LANDLOCK_ACCESS_FS_READ_DIR, path) // only names: interpreters list folders
 		for _, child := range children {
 			p.allow(access, filepath.Join(path, child.Name()))
 		}
@@ -113,7 +113,7 @@ func (p *paths) around(access uint64, folder string) {
 	}
 }
 
-// wide are the folders in which all kinds of things lie: that of everything, those of this process's user and that of
+// wide are the folders in which all kinds of things lie: the root, the homes of this process's user, and the folder for
 // temporary files.
 func wide() []string {
 	folders := []string{"/", placed(os.TempDir())}
@@ -123,7 +123,7 @@ func wide() []string {
 	return folders
 }
 
-// homes are the home folders that a process of an environment knows of, whose user is this one's.
+// homes are the home folders of this process's user, and the one that an environment names.
 func homes(environment []string) []string {
 	homes := []string{os.Getenv("HOME")}
 	if u, err := user.Current(); err == nil {
@@ -137,12 +137,12 @@ func homes(environment []string) []string {
 	return slices.DeleteFunc(homes, func(home string) bool { return !filepath.IsAbs(home) })
 }
 
-// holdsAny is whether one of the paths is a folder or lies in it.
+// holdsAny reports whether one of the paths is the folder or lies in it.
 func holdsAny(folder string, paths []string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool { return within(path, folder) })
 }
 
-// deepest is how many interpreters stand behind one another at most.
+// deepest is how many interpreters may stand behind one another.
 const deepest = 5
 
 // program allows executing a program, on every path that leads to it, with the libraries of its installation and its
@@ -154,7 +154,7 @@ func (p *paths) program(path string, depth int) {
 	for range 40 { // as many links as the kernel follows
 		p.must(executeThem, path)
 		p.installation(path)
-		p.packages(path) // also of a script by which a manager of versions runs it
+		p.packages(path) // also for the script by which a version manager runs Python
 		to, err := os.Readlink(path)
 		if err != nil {
 			break
@@ -201,7 +201,7 @@ func (p *paths) named(script string, depth int) {
 	}
 }
 
-// isKept is whether a path is the host's own.
+// isKept reports whether a path is the host's own.
 func (p *paths) isKept(path string) bool {
 	path = placed(path)
 	return slices.ContainsFunc(p.keep, func(kept string) bool { return within(path, kept) })
@@ -216,13 +216,13 @@ func (p *paths) packages(program string) {
 	}
 }
 
-// installation allows what lies beside a folder bin: a runtime's libraries, and of Python's environments what they
-// are made of.
+// installation allows what lies beside a folder bin: a runtime's libraries, and what Python's virtual environments are
+// made of.
 func (p *paths) installation(program string) {
 	folder := filepath.Dir(program)
 	prefix := filepath.Dir(folder)
 	switch filepath.Base(folder) {
-	case "shims": // of a manager of versions, which runs what it manages
+	case "shims": // of a version manager, which runs what it manages
 		p.allow(executeThem, prefix)
 		return
 	case "bin":
@@ -242,7 +242,7 @@ func (p *paths) installation(program string) {
 	}
 	// Packages that are installed for development lie elsewhere.
 	pattern := filepath.Join(prefix, "lib", "python*", "site-packages", "*.pth")
-	links, _ := filepath.Glob(pattern) // a bad one has no match
+	links, _ := filepath.Glob(pattern) // a bad pattern has no match
 	for _, link := range links {
 		for _, line := range linesOf(link) {
 			if filepath.IsAbs(line) {
@@ -271,9 +271,9 @@ func (p *paths) script(path string) {
 }
 
 // words allows what a command names: programs, of which each may have a script behind it, and other files. Whoever
-// writes the command means them to be used. A shell's command is one word of it.
+// writes the command means them to be used. The command of a shell is one word, and is split.
 func (p *paths) words(command []string) {
-	scripted := false // the program of now has its script
+	scripted := false // the program at hand has its script
 	for _, word := range strings.Fields(strings.Join(command[1:], " ")) {
 		if _, value, found := strings.Cut(word, "="); found {
 			word = value
@@ -310,7 +310,7 @@ func (p *paths) environment(environment []string) {
 			switch {
 			case !filepath.IsAbs(path):
 			case name == "HOME":
-				p.around(writeThem, path) // one of its own, then
+				p.around(writeThem, path) // but not this process's own, which is wide
 			case name == "TMPDIR", name == "GOCOVERDIR":
 				p.allow(writeThem, path)
 			case name == "PATH":
@@ -322,7 +322,7 @@ func (p *paths) environment(environment []string) {
 	}
 }
 
-// resolved is a path without links; empty: there is nothing.
+// resolved is a path without links; empty if nothing is there.
 func resolved(path string) string {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -334,7 +334,7 @@ func resolved(path string) string {
 	return real
 }
 
-// placed is a path without links as far as it leads somewhere: what is not there yet may come.
+// placed is a path without links, as far as it exists: the rest may be made later.
 func placed(path string) string {
 	if real := resolved(path); real != "" {
 		return real
@@ -346,12 +346,12 @@ func placed(path string) string {
 	return filepath.Join(placed(filepath.Dir(absolute)), filepath.Base(absolute))
 }
 
-// within is whether a path is a folder or in it.
+// within reports whether a path is the folder or in it.
 func within(path, folder string) bool {
 	return path == folder || folder == "/" || strings.HasPrefix(path, folder+"/")
 }
 
-// interpreterOf is the program that runs a script that begins so; empty: none.
+// interpreterOf is the program that runs a script with this beginning; empty if there is none.
 func interpreterOf(begin string) string {
 	line, found := strings.CutPrefix(begin, "#!")
 	line, _, _ = strings.Cut(line, "\n")
@@ -370,13 +370,13 @@ func interpreterOf(begin string) string {
 	return ""
 }
 
-// beginOf is as much of a program as the kernel looks at; empty: it cannot be read.
+// beginOf is as much of a program as the kernel looks at; empty if it cannot be read.
 func beginOf(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
-	defer func() { _ = f.Close() }() // it was read alone
+	defer func() { _ = f.Close() }() // it was only read
 	begin := make([]byte, 256)
 	n, err := io.ReadFull(f, begin)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -16,7 +16,7 @@ import (
 // their values, by name, and should overwrite them after use. Code that has read them before, such as os.Environ, keeps
 // zeros.
 func Seal(secrets ...string) (map[string][]byte, error) {
-	// Once the process is sealed /proc/self/mem is root's.
+	// Once the process is sealed, /proc/self/mem belongs to root.
 	erased := erase(secrets)
 	return take(secrets), errors.Join(erased, seal())
 }
@@ -41,12 +41,12 @@ func erase(names []string) error {
 	if err != nil {
 		return nil // without /proc nobody reads it there
 	}
-	defer func() { _ = file.Close() }() // it was read alone
+	defer func() { _ = file.Close() }() // it was only read
 	e, length, ok := whereEnvironment()
 	if !ok {
 		return errors.New("erasing secrets from this process's environment: /proc/self/stat does not say where it is")
 	}
-	// Every value but the first comes after the end of another variable. This copy of all is cleared like the others.
+	// Every variable but the first comes after the end of another one. This copy of them all is cleared like the others.
 	environment := make([]byte, length)
 	defer clear(environment)
 	if _, err := io.ReadFull(file, environment); err != nil {
@@ -75,7 +75,7 @@ func erase(names []string) error {
 	return nil
 }
 
-// valueOf is where the value of a variable begins; below 0: nowhere.
+// valueOf is where the value of a variable begins; -1 if it is not there.
 func valueOf(environment []byte, name string) int {
 	key := []byte(name + "=")
 	if bytes.HasPrefix(environment, key) {
@@ -87,7 +87,7 @@ func valueOf(environment []byte, name string) int {
 	return -1
 }
 
-// whereEnvironment is the address of it and its length: by the fiftieth field of proc_pid_stat(5) and the one after it.
+// whereEnvironment is the address and the length of the environment, by the fields 50 and 51 of proc_pid_stat(5).
 func whereEnvironment() (address, length int64, ok bool) {
 	stat, err := os.ReadFile("/proc/self/stat")
 	if err != nil {

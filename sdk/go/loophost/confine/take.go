@@ -16,9 +16,9 @@ func take(names []string) map[string][]byte {
 			continue
 		}
 		values[name] = []byte(value)
-		_ = os.Unsetenv(name) // it fails for names alone that no variable has
-		// The runtime's copy would lie in memory until something else does, which may be never. It is on the heap, where a
-		// process that starts, and Setenv, make each variable's.
+		_ = os.Unsetenv(name) // it fails only for names that no variable has
+		// The runtime's copy would stay until its memory is used again, which may be never. It is on the heap, where the
+		// start of a process, and Setenv, put a copy of each variable.
 		clear(unsafe.Slice(unsafe.StringData(value), len(value)))
 	}
 	return values

@@ -148,7 +148,7 @@ type object struct {
 	borrows  bool
 	phase    phase
 	reason   error // why it is parked
-	shut     bool  // its gate, as it was last told
+	shut     bool  // whether its gate was last told to make callers wait
 	failures int   // makings in a row that failed in this generation
 	deaths   int   // that interrupted its making, or its calls, in a row
 }
@@ -316,8 +316,8 @@ func (m *Machine) ready(generation uint64) {
 		m.clear(o)
 		m.begin(o)
 	}
-	// Last, because the plugin's gate says that the generation has begun: whoever sees that finds no object told of the
-	// generations before.
+	// Last, because the plugin's gate says that the generation has begun: whoever sees that finds no object in a state of
+	// an earlier generation.
 	m.do(Effect{Do: OpenGate})
 }
 
@@ -382,7 +382,7 @@ func (m *Machine) fill() {
 	}
 }
 
-// answered takes the answer of a constructor in.
+// answered handles the answer of a constructor.
 func (m *Machine) answered(o *object, e Event) {
 	switch {
 	case o.phase == gone:
@@ -409,14 +409,14 @@ func (m *Machine) answered(o *object, e Event) {
 	}
 }
 
-// final is whether another try in the same generation would end alike.
+// final reports whether another try in the same generation would fail the same way.
 func final(c codes.Code) bool {
 	return c == codes.InvalidArgument || c == codes.FailedPrecondition || c == codes.AlreadyExists ||
 		c == codes.Unimplemented
 }
 
-// park turns the callers of an object away until it is made, and those of its children. reason is for its status, told
-// for callers.
+// park refuses the callers of an object, and of its children, until it is made. reason is for its status, told for the
+// callers.
 func (m *Machine) park(o *object, reason, told error) {
 	o.reason = reason
 	m.block(o, told)

@@ -58,7 +58,7 @@ func (p *Process) Attached() bool { return p.attached != nil }
 // letGo ends the connection, and with it what the host sees of the process.
 func (p *Process) letGo() {
 	p.attached.once.Do(func() {
-		_ = p.Conn.Close() // nothing is lost that a host could do anything about
+		_ = p.Conn.Close() // a host can do nothing about an error
 		close(p.attached.done)
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// delay is what the threads of a process have waited for a processor, by /proc/<pid>/task/<tid>/schedstat.
+// delay is how long the threads of a process have waited for a processor, by /proc/<pid>/task/<tid>/schedstat.
 func delay(pid int) (sum time.Duration) {
 	tasks := "/proc/" + strconv.Itoa(pid) + "/task/"
 	threads, _ := os.ReadDir(tasks) // none once it has ended

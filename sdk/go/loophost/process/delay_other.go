@@ -4,5 +4,5 @@ package process
 
 import "time"
 
-// delay is not told outside Linux.
+// delay is not known outside Linux.
 func delay(int) time.Duration { return 0 }

@@ -27,7 +27,7 @@ func whyNot(path string, err error) error {
 // deepest is how many interpreters the kernel lets stand behind one another.
 const deepest = 5
 
-// unfit is what is wrong with a file that was not executed; empty: what the error says.
+// unfit is what is wrong with a file that was not executed; empty if the error says it.
 func unfit(path string, err error, depth int) string {
 	info, serr := os.Stat(path)
 	if serr != nil || !info.Mode().IsRegular() || depth > deepest {
@@ -64,7 +64,7 @@ func head(path string) []byte {
 	if err != nil {
 		return nil
 	}
-	defer func() { _ = f.Close() }() // it was read alone
+	defer func() { _ = f.Close() }() // it was only read
 	b := make([]byte, 512)
 	n, err := io.ReadFull(f, b)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -128,7 +128,7 @@ func image(path string, err error) string {
 	if ferr != nil {
 		return "it begins as a program and is cut off or damaged: install it anew"
 	}
-	defer func() { _ = f.Close() }() // it was read alone
+	defer func() { _ = f.Close() }() // it was only read
 	if errors.Is(err, syscall.ENOEXEC) {
 		built := machines[f.Machine]
 		if built == "" {

@@ -27,7 +27,7 @@ type entry struct {
 	resident               uint64 // bytes
 }
 
-// born tells a process from all others: ids come again.
+// born tells a process from all others: process ids are used again.
 type born struct {
 	pid   int
 	start uint64 // in clock ticks since the machine's start
@@ -46,7 +46,7 @@ func readEntry(pid int) (entry, bool) {
 		return entry{}, false
 	}
 	number := func(field int) uint64 { // counted from 1, as proc_pid_stat(5) does
-		n, _ := strconv.ParseUint(string(fields[field-3]), 10, 64) // pages may be negative for a moment: none
+		n, _ := strconv.ParseUint(string(fields[field-3]), 10, 64) // pages may be negative for a moment, and are 0 then
 		return n
 	}
 	return entry{
@@ -55,14 +55,14 @@ func readEntry(pid int) (entry, bool) {
 	}, true
 }
 
-// readProc reads a file of /proc, into a buffer as far as that has room, by as few system calls as can be: all
-// processes are looked at before one of them is taken to have left nothing behind.
+// readProc reads a file of /proc, into a buffer as far as that has room, with as few system calls as possible: it reads
+// one for each process of the machine whenever a plugin ends.
 func readProc(path string, buffer []byte) ([]byte, error) {
 	f, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = unix.Close(f) }() // it was read alone
+	defer func() { _ = unix.Close(f) }() // it was only read
 	for all := buffer[:0]; ; {
 		all = slices.Grow(all, 512)
 		n, err := unix.Read(f, all[len(all):cap(all)])
@@ -73,18 +73,20 @@ func readProc(path string, buffer []byte) ([]byte, error) {
 	}
 }
 
-// tableAge is how old a look at all processes may be: those of a host look at their memory at about the same time.
+// tableAge is how old a list of all processes may be: the memory of a host's plugins is measured at about the same
+// time.
 const tableAge = 100 * time.Millisecond
 
-// table is the machine's processes, looked at for all plugins of a host together.
+// table is the machine's processes, listed for all plugins of a host together.
 type table struct {
 	mu  sync.Mutex
 	at  time.Time
-	ask time.Duration // what the look took
+	ask time.Duration // how long the listing took
 	all []entry
 }
 
-// look lists all processes. It takes at most a fiftieth of the time: where there are thousands, it is older.
+// look returns a list of all processes. Listing takes at most a fiftieth of the time: if there are thousands, the list
+// may be older.
 func (t *table) look() []entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,7 +104,7 @@ func entries() []entry {
 	if err != nil {
 		return nil
 	}
-	defer func() { _ = proc.Close() }() // it was read alone
+	defer func() { _ = proc.Close() }() // it was only read
 	names, _ := proc.Readdirnames(-1)   // some are better than none
 	all := make([]entry, 0, len(names))
 	for _, name := range names {
@@ -115,9 +117,9 @@ func entries() []entry {
 	return all
 }
 
-// family is a process and all that comes of it. Who starts a process may end, and then its children are another's: so
-// whatever is of the leader's group or session is family too, whatever has the leader's folder for sockets in its
-// environment, which no other process has, and whatever was family when it was seen first.
+// family is a process, the leader, and its descendants. A parent may end, and its children then have another parent. So
+// a process also belongs to the family if it is in the leader's group or session, if its environment has the leader's
+// folder for sockets, which no other process has, or if it belonged when it was first seen.
 type family struct {
 	leader  born
 	mark    []byte // of the environment; empty: none
@@ -128,7 +130,7 @@ type family struct {
 	seen map[born]bool // those started since the leader, and whether they are family
 }
 
-// newFamily is that of a process that was just started; without a starter, by somebody else.
+// newFamily is the family of a process that was just started; without a starter, somebody else started it.
 func newFamily(pid int, folder string, s *Starter) *family {
 	e, ok := readEntry(pid)
 	if !ok {
@@ -200,11 +202,11 @@ func (f *family) resident() uint64 {
 	return total
 }
 
-// rounds bounds the hunt for those who start others faster than they are killed.
+// rounds bounds the hunt for processes that start others faster than they are killed.
 const rounds = 20
 
-// kill ends whatever of the family is left. The leader, if it is dead, has not been waited for: its id is nobody
-// else's.
+// kill ends whatever of the family is left. The leader, if it is dead, has not been waited for, so that its id is not
+// used again.
 func (f *family) kill() {
 	if f == nil {
 		return
@@ -253,8 +255,8 @@ func await(dying []int) {
 	}
 }
 
-// wait waits for a process to end, then for what ends the others, and takes its status last: its id is nobody else's
-// meanwhile.
+// wait waits for a process to end, then calls endOthers, and takes the status last, so that the process's id is not
+// used again meanwhile.
 func wait(cmd *exec.Cmd, endOthers func()) error {
 	for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}

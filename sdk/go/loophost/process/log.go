@@ -22,7 +22,7 @@ const (
 	tailLines = 20
 	tailWidth = 512
 	// linesPerSecond bounds what one plugin may put into the host's log: a plugin in a loop of errors must not fill a
-	// disk. What is over is counted and said once a second.
+	// disk. Lines beyond it are counted, and the log has their number once a second.
 	linesPerSecond = 500
 )
 

@@ -103,8 +103,8 @@ type Conn interface {
 	Close() error
 }
 
-// connect makes the connections to a plugin at a target of gRPC's, and a first call, at which a plugin that does not
-// hold its key fails. It calls by frames if the plugin has them; gRPC connects for the first stream then, since a
+// connect makes the connections to a plugin at a target of gRPC's, and a first call, which fails if the plugin does not
+// hold its key. It calls by frames if the plugin has them. gRPC then connects only for the first stream, since a
 // plugin's gRPC may be a library that takes longer to load than all the rest.
 func (p *Process) connect(ctx context.Context, target string, config *tls.Config, s Settings) error {
 	conn, err := grpc.NewClient(target,
@@ -112,7 +112,7 @@ func (p *Process) connect(ctx context.Context, target string, config *tls.Config
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(wire.CodecWithin(s.Memory)),
 			grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes), grpc.MaxCallSendMsgSize(wire.MaxMessageBytes)),
 		grpc.WithNoProxy(),
-		// whoever idles hangs up, and the plugin's socket may be gone from its folder by the next stream
+		// an idle connection would be closed, and the plugin's socket may be gone from its folder by the next stream
 		grpc.WithIdleTimeout(0))
 	if err != nil {
 		return err
@@ -163,13 +163,13 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 			Certificates: []tls.Certificate{s.Host.TLS},
 			MinVersion:   tls.VersionTLS12,
 			ServerName:   "localhost",
-			// of names and dates, which other SDKs' certificates have
+			// its checks of names and dates do not fit other SDKs' certificates
 			InsecureSkipVerify: true, //nolint:gosec // VerifyConnection takes one alone
 			VerifyConnection:   func(c tls.ConnectionState) error { return wire.Exactly(r.certificate())(c) },
 		},
 	}
 	p := &Process{runner: r}
-	// go-plugin's calls know no context: they run aside, and an end of ctx ends the process under them.
+	// go-plugin's calls take no context: they run in a goroutine, and an end of ctx ends the process under them.
 	done := make(chan error, 1)
 	go func() {
 		_, err := plugin.NewClient(config).Start()
@@ -236,7 +236,7 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 	return say("%q shook hands but does not answer over mutual TLS: %v", command, ofClocks(err))
 }
 
-// denied says that it may be the confinement that a process ended of.
+// denied says that a process may have ended because of its confinement.
 func (s Settings) denied(exit Exit) string {
 	said := strings.ToLower(strings.Join(exit.Stderr, " "))
 	level := s.Confinement.Level()
@@ -247,10 +247,10 @@ func (s Settings) denied(exit Exit) string {
 		"Connect)", level)
 }
 
-// ofClocks says what to set where the other end refuses a certificate by its dates. Ours hold at every time, so that it
-// takes an older SDK's file of a debugged plugin, or a clock that says that it is not yet 1970.
+// ofClocks says what to set if the other end refuses a certificate because of its dates. Ours are valid at all times,
+// so that this takes an older SDK's file of a debugged plugin, or a clock that says that it is not yet 1970.
 func ofClocks(err error) error {
-	if strings.Contains(err.Error(), "tls: expired certificate") { // gRPC keeps the text of it alone
+	if strings.Contains(err.Error(), "tls: expired certificate") { // gRPC keeps only its text
 		return fmt.Errorf("%w: by the clock that the plugin reads, a certificate is not valid; set this machine's clock "+
 			"and start both anew", err)
 	}
@@ -329,8 +329,8 @@ func (p *Process) Kill() {
 	p.once.Do(func() {
 		// The group is dead, and go-plugin's goroutines end with the pipes. Its Kill would connect to the process once more.
 		if p.Conn != nil {
-			_ = p.Conn.Close() // nothing is lost that a host could do anything about
+			_ = p.Conn.Close() // a host can do nothing about an error
 		}
-		_ = os.RemoveAll(p.runner.folder) // what stays goes with the host's
+		_ = os.RemoveAll(p.runner.folder) // what is left is removed with the host's folder
 	})
 }

@@ -35,7 +35,7 @@ const settled = 2 * time.Second
 // mostKnown bounds what is remembered. A host has a few programs, and each upgrade leaves one behind.
 const mostKnown = 64
 
-// of reads a file, or remembers what it read.
+// of returns the checksum of a file, which it reads unless it remembers it.
 func (c *Checksums) of(f *os.File) (string, error) {
 	id, changed, ok := identify(f)
 	c.mu.Lock()
@@ -121,7 +121,7 @@ func (p *program) open(path string) error {
 	return err
 }
 
-// outdated is whether a command starts other files by now, or none, or the same ones with other contents.
+// outdated reports whether a command starts other files by now, or none, or the same ones with other contents.
 func (p *program) outdated(command []string) bool {
 	now, err := openProgram(command)
 	if now == nil {
@@ -136,11 +136,11 @@ func (p *program) outdated(command []string) bool {
 
 func (p *program) close() {
 	for _, f := range p.files {
-		_ = f.Close() // it was read alone
+		_ = f.Close() // it was only read
 	}
 }
 
-// checksums are those of the files, in the order of the command.
+// checksums are the checksums of the files, in the order of the command.
 func (p *program) checksums(c *Checksums) ([]Checksum, error) {
 	var all []Checksum
 	for _, f := range p.files {
@@ -153,12 +153,12 @@ func (p *program) checksums(c *Checksums) ([]Checksum, error) {
 	return all, nil
 }
 
-// pinError is a file that is not the one that it should be.
+// pinError says why the files are not, or not certainly, the pinned ones.
 type pinError struct{ err error }
 
 func (e *pinError) Error() string { return e.err.Error() }
 
-// check holds the files against the checksums that they should have.
+// check compares the files with the checksums that they should have.
 func (p *program) check(c *Checksums, want []string) error {
 	have, err := p.checksums(c)
 	if err != nil {

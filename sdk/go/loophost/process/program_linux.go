@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// identity tells a file's content from every other that the file had or has.
+// identity tells a content of a file from every other that the file had or will have.
 type identity struct {
 	device, inode uint64
 	size          int64
 	written       syscall.Timespec
-	changed       syscall.Timespec // by the system's clock alone: nobody sets it back
+	changed       syscall.Timespec // by the system's clock: nobody can set it back
 }
 
 // identify says what a file is and when it changed last.

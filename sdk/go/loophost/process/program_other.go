@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// identity is not told outside Linux: there files are read at each start.
+// identity is not known outside Linux: there files are read at each start.
 type identity struct{}
 
 func identify(*os.File) (identity, time.Time, bool) { return identity{}, time.Time{}, false }
@@ -18,7 +18,7 @@ func identify(*os.File) (identity, time.Time, bool) { return identity{}, time.Ti
 // start.
 func (*program) startFrom(*exec.Cmd) error { return nil }
 
-// unchanged is whether the paths still lead to the files that were checked.
+// unchanged fails if the paths no longer lead to the files that were checked.
 func (p *program) unchanged() error {
 	for _, f := range p.files {
 		now, err := os.Stat(f.Name())

@@ -35,7 +35,7 @@ type runner struct {
 	folder   string    // of its sockets
 	stray    io.Writer // what the plugin prints outside its log
 
-	cmd     *exec.Cmd // go-plugin's goroutine alone uses it
+	cmd     *exec.Cmd // only take, Start and watch use it, one after the other
 	program *program  // set before the start; closed at the end
 	staged  confine.Started
 	group   *cgroup.Group // set before the start; closed at the end
@@ -153,20 +153,20 @@ func (r *runner) Start(context.Context) error {
 	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = stdin, out, errs
 	r.stdin, r.stdout, r.stderr = hold, stdout, stderr
 	if r.group, err = r.settings.Starter.groups.New(r.settings.Name, r.settings.Limits); err != nil {
-		// What a group holds is held by other means too, as on machines without.
+		// Other means bound and end the process too, as on machines without groups.
 		r.settings.Logger.Info("the process has no control group of its own", "reason", err)
 	}
 	r.group.Take(r.cmd.SysProcAttr)
 	if err = r.settings.Starter.start(r.cmd); err != nil {
-		_ = r.group.Close() // what nobody is in goes
-		_ = r.staged()      // nothing was started that could say anything
+		_ = r.group.Close() // a group without processes can be removed
+		_ = r.staged()      // no process was started that could report anything
 		for _, f := range []*os.File{hold, stdout, stderr} {
 			_ = f.Close()
 		}
 		r.program.close()
 		r.closePipes()
 		close(r.done)
-		return &startError{whyNot(r.program.path, err)} // a pinned program's path in the command is the child's
+		return &startError{whyNot(r.program.path, err)} // the command's own path may be one that only the child has
 	}
 	family := newFamily(r.cmd.Process.Pid, r.folder, r.settings.Starter)
 	r.settings.Starter.knows(r.cmd.Process.Pid, family)
@@ -201,7 +201,7 @@ func pipe() (read, write *os.File, err error) {
 	return read, write, nil
 }
 
-// checksums are those of the files that the process was started from.
+// checksums are the checksums of the files that the process was started from.
 func (r *runner) checksums() ([]Checksum, error) {
 	r.mu.Lock()
 	p := r.program
@@ -245,7 +245,7 @@ func (r *runner) watch(readers *sync.WaitGroup) {
 	r.mu.Lock()
 	r.exit = Exit{Reason: reason, Stderr: r.tail.lines()}
 	r.mu.Unlock()
-	// go-plugin learns of the end by the pipes; whoever it tells must find the exit.
+	// go-plugin learns of the end from the pipes; whoever it tells must find the exit.
 	close(r.done)
 	r.closePipes()
 }
@@ -296,7 +296,7 @@ func (r *runner) readStdout() {
 	}
 }
 
-// handshakeProblem says what is wrong with the handshake line, if it came and something is.
+// handshakeProblem says what is wrong with the handshake line, if there is one and something is wrong.
 func (r *runner) handshakeProblem(k wire.Kind) string {
 	r.mu.Lock()
 	line := r.handshake
@@ -410,7 +410,7 @@ func (r *runner) kill() {
 	pid := r.process
 	r.mu.Unlock()
 	if pid == 0 {
-		return // Start, if it comes to that, sees the mark
+		return // Start, if it is still called, sees killed
 	}
 	r.signal(syscall.SIGKILL)
 	<-r.done

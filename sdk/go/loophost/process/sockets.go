@@ -20,8 +20,8 @@ const (
 	// names.
 	longestSocketBase = 60
 
-	// markName is a file that a host puts into its folder once it holds the lock, and markText what it holds: only what
-	// bears it is swept.
+	// markName is a file that a host puts into its folder once it holds the lock, and markText is its content: only
+	// folders with this file are swept.
 	markName = "README"
 	markText = "Sockets of a LOOP host. It holds a lock on this folder while it lives; when nobody does, the next host " +
 		"removes it.\n"
@@ -71,7 +71,7 @@ func (s *Sockets) Dir() (string, error) {
 		return s.dir, nil
 	}
 	s.release()
-	// The base was there when the host started: if it is gone too, what cleaned it away meant the host's folder no better.
+	// The base was there when the host started: if it is gone too, it was cleaned away like the host's folder.
 	if err := os.MkdirAll(s.base, 0o700); err != nil {
 		return "", s.failed(err)
 	}
@@ -92,7 +92,7 @@ func (s *Sockets) Dir() (string, error) {
 	return dir, nil
 }
 
-// folder makes a folder for the sockets of one process. One of another user goes through the host's.
+// folder makes a folder for the sockets of one process. A process of another user goes through the host's folder to it.
 func (s *Sockets) folder(others bool) (string, error) {
 	dir, err := s.Dir()
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *Sockets) release() {
 	}
 }
 
-// makeDir makes a folder of a short name. The process's id in it is for people alone: it says nothing in another
+// makeDir makes a folder of a short name. The process's id in it is only for people: it says nothing in another
 // namespace.
 func makeDir(base string) (string, error) {
 	for tries := 0; ; tries++ {
@@ -162,7 +162,7 @@ func makeDir(base string) (string, error) {
 	}
 }
 
-// stands is whether the path still leads to the folder.
+// stands reports whether the path still leads to the folder.
 func stands(folder *os.File, path string) bool {
 	now, err := os.Lstat(path)
 	if err != nil {
@@ -205,7 +205,7 @@ func sweep(base string) {
 	}
 }
 
-// marked is whether a host of this user made a folder.
+// marked reports whether a host of this user made a folder.
 func marked(dir string) bool {
 	for _, path := range []string{dir, filepath.Join(dir, markName)} {
 		info, err := os.Lstat(path)

@@ -16,7 +16,7 @@ import (
 type Starter struct {
 	jobs      chan startJob
 	once      sync.Once
-	processes table // the machine's, looked at for all that it has started
+	processes table // the machine's processes, listed for all that it has started
 	groups    *cgroup.Tree
 	closed    chan struct{}
 
@@ -46,7 +46,7 @@ func NewStarter() *Starter {
 // is delegated to this process, and returns what the kernel bounds there. A host that has started other processes must
 // not call it, since they would be in the way.
 func (s *Starter) Group() (bounds []string, grouped bool, err error) {
-	s.mu.Lock() // one is tried with a process
+	s.mu.Lock() // Delegated tries a group with a process
 	defer s.mu.Unlock()
 	s.groups, err = cgroup.Delegated()
 	return s.groups.Controllers(), s.groups != nil, err

@@ -61,7 +61,8 @@ func (s *Starter) reap() {
 	}
 }
 
-// strays are the adopted processes that may come of this family: started after it, and no living plugin's.
+// strays are the adopted processes that may come from this family: started after it, and not of a living plugin's
+// family.
 func (f *family) strays(all []entry) []entry {
 	if f.starter == nil {
 		return nil

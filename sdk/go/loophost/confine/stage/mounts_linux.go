@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// hostEnded is whether nobody holds the other end of a pipe any more: the host's, of the one for what failed. A process
-// whose host ends from now on is killed with it; one in a namespace of processes does not know its parent.
+// hostEnded reports whether the host has closed its end of the pipe for failures. If the host ends later, the kernel
+// kills this process. The parent would not tell, since a process in its own namespace does not see it.
 func hostEnded(pipe int) bool {
 	asked := struct {
 		descriptor     int32
@@ -33,7 +33,7 @@ func alone(user, group string) error {
 	return nil
 }
 
-// unshared keeps mounts from here on from whoever had these mounts before.
+// unshared keeps later mounts from the processes that share the present ones.
 func unshared() error { return syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "") }
 
 const harmless = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
@@ -41,7 +41,7 @@ const harmless = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
 // processes shows the processes of this namespace, and no others.
 func processes() error { return syscall.Mount("proc", "/proc", "proc", harmless, "") }
 
-// hide puts something empty over a file or a folder. Where the stage gets nowhere the plugin does not either.
+// hide puts something empty over a file or a folder. What the stage cannot reach the plugin cannot reach either.
 func hide(path string) error {
 	var st syscall.Stat_t
 	err := syscall.Stat(path, &st)

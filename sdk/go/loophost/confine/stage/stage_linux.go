@@ -58,11 +58,11 @@ func init() {
 	if failed == "" {
 		syscall.Exit(0)
 	}
-	_, _ = syscall.Write(report, []byte(failed)) // the exit code is left
+	_, _ = syscall.Write(report, []byte(failed)) // if this fails, the exit code is left
 	syscall.Exit(exitFailed)
 }
 
-// stage is what is known of the lines before.
+// stage is what the lines so far have made and said.
 type stage struct {
 	report  int // the pipe for what failed
 	ruleset int
@@ -70,7 +70,7 @@ type stage struct {
 	filter  []byte
 }
 
-// run carries out a script and says what fails; an error of the execution is the number alone.
+// run carries out a script and says what failed. Of an error of the execution it returns only the number.
 func (s *stage) run(script string) string {
 	for len(script) > 0 {
 		var line string
@@ -139,11 +139,11 @@ func put(path, text string) error {
 		return err
 	}
 	_, err = syscall.Write(f, []byte(text))
-	_ = syscall.Close(f) // what is written to the kernel's files is done by then
+	_ = syscall.Close(f) // a write to a file of the kernel's is done when it returns
 	return err
 }
 
-// Of linux/prctl.h and linux/capability.h.
+// From linux/prctl.h and linux/capability.h.
 const (
 	prCapBSetDrop     = 24
 	prSetSeccomp      = 22
@@ -163,7 +163,7 @@ func prctl(option, argument uintptr) error {
 	return nil
 }
 
-// drop takes all capabilities, those too that a program executed later would get.
+// drop takes away all capabilities, including those that a program executed later would get.
 func drop() error {
 	for c := range uintptr(mostCapabilities) {
 		if err := prctl(prCapBSetDrop, c); err != nil {
@@ -183,7 +183,7 @@ func drop() error {
 	return nil
 }
 
-// Of linux/landlock.h; the numbers of these calls are the same everywhere.
+// From linux/landlock.h; the numbers of these calls are the same everywhere.
 const (
 	sysCreateRuleset = 444
 	sysAddRule       = 445
@@ -197,7 +197,7 @@ const (
 // open makes the ruleset.
 func (s *stage) open(files uint64, rest string) error {
 	network, scopes := cut(rest, ' ')
-	// An older kernel takes what it does not know if it is 0.
+	// An older kernel accepts fields that it does not know if they are 0.
 	attributes := struct{ files, network, scopes uint64 }{files, parse(network), parse(scopes)}
 	set, _, e := syscall.RawSyscall(sysCreateRuleset, uintptr(unsafe.Pointer(&attributes)), unsafe.Sizeof(attributes), 0)
 	if e != 0 {
@@ -207,7 +207,7 @@ func (s *stage) open(files uint64, rest string) error {
 	return nil
 }
 
-// beneath allows access to a path and what is beneath it. Where the stage gets nowhere the plugin does not either.
+// beneath allows access to a path and what is beneath it. What the stage cannot reach the plugin cannot reach either.
 func (s *stage) beneath(access uint64, path string) error {
 	f, err := syscall.Open(path, oPath|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -218,8 +218,8 @@ func (s *stage) beneath(access uint64, path string) error {
 }
 
 func (s *stage) rule(kind uintptr, access, what uint64) error {
-	// The kernel reads a packed structure: 8 bytes and 4 of a file, 8 and 8 of a port. What counts lies in front on
-	// little-endian machines and is put there on others.
+	// The kernel reads a packed structure: 8 bytes and 4 for a file, 8 and 8 for a port. It does not look at the 4 bytes
+	// of padding that end the one for a file here.
 	rule := struct {
 		access uint64
 		file   int32
@@ -245,7 +245,7 @@ func (s *stage) rule(kind uintptr, access, what uint64) error {
 	return nil
 }
 
-// execute becomes the plugin, with this process's arguments and the environment less what is the stage's.
+// execute becomes the plugin, with this process's arguments and its environment without the stage's variable.
 func (s *stage) execute(path string) string {
 	arguments, failed := arguments()
 	if failed != "" {
@@ -285,7 +285,7 @@ func (s *stage) enforce() string {
 	return ""
 }
 
-// arguments are this process's, which package os would know.
+// arguments are the arguments of this process, which package os would know.
 func arguments() (arguments []string, failed string) {
 	f, err := syscall.Open("/proc/self/cmdline", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -301,7 +301,7 @@ func arguments() (arguments []string, failed string) {
 	return arguments, failed
 }
 
-// readAll reads a file from its begin, wherever who wrote it has left off.
+// readAll reads a file from its beginning, wherever its writer has left the position.
 func readAll(f int) (text, failed string) {
 	var all []byte
 	for {
@@ -329,7 +329,7 @@ func cut(text string, at byte) (before, after string) {
 	return text, ""
 }
 
-// parse reads a decimal number; what is none is 0, which allows nothing and limits to nothing.
+// parse reads a decimal number. Any other text is 0, which allows nothing and limits to nothing.
 func parse(text string) uint64 {
 	var number uint64
 	for i := range len(text) {
