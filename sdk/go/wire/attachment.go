@@ -45,7 +45,7 @@ func (a Attachment) Write(path string) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // the error is told
+		_ = os.Remove(f.Name()) // err says what went wrong
 	}
 	return err
 }

@@ -90,8 +90,8 @@ func Deadline(ctx context.Context, method string) (context.Context, context.Canc
 	return context.WithCancel(ctx)
 }
 
-// checkCall holds a request to the contract before it leaves. Frames were checked by whoever made them and will be by
-// whoever decodes them.
+// checkCall checks a request against the contract before it leaves. Frames were checked by whoever made them, and are
+// checked again by whoever decodes them.
 func checkCall(method string, args any) error {
 	if err := checkSize(method, "request", args); err != nil {
 		return err
@@ -126,7 +126,8 @@ func checkSize(method, what string, v any) error {
 	return nil
 }
 
-// normalise makes every error that leaves the seam a gRPC status, and cancellation of the caller's context what it is.
+// normalise makes every error that leaves the seam a gRPC status, and an error of the caller's context CANCELLED or
+// DEADLINE_EXCEEDED.
 func normalise(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err

@@ -25,9 +25,9 @@ type KeyPair struct {
 // String keeps the key out of logs.
 func (*KeyPair) String() string { return "[certificate and key]" }
 
-// A certificate says nothing by its dates: each end was handed the other's own, and clocks step. But peers of others
-// look at them, so they hold from Unix's first second to what RFC 5280, 4.1.2.5, writes for a certificate without an
-// end.
+// A certificate says nothing by its dates: each end was handed the other's own, and clocks step. But peers with other
+// SDKs check them, so certificates are valid from Unix's first second to the date that RFC 5280, 4.1.2.5, has for a
+// certificate without an end.
 var (
 	validFrom  = time.Unix(0, 0).UTC()
 	validUntil = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
@@ -93,7 +93,7 @@ func ClientTLS(own tls.Certificate, serverPEM []byte) (*tls.Config, error) {
 	}
 	return &tls.Config{
 		Certificates: []tls.Certificate{own},
-		// Of authorities, names and dates.
+		// No check of authorities, names and dates.
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection takes this one certificate alone
 		VerifyConnection:   Exactly(server),
 		ServerName:         "localhost",

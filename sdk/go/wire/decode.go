@@ -14,7 +14,7 @@ const (
 	// maxElements is how many elements of lists and messages within it a message may have: 2000 reports of OCR3 with the
 	// schedules of 31 oracles each have half as many.
 	maxElements = 1 << 18
-	// checkedMessage is from how many bytes on the elements of a message are counted. Shorter ones cost little.
+	// checkedMessage is the size in bytes above which the elements of a message are counted. Shorter ones cost little.
 	checkedMessage = 4 << 10
 	// elementBytes is what an element takes besides its own bytes, roughly.
 	elementBytes = 128
@@ -35,7 +35,7 @@ func Decode(b []byte, m proto.Message, memory *Memory) error {
 	return proto.Unmarshal(b, m)
 }
 
-// count counts the elements of an encoded message. What is malformed is left for the decoder to tell.
+// count counts the elements of an encoded message. The decoder reports what is malformed.
 func count(b []byte, d protoreflect.MessageDescriptor, elements *int) error {
 	rules, lists := plan(d), map[protowire.Number]int{}
 	for len(b) > 0 {
@@ -62,7 +62,7 @@ func count(b []byte, d protoreflect.MessageDescriptor, elements *int) error {
 		}
 		if f.IsList() {
 			lists[number]++
-			// Of a list that is a little too long Check names the place.
+			// If a list is only a little too long, Check names the place.
 			if most := maxLen(rules, f); most > 0 && lists[number] > 2*most {
 				return fmt.Errorf("%s.%s: has more than %d elements; the limit is %d", d.FullName(), f.Name(), 2*most, most)
 			}
@@ -77,7 +77,7 @@ func count(b []byte, d protoreflect.MessageDescriptor, elements *int) error {
 	return nil
 }
 
-// maxLen is what the rules of a message say of a list; 0: nothing.
+// maxLen is the bound of a list in the rules of a message; 0 if it has none.
 func maxLen(rules []rule, list protoreflect.FieldDescriptor) int {
 	for _, r := range rules {
 		if r.field == list {

@@ -86,7 +86,7 @@ func (d *Dispatcher) Drain(ctx context.Context, reason string) error {
 	}
 }
 
-// enter counts a call in. The returned trailer is the answer's.
+// enter counts a call. The returned trailer is for its answer.
 func (d *Dispatcher) enter() (trailer metadata.MD, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -204,14 +204,14 @@ func (d *Dispatcher) stream(stream grpc.ServerStream, service, full string, hand
 		return nil
 	}
 	if err = normalise(err); status.Code(err) == codes.Canceled && stream.Context().Err() == nil && ctx.Err() != nil {
-		// CANCELLED would tell the caller that the caller went.
+		// CANCELLED would mean that the caller itself has left.
 		return status.Errorf(codes.Unavailable, "%s ended with the object that it was called on", full)
 	}
 	return err
 }
 
-// overdue gives an error of a call whose caller's time is over the code that says so. Handlers wrap what failed for
-// want of time, and wrapped it would read as a fault of the service.
+// overdue gives an error DEADLINE_EXCEEDED or CANCELLED as its code if the caller's time is over. Handlers wrap errors
+// that come from a lack of time, and those would read as faults of the service.
 func overdue(ctx context.Context, err error) error {
 	if code := status.Code(err); code != codes.Unavailable && code != codes.Unknown {
 		return err
@@ -234,7 +234,7 @@ func (d *Dispatcher) recover(full string, err *error) {
 	}
 }
 
-// checked holds what dec decodes to the contract.
+// checked checks what dec decodes against the contract.
 func checked(dec func(any) error) func(any) error {
 	return func(v any) error {
 		if err := dec(v); err != nil {
@@ -286,7 +286,7 @@ func (s *checkedStream) SendMsg(m any) error {
 	return s.ServerStream.SendMsg(m)
 }
 
-// onward carries the caller's metadata to the next hop, less what belongs to one hop.
+// onward carries the caller's metadata to the next hop, without what belongs to one hop.
 func onward(ctx context.Context) context.Context {
 	if in, ok := ctx.Value(IncomingKey).(Incoming); ok && in.Bare() {
 		return ctx

@@ -50,7 +50,7 @@ func Check(m proto.Message) *Violation { return check(m.ProtoReflect()) }
 type rule struct {
 	field protoreflect.FieldDescriptor
 	rules *pluginv1.Rules
-	// element is what a list's elements keep: the bounds of values; required and max_len speak of the list itself.
+	// element are the rules for a list's elements: the bounds of values; required and max_len hold for the list itself.
 	element *pluginv1.Rules
 	needs   protoreflect.FieldDescriptor // nil: none
 }
@@ -86,7 +86,7 @@ func check(m protoreflect.Message) *Violation {
 	return nil
 }
 
-// under is the violation with the path of what it was found in before its own. Paths are made for violations alone.
+// under puts the name of what it was found in before the violation's path. Paths are made only for violations.
 func (v *Violation) under(name string) *Violation {
 	switch {
 	case v.Field == "":
@@ -186,7 +186,7 @@ func checkLength(n int, r *pluginv1.Rules) *Violation {
 	return nil
 }
 
-// checkMessage checks the rules that speak of well-known messages.
+// checkMessage checks the rules for well-known messages.
 func checkMessage(m proto.Message, r *pluginv1.Rules) *Violation {
 	switch v := m.(type) {
 	case *pluginv1.BigInt:

@@ -14,7 +14,7 @@ import (
 type budget struct {
 	requests atomic.Int64 // bytes of those that are not answered
 	answers  atomic.Int64 // bytes of those that are not written
-	decoding sync.Mutex   // of long requests one at a time: while it is decoded one is held twice
+	decoding sync.Mutex   // of one long request at a time, which is held twice meanwhile
 }
 
 // admit counts a request, if there is room for it.
@@ -31,7 +31,7 @@ func add(to *atomic.Int64, size int, most int64) bool {
 	return true
 }
 
-// keep reads a long request out of bytes that are given away to it.
+// keep decodes a long request from bytes that it may keep.
 func (s *Server) keep(b []byte, v any) error {
 	if _, forwarded := v.(*wire.Frame); !forwarded && s.memory != nil {
 		s.served.decoding.Lock()
@@ -40,18 +40,18 @@ func (s *Server) keep(b []byte, v any) error {
 	return keep(b, v, s.memory)
 }
 
-// freeLocked is whether there is room for a call.
+// freeLocked reports whether there is room for a call.
 func (c *Conn) freeLocked(size int) bool {
 	return len(c.calls) < maxOpen && (c.sharedLocked(size) || size <= maxChunk && c.passed+size <= maxPassed)
 }
 
-// sharedLocked is whether there is room for a call among those that passed nobody: a small one takes none from a long
-// one that waits.
+// sharedLocked reports whether there is room for a call that passes no other: a small one takes no room from a long one
+// that waits.
 func (c *Conn) sharedLocked(size int) bool {
 	return c.bytes-c.passed+size <= maxBytes && (size > maxChunk || len(c.slots.waiting) == 0)
 }
 
-// forgetLocked takes a call that is answered out of what is counted.
+// forgetLocked ends the count of an answered call.
 func (c *Conn) forgetLocked(id uint32, k *call) {
 	delete(c.calls, id)
 	c.bytes -= k.size
@@ -91,7 +91,7 @@ func (c *Conn) growLocked(k *call, f *frame) (err error) {
 	return nil
 }
 
-// dropLocked takes a long answer out of what is counted.
+// dropLocked ends the count of a long answer.
 func (c *Conn) dropLocked(k *call) {
 	if c.err == nil {
 		c.long -= k.counted

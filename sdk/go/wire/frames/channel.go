@@ -106,7 +106,7 @@ func (ch *Channel) Invoke(ctx context.Context, method string, args, reply any, o
 	return ch.rest.Invoke(ctx, method, args, reply, options...)
 }
 
-// plain is whether frames have a place for all of a call's options.
+// plain reports whether frames have a place for all of a call's options.
 func plain(options []grpc.CallOption) bool {
 	for _, o := range options {
 		switch o.(type) {
@@ -124,7 +124,7 @@ func (ch *Channel) NewStream(ctx context.Context, desc *grpc.StreamDesc, method 
 	return ch.rest.NewStream(ctx, desc, method, options...)
 }
 
-// get is the connection, made if there is none.
+// get returns the connection, and makes it if there is none.
 func (ch *Channel) get(ctx context.Context) (*Conn, error) {
 	if c := ch.conn.Load(); c != nil && !c.failed() {
 		return c, nil

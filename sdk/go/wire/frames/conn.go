@@ -20,7 +20,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// errClosed is how a connection ends that its owner closes.
+// errClosed is the error of a connection that its owner has closed.
 var errClosed = errors.New("the connection was closed")
 
 // unsentError is a call of which nothing was sent, because the connection had failed before.
@@ -43,7 +43,7 @@ type Conn struct {
 	bytes   int // of the requests that are not answered
 	passed  int // of these the bytes of the calls that passed others
 	long    int // bytes of the long answers that come or are decoded
-	// Who waits for room: long calls, and small ones apart, which need not wait for the bytes of long ones.
+	// The calls that wait for room: long ones and, separately, small ones, which need not wait for the bytes of long ones.
 	slots, small line
 	// One timer serves all calls: it is set for the first deadline to come, and each time that it fires for the next one.
 	timer  *time.Timer
@@ -51,15 +51,15 @@ type Conn struct {
 	answer metadata.MD
 	number uint32 // the generation of answer
 	lead   lead
-	in     *reader // of who leads
+	in     *reader // used by whoever leads
 
 	memory  *wire.Memory
 	spare   sync.Pool // of calls
 	running sync.WaitGroup
 }
 
-// call is one call that is not answered. It is its caller's: in place of one that has left stands another, without a
-// caller.
+// call is a call that is not answered. It belongs to its caller: if the caller leaves, one without a caller takes its
+// place.
 type call struct {
 	done     chan struct{} // takes one value when the call has ended
 	method   string
@@ -67,13 +67,13 @@ type call struct {
 	reply    any
 	trailer  *metadata.MD
 	size     int
-	passed   bool // others, who wait for bytes
+	passed   bool // it has passed others, which wait for bytes
 	gone     bool
 
 	// Set by whoever ends the call.
 	err     error
 	ended   metadata.MD
-	message []byte // of an answer in chunks, and what it will have
+	message []byte // of an answer in chunks, which has whole bytes in the end
 	whole   int
 	counted int // of these in long
 }
@@ -81,7 +81,7 @@ type call struct {
 // NewConn makes calls over nc, on which both sides have agreed to the protocol. Close ends it.
 func NewConn(nc net.Conn) *Conn { return newConn(nc, nil) }
 
-// newConn bounds the answers of who is not trusted if it is given the memory that long ones take.
+// newConn bounds the answers of an untrusted peer if it is given a memory, from which long answers take.
 func newConn(nc net.Conn, memory *wire.Memory) *Conn {
 	c := &Conn{calls: map[uint32]*call{}, memory: memory}
 	// A caller writes by itself as long as little is unanswered: no caller may hang in a write past its deadline.
@@ -197,7 +197,7 @@ func newRequest(ctx context.Context, method string, args any) (request, error) {
 	return r, nil
 }
 
-// cancelled is closed when the caller has gone. Deadlines are the connection's to keep.
+// cancelled is closed when the caller has gone. The connection keeps the deadlines.
 func (r *request) cancelled() <-chan struct{} {
 	if q, ok := r.Caller.(*incoming); ok {
 		return q.cancelled()
@@ -212,7 +212,7 @@ func (r *request) free() {
 	}
 }
 
-// left is the remaining time in microseconds. What is too long for the field is no limit for the server: the caller
+// left is the remaining time in microseconds. If it does not fit the field, the server has no limit, and the caller
 // cancels.
 func (r *request) left() (uint32, error) {
 	if r.Deadline.IsZero() {
@@ -242,7 +242,8 @@ func (r *request) append(b []byte, id, left uint32) []byte {
 	return append(b, r.message[:first]...)
 }
 
-// begin registers a call and sends the first frame of its request. The leading caller reads the answer itself.
+// begin registers a call and sends the first frame of its request. If leads is true, the caller reads the answer
+// itself.
 func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, leads bool, err error) {
 	c.mu.Lock()
 	slots := &c.slots
@@ -253,7 +254,7 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 		var came bool
 		if behind || !c.freeLocked(k.size) {
 			came = slots.waitLocked(&c.mu, ctx.Done(), func() bool { return c.err != nil || c.freeLocked(k.size) })
-			c.small.wakeLocked() // they may have waited for a long call's turn or leave
+			c.small.wakeLocked() // small calls may have waited until this one goes on or leaves
 		} else if len(c.out) > maxQueue {
 			came = c.waitRoomLocked(ctx.Done())
 		} else {
@@ -292,8 +293,8 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 	return id, leads, nil
 }
 
-// leave lets a call go that nobody has ended yet: the server is told, and its answer, which comes all the same, frees
-// the id.
+// leave gives up a call that has not ended yet: the server is told, and its answer, which comes all the same, frees the
+// id.
 func (c *Conn) leave(id uint32, k *call, err error) {
 	c.mu.Lock()
 	if c.calls[id] != k {
@@ -304,12 +305,12 @@ func (c *Conn) leave(id uint32, k *call, err error) {
 	c.send(false)
 }
 
-// abandonLocked ends a call for its caller.
+// abandonLocked ends a call for its caller and tells the server.
 func (c *Conn) abandonLocked(id uint32, k *call, err error) {
 	c.out = appendHeader(c.out, header{id: id, kind: kindCancel}, 0, 0)
 	c.giveLocked(id, k, err)
 	if c.lead.caller == k {
-		c.kickLocked() // the caller reads, and sees nothing else
+		c.kickLocked() // the caller reads, and does not see the end otherwise
 	}
 }
 
@@ -321,7 +322,7 @@ func (c *Conn) giveLocked(id uint32, k *call, err error) {
 	k.done <- struct{}{}
 }
 
-// expireEvery is how far apart looks at all calls are at least.
+// expireEvery is the least time between two looks at all calls.
 const expireEvery = time.Millisecond
 
 // expire ends the calls whose deadline has passed.
@@ -398,7 +399,7 @@ func (c *Conn) take(f *frame) error {
 	if k.gone {
 		return nil
 	}
-	// Nobody else has the call now. To decode a message of one frame takes less than to wake another goroutine for it.
+	// Nobody else has the call now. Decoding a message of one frame takes less time than waking another goroutine for it.
 	switch f.kind {
 	case kindError:
 		err = k.fail(f)

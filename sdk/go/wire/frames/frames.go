@@ -42,19 +42,19 @@ const (
 	maxFrame   = headerSize + maxHead + maxChunk
 
 	// maxOpen is how many calls of a connection may be unanswered. A caller waits; a server ends the connection of one who
-	// does not. Health checks wait too: it is more than a node of a thousand feeds has open on a relayer whose chain does
-	// not answer.
+	// does not. Health checks wait too, so it is more than a node of a thousand feeds has open on a relayer whose chain
+	// does not answer.
 	maxOpen = 16384
 	// maxBytes is how many bytes the requests of unanswered calls may have at their caller, and maxServed at their server,
 	// of all its connections together: what counts as answered at the one may not have been written by the other. One
 	// message of the longest leaves room for many usual ones, and whoever sends all that it can costs a host little.
 	maxBytes  = 18 << 20
 	maxServed = 24 << 20
-	// maxAnswers is how many bytes answers may have that a caller does not read, or that come to one.
+	// maxAnswers is how many bytes of answers a caller may leave unread, or may be receiving.
 	maxAnswers = 24 << 20
-	// maxPassed is how many bytes more the requests of a single frame may have that pass those who wait for bytes. Without
-	// it a health check would wait for a long request that waits for another one, and so would what a handler needs to
-	// answer either.
+	// maxPassed is how many bytes more the requests of a single frame may have, which pass those that wait for bytes.
+	// Without it a health check would wait for a long request that waits for another one, and so would a call that a
+	// handler needs to answer either.
 	maxPassed = 2 << 20
 	// maxQueue is how many bytes wait to be written before those who would add more wait too.
 	maxQueue = 256 << 10
@@ -73,7 +73,7 @@ type header struct {
 	aux uint32
 }
 
-// frame is a frame as it was read. Its slices are the reader's, and hold until it reads on.
+// frame is a frame as it was read. Its slices belong to the reader, and are valid until it reads on.
 type frame struct {
 	header
 	head, payload []byte
@@ -91,7 +91,7 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.LittleEndian.AppendUint16(b, uint16(len(s))), s...)
 }
 
-// hangUp closes a connection without a word, which would wait for room in the socket's buffer.
+// hangUp closes a connection without TLS's notice of the end, which would wait for room in the socket's buffer.
 func hangUp(nc net.Conn) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
@@ -127,7 +127,7 @@ func cutWhole(f *frame) (int, error) {
 	return int(n), nil
 }
 
-// checkChunk holds a chunk to the length of its message, of which some has come.
+// checkChunk checks a chunk against the whole length of its message, of which come bytes have arrived.
 func checkChunk(come, whole int, f *frame) error {
 	n, more := come+len(f.payload), f.flags&flagMore != 0
 	if len(f.payload) == 0 || n > whole || more == (n == whole) {

@@ -26,15 +26,15 @@ type incoming struct {
 	deadline time.Time   // zero: there is none
 
 	alone bool // no other call was open when it came
-	taken bool // whole or given up; of who reads
+	taken bool // whole or given up; used by whoever reads
 
-	// refused is why it is not served: its bytes are not kept. Of its whole length so much has come.
+	// refused is why it is not served: its bytes are not kept. come is how much of its whole length has arrived.
 	refused     error
 	come, whole int
 
-	// Of who reads until the call is taken, and then of who serves.
+	// Used by whoever reads until the call is taken, and then by whoever serves.
 	payload []byte
-	buffer  *[]byte // of the payload; nil: it is the handler's
+	buffer  *[]byte // of the payload; nil if the handler may keep the payload
 	size    int     // that is counted
 
 	mu      sync.Mutex
@@ -105,7 +105,7 @@ func (q *incoming) Value(key any) any {
 	if full == nil {
 		return nil
 	}
-	return full.Value(key) // contexts that are made of this one find their place in that one
+	return full.Value(key) // contexts that derive from this one find in that one what cancels them
 }
 
 func (q *incoming) end(err error) {

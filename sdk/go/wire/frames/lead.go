@@ -32,7 +32,7 @@ type lead struct {
 // longAgo ends a read that is waiting.
 var longAgo = time.Unix(1, 0)
 
-// tryLeadLocked is whether a call that was just begun leads.
+// tryLeadLocked lets the caller of a call that was just begun lead, and reports whether it may.
 func (c *Conn) tryLeadLocked(k *call) bool {
 	l := &c.lead
 	if len(c.calls) > 1 {
@@ -85,7 +85,7 @@ func (c *Conn) kickLocked() {
 	}
 }
 
-// readFor reads answers until the call of who reads has ended or the lead is taken from it, and lets go of the lead.
+// readFor reads answers until the reader's own call k has ended or the lead is taken from it, and lets go of the lead.
 func (c *Conn) readFor(k *call) {
 	var err error
 	for err == nil && len(k.done) == 0 {

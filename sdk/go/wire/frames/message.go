@@ -12,7 +12,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// buffers are for messages on their way: without them the collector has the better part of the time of large ones.
+// buffers are for messages on their way: without them, large ones would spend most of their time in the garbage
+// collector.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // keptBuffer is the largest buffer that is kept for another message: of 1 MiB in a field, with what stands around it.
@@ -28,8 +29,8 @@ func putBuffer(b *[]byte) {
 	buffers.Put(b)
 }
 
-// encode makes the bytes of a message. What it returns second goes back by putBuffer when they have been sent; nil:
-// nothing does.
+// encode makes the bytes of a message. Its second result, if it is not nil, is given back by putBuffer when they have
+// been sent.
 func encode(v any) ([]byte, *[]byte, error) {
 	switch m := v.(type) {
 	case *wire.Frame:
@@ -50,7 +51,7 @@ func encode(v any) ([]byte, *[]byte, error) {
 	return nil, nil, status.Errorf(codes.Internal, "%T is not a message", v)
 }
 
-// decode reads a message out of bytes that it does not keep. A long one takes memory.
+// decode reads a message from bytes that it does not keep. A long one takes memory.
 func decode(b []byte, v any, memory *wire.Memory) error {
 	switch m := v.(type) {
 	case *wire.Frame:
@@ -62,7 +63,7 @@ func decode(b []byte, v any, memory *wire.Memory) error {
 	return fmt.Errorf("%T is not a message", v)
 }
 
-// keep reads a message out of bytes that are given away to it.
+// keep reads a message from bytes that it may keep.
 func keep(b []byte, v any, memory *wire.Memory) error {
 	if f, ok := v.(*wire.Frame); ok {
 		f.Data = mem.BufferSlice{mem.SliceBuffer(b)}

@@ -35,7 +35,7 @@ func keyOf(ask func(context.Context)) any {
 	return l.key
 }
 
-// hopByHop is whether a metadata key belongs to one connection, or has a place of its own in a frame.
+// hopByHop reports whether a metadata key belongs to one connection, or has a place of its own in a frame.
 func hopByHop(key string) bool {
 	switch key {
 	case wire.ObjectKey, wire.GenerationKey, wire.DrainingKey, "content-type", "user-agent", "te", "":

@@ -40,7 +40,7 @@ func (r *relief) begin() {
 	}
 }
 
-// end is called after it, and false if somebody else reads now.
+// end is called after it, and reports whether the caller still is the one that reads.
 func (r *relief) end() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

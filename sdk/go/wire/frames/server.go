@@ -117,7 +117,7 @@ type serverConn struct {
 	idle    atomic.Int32   // workers that wait for work
 	relief  *relief
 
-	// Of the goroutine that reads.
+	// Used by the goroutine that reads.
 	in    *reader
 	names map[string]string // of objects: a connection's calls are for few
 }
@@ -294,7 +294,7 @@ func (c *serverConn) goOn(f *frame) (q *incoming, err error) {
 	return q, nil
 }
 
-// cancel lets a handler know that its caller has gone. A call that has none yet gets none.
+// cancel lets a handler know that its caller has gone. A call without a handler gets none any more.
 func (c *serverConn) cancel(id uint32) {
 	q := c.find(id)
 	if q == nil {
@@ -319,7 +319,7 @@ func (c *serverConn) answer(q *incoming, reply any, err error) {
 	}
 	if err == nil && c.server.memory != nil {
 		if len(message) > wire.LongMessage {
-			c.server.memory.Take(2 * len(message)) // as it was before, and encoded
+			c.server.memory.Take(2 * len(message)) // for the message, and for its encoding
 		}
 		if c.server.served.hold(len(message)) {
 			defer c.server.served.answers.Add(-int64(len(message)))
@@ -376,8 +376,8 @@ func (c *serverConn) closeLocked(q *incoming) {
 	c.server.served.requests.Add(-int64(q.size))
 }
 
-// always is a worker's: to hang in a write of answers is what it may, for nobody waits for it but those whose answers
-// they are.
+// always is for the writer of a server: a worker may hang in a write of answers, since nobody waits for it except the
+// callers that do not read them.
 func always() bool { return true }
 
 // Beside registers services with the server and with another one, which serves the streams.

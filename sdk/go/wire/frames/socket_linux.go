@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// socket is a connection of whose system calls Go's scheduler does not hear. Each that it hears of wakes its monitor, a
-// thread that sleeps while the process has nothing to do, as it has between two calls: with one caller that cost as
-// much as the rest of the call. The monitor is for system calls that block. These do not: the descriptor never waits,
-// and one record of TLS is all that is copied.
+// socket is a connection that does not tell Go's scheduler of its system calls. Each that the scheduler is told of
+// wakes its monitor, a thread that sleeps while the process has nothing to do, as between two calls: with one caller
+// that cost as much as the rest of the call. The monitor is for system calls that block. These do not: the descriptor
+// never waits, and one record of TLS is all that is copied.
 type socket struct {
 	net.Conn
 	raw     syscall.RawConn
@@ -59,7 +59,7 @@ func (s *socket) Write(b []byte) (int, error) {
 	return n, s.named("write", err)
 }
 
-// through has package net wait for the descriptor as often as it takes.
+// through makes package net wait for the descriptor as often as it takes.
 func (t *transfer) through(b []byte, wait func(func(uintptr) bool) error) (int, error) {
 	t.bytes, t.done, t.errno = b, 0, 0
 	err := wait(t.step)

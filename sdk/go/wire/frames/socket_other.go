@@ -4,5 +4,5 @@ package frames
 
 import "net"
 
-// quick is of Linux alone: elsewhere system calls go through the C library.
+// quick changes nothing outside Linux, where system calls may go through the C library.
 func quick(nc net.Conn) net.Conn { return nc }

@@ -4,8 +4,8 @@ package frames
 
 import "syscall"
 
-// untold tells the scheduler after all: package syscall tells the race detector too, which takes what is written before
-// a write and read behind the read of it for a race otherwise.
+// untold tells the scheduler after all, because package syscall tells the race detector too. Otherwise the detector
+// would see a race between code before a write to a socket and code after the read of what was written.
 func untold(call, descriptor uintptr, b []byte) (int, syscall.Errno) {
 	transfer := syscall.Read
 	if call == syscall.SYS_WRITE {

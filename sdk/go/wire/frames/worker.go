@@ -2,12 +2,12 @@ package frames
 
 import "time"
 
-// A call is served by who reads if it is alone and its method has been short so often in a row: to wake a worker costs
-// more.
+// The goroutine that reads serves a call itself if the call is alone and its method has been short so often in a row:
+// waking a worker costs more.
 const (
 	short   = 100 * time.Microsecond
 	trusted = 8
-	// distrusted is how often a method is short again before it is trusted that had its reader relieved.
+	// distrusted is how often more a method whose reader was relieved must be short before it is trusted again.
 	distrusted = 1 << 10
 )
 
@@ -47,8 +47,8 @@ func (c *serverConn) dispatch(q *incoming) bool {
 // usualStack is what most handlers need of their goroutine's stack, with what calls them and what they call.
 const usualStack = 4 << 10
 
-// makeRoom has this goroutine's stack grow now, when it is empty. It would grow several times below a handler
-// otherwise, and be copied each time: a tenth of a burst's processor time.
+// makeRoom makes this goroutine's stack grow now, when it is empty. Otherwise it would grow several times below a
+// handler, and be copied each time: a tenth of a burst's processor time.
 //
 //go:noinline
 func makeRoom(anywhere int) byte {

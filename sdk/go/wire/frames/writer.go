@@ -125,7 +125,7 @@ func (w *writer) send(crowded bool) {
 		w.flushing = false
 		w.quiet.wakeLocked()
 	} else {
-		w.kick <- struct{}{} // never waits: who flushes alone kicks
+		w.kick <- struct{}{} // never waits: only whoever flushes kicks
 	}
 	w.mu.Unlock()
 }
@@ -164,7 +164,7 @@ func (w *writer) failLocked(err error) {
 }
 
 // chunks sends the rest of a message whose first frame was sent, and waits for room until done is closed. next is
-// asked, with the lock held, before each chunk: whether it is still wanted.
+// called with the lock held before each chunk, and reports whether it is still wanted.
 func (w *writer) chunks(done <-chan struct{}, id uint32, rest []byte, next func(last bool) bool) {
 	for len(rest) > 0 {
 		w.mu.Lock()
