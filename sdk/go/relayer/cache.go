@@ -20,7 +20,7 @@ type Cache[T any] struct {
 	mu      sync.Mutex
 	value   T
 	set     time.Time // of value; zero: never
-	failure error     // of what was read last; nil after a success
+	failure error     // of the last read; nil after a success
 }
 
 // NewCache makes an empty Cache. subject names the value, for errors; why, if not nil, says what a first read still
@@ -52,7 +52,7 @@ func (c *Cache[T]) Fail(err error) {
 	}
 }
 
-// passes tells whether what failed may succeed though nobody changes the chain, or the job.
+// passes reports whether a failed read may succeed later although nobody changes the chain or the job.
 func passes(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:

@@ -17,7 +17,7 @@ type flight struct {
 	sequence uint64
 	mined    bool
 	taken    bool // the chain has taken the newest attempt
-	held     bool // it has taken one of the attempts since the queue began to know the flight
+	held     bool // the chain has taken one of the attempts since the queue first knew of the flight
 	// the queue made the flight itself and the chain has refused all that it sent: the number is as good as free
 	unsent bool
 	sent   time.Time // when it was last sent
@@ -25,8 +25,8 @@ type flight struct {
 
 func (f *flight) newest() Attempt { return f.record.Attempts[len(f.record.Attempts)-1] }
 
-// fill takes numbers that nothing holds below one in use: a reorganisation took their transactions out for good, and
-// all above would wait for ever.
+// fill takes the free numbers below one in use: a reorganisation took their transactions out for good, and all above
+// would wait for ever.
 func (q *Queue) fill(ctx context.Context, next uint64) error {
 	for free := q.free(next); len(q.flights) > 0 && free < q.flights[len(q.flights)-1].sequence; free = q.free(next) {
 		f, err := q.launch(ctx, free, flightRecord{Abandoned: true}, nil)
@@ -40,7 +40,7 @@ func (q *Queue) fill(ctx context.Context, next uint64) error {
 	return nil
 }
 
-// advance acts on what the chain says of one flight and tells whether it ended.
+// advance acts on what the chain says of one flight, and reports whether the flight ended.
 func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 	verdicts map[string]Verdict) (ended bool, err error) {
 	q.landed(f, outcome)
@@ -93,8 +93,8 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 	return false, nil
 }
 
-// improve replaces a flight's newest attempt and sends it. What the node refuses to sign gives its number up to a
-// filler. Where no other can be signed, the newest that there is goes again.
+// improve replaces a flight's newest attempt and sends it. If the node refuses to sign it, a filler takes the number.
+// If no other attempt can be signed, the newest one is sent again.
 func (q *Queue) improve(ctx context.Context, f *flight, payload []byte) error {
 	err := q.replace(ctx, f, payload)
 	if unsigned(err) && payload != nil && !q.settings.Unordered {
@@ -121,10 +121,11 @@ func (q *Queue) improve(ctx context.Context, f *flight, payload []byte) error {
 	return cmp.Or(q.resend(ctx, f), err)
 }
 
-// unsigned is whether the node refused to sign a transaction, for which it knew no reason.
+// unsigned reports whether the node refused to sign a transaction, because it knows no reason for it.
 func unsigned(err error) bool { return status.Code(err) == codes.PermissionDenied }
 
-// sign has a transaction signed. That a filler is not is the account's trouble: all numbers behind it wait.
+// sign has a transaction signed. A filler that is not signed is a trouble of the account: all later numbers wait for
+// it.
 func (q *Queue) sign(ctx context.Context, draft Draft) (Attempt, error) {
 	signed := time.Now().UTC()
 	attempt, err := q.settings.Sender.Sign(ctx, draft)
@@ -136,7 +137,7 @@ func (q *Queue) sign(ctx context.Context, draft Draft) (Attempt, error) {
 	return attempt, err
 }
 
-// abandon gives a flight's payload up: only a filler may take the number.
+// abandon gives up a flight's payload: only a filler may take the number.
 func (q *Queue) abandon(ctx context.Context, f *flight) error {
 	f.record.Abandoned = true
 	if err := put(ctx, q.shelf, &f.entry); err != nil {
@@ -146,8 +147,8 @@ func (q *Queue) abandon(ctx context.Context, f *flight) error {
 	return nil
 }
 
-// resend sends the newest attempt. What the chain refuses for good gives its number up at the next step: a submitted
-// payload for ever, a report until it has rested.
+// resend sends the newest attempt. If the chain refuses it for good, it gives up its number at the next step: a
+// submitted payload for ever, a report until it has rested.
 func (q *Queue) resend(ctx context.Context, f *flight) error {
 	err := q.send(ctx, f)
 	if !errors.Is(err, ErrRefused) || f.newest().Fill || f.record.Abandoned {
@@ -186,7 +187,7 @@ func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts
 	}
 	verdict := verdicts[item.key]
 	if ending == stale && verdict.Stale == "" {
-		return nil // it came back to generation (the chain was reorganised): it waits again once the flight has landed
+		return nil // it is not stale any more (the chain was reorganised): it waits again once the flight has landed
 	}
 	if verdict.Stale != "" {
 		if err := q.forget(ctx, item); err != nil {
@@ -212,7 +213,7 @@ func (q *Queue) settle(ctx context.Context, f *flight, outcome Outcome, verdicts
 	return nil
 }
 
-// landed notes whether a block has a flight, and tells when one has taken it.
+// landed records whether a block has a flight, and reports it when one first does.
 func (q *Queue) landed(f *flight, outcome Outcome) {
 	mined := outcome.State.Mined()
 	news := mined && !f.mined
@@ -274,7 +275,7 @@ func (q *Queue) send(ctx context.Context, f *flight) error {
 	f.held = f.held || f.taken
 	f.unsent = f.unsent && errors.Is(err, ErrRefused)
 	switch short := errors.Is(err, ErrUnfunded); {
-	case len(f.record.Payload) > 0: // one that is too dear says nothing of the others
+	case len(f.record.Payload) > 0: // a submitted payload that is too dear says nothing of the others
 	case short && !q.unfunded:
 		q.settings.Logger.Warn("the account cannot pay for its transactions, which wait until it is funded", "account",
 			q.settings.Account, "reason", err)
@@ -335,7 +336,7 @@ func (q *Queue) unmined() int {
 	return n
 }
 
-// view is the flights as a Survey of some items wants them, which stand in the plain form beside.
+// view returns the flights as a Survey of some items wants them. plain has the same items in a Survey's form.
 func (q *Queue) view(items []*queued, plain []Item) []Flight {
 	of := make(map[string]*Item, len(items))
 	for i, item := range items {

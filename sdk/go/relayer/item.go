@@ -22,7 +22,7 @@ type queued struct {
 
 func (item *queued) resting() bool { return time.Now().Before(item.rests) }
 
-// rest keeps an item that the chain, or the node that signs, refused from being sent for a while.
+// rest delays an item that the chain has refused, or that the node has refused to sign.
 func (q *Queue) rest(item *queued, why error) {
 	item.pause = min(max(2*item.pause, firstPause), longestPause)
 	item.rests = time.Now().Add(item.pause)
@@ -56,7 +56,7 @@ func (q *Queue) drop(ctx context.Context, items []*queued, verdicts map[string]V
 }
 
 // candidates are the items to send now, first accepted first: of each contract and digest the newest that does not
-// rest, if it is newer than all that fly. An older one waits until that shows it stale, or reverts.
+// rest, if it is newer than all that fly. An older one waits until the newest makes it stale, or reverts.
 func (q *Queue) candidates(items []*queued, verdicts map[string]Verdict, flying map[string]*flight) []*queued {
 	type feed struct {
 		contract string

@@ -19,11 +19,11 @@ type member[C any] struct {
 	state     relayerv1.NodeState
 	reason    string
 	height    uint64
-	latency   time.Duration // of the newest call that it answered; 0: none was
+	latency   time.Duration // of the newest call that it answered; 0 if there is none
 	news      time.Time     // when the height last changed
 	faults    int           // in a row
-	until     time.Time     // no block that it tells of clears it of them before
-	rest      time.Time     // it is not connected before: it asked to be left alone
+	until     time.Time     // before this time no block that it reports clears its faults
+	rest      time.Time     // it is not connected before this time, as it asked
 	restart   context.CancelCauseFunc
 }
 
@@ -39,7 +39,7 @@ func (p *Pool[C]) keep(m *member[C]) {
 		MaxInterval:         p.settings.ReconnectMax,
 	}
 	pause.Reset()
-	told := "" // the reason that the log has
+	told := "" // the reason that was logged last
 	for {
 		served, err := p.session(m)
 		if p.ctx.Err() != nil {
@@ -64,7 +64,7 @@ func (p *Pool[C]) keep(m *member[C]) {
 	}
 }
 
-// session is one generation of a client. It tells whether the node ever reported a block.
+// session connects a node once, and watches it until that fails. served reports whether the node ever reported a block.
 func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 	ctx, cancel := context.WithCancelCause(p.ctx)
 	defer cancel(nil)
@@ -113,7 +113,7 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 	switch {
 	case p.ctx.Err() != nil:
 	case ctx.Err() != nil:
-		err = context.Cause(ctx) // of calls, which were observed
+		err = context.Cause(ctx) // from calls, which were observed
 	default:
 		p.observe(m, outcomeFault, 0)
 	}
@@ -137,7 +137,7 @@ func (m *member[C]) fail(err error) {
 	}
 }
 
-// answered keeps how long an answer took.
+// answered records how long an answer took.
 func (m *member[C]) answered(took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,7 +147,7 @@ func (m *member[C]) answered(took time.Duration) {
 // tolerance is how many calls in a row may fail before the client itself is made anew.
 const tolerance = 5
 
-// outcome keeps what a call said of its node.
+// outcome records what a call says about its node.
 func (p *Pool[C]) outcome(m *member[C], err error, took time.Duration) {
 	word := outcomeOK
 	m.mu.Lock()
@@ -164,7 +164,7 @@ func (p *Pool[C]) outcome(m *member[C], err error, took time.Duration) {
 		m.rest = later(m.rest, rest)
 		switch {
 		case m.restart == nil:
-		case rest > 0: // not even watched, until it may be asked again
+		case rest > 0: // it is not even watched until it may be asked again
 			m.restart(err)
 		case m.faults == tolerance:
 			m.restart(errUseless)
@@ -180,7 +180,7 @@ func (p *Pool[C]) observe(m *member[C], outcome string, took time.Duration) {
 	}
 }
 
-// later is the end of a rest that begins now, unless one that is known ends after it.
+// later is the end of a rest that begins now, or of the known one if that ends later.
 func later(known time.Time, rest time.Duration) time.Time {
 	if end := time.Now().Add(rest); rest > 0 && end.After(known) {
 		return end

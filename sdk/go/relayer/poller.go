@@ -32,7 +32,7 @@ type PollerSettings[T any] struct {
 	Fetched func(value T)
 }
 
-// firstRetry is the pause after a first read that failed: whoever waits for it has a round to lose.
+// firstRetry is the pause after a first read that failed: a caller that waits for it may lose a round.
 const firstRetry = 50 * time.Millisecond
 
 // Poller reads a value from a chain again and again, so that answers come from its cache and only the first ever waits.

@@ -102,7 +102,7 @@ type Pool[C any] struct {
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	turns    atomic.Uint64 // calls so far, for RoundRobin
-	reached  chan struct{} // closed when a node has told of a block for the first time
+	reached  chan struct{} // closed when a node has reported a block for the first time
 	reach    func()
 }
 
@@ -133,13 +133,13 @@ func (p *Pool[C]) Close() error {
 	return nil
 }
 
-// The outcomes that PoolSettings.Observe hears of.
+// The outcomes that are reported to PoolSettings.Observe.
 const (
 	outcomeOK    = "ok"
 	outcomeFault = "fault"
 )
 
-// ranked are the connected nodes, best first; for sending, those that are for nothing else too, at the end.
+// ranked are the connected nodes, best first; for sending, the SendOnly ones follow at the end.
 func (p *Pool[C]) ranked(sending bool) []*member[C] {
 	type rank struct {
 		*member[C]
@@ -165,7 +165,7 @@ func (p *Pool[C]) ranked(sending bool) []*member[C] {
 		m.mu.Unlock()
 	}
 	slices.SortStableFunc(ranks, func(a, b rank) int {
-		// One that failed comes after the others until it tells of a block again: one that hangs would cost each call its
+		// A node that failed comes after the others until it reports a block again: one that hangs would cost each call its
 		// wait.
 		better := cmp.Or(order(a.SendOnly, b.SendOnly), order(a.faults > 0, b.faults > 0), order(a.late, b.late),
 			cmp.Compare(a.faults, b.faults))
@@ -181,7 +181,7 @@ func (p *Pool[C]) ranked(sending bool) []*member[C] {
 	return members
 }
 
-// lateLocked says why a node is asked after the others although it answers; empty: it is not.
+// lateLocked says why a node is asked after the others although it answers; empty if it is not.
 func (p *Pool[C]) lateLocked(m *member[C], newest uint64) string {
 	switch silence := time.Since(m.news); {
 	case m.SendOnly || m.news.IsZero():
@@ -354,12 +354,12 @@ func (p *Pool[C]) unavailable(tried map[string]string) error {
 // without addresses.
 func (p *Pool[C]) Why() string { return p.why(nil, silent) }
 
-// why takes a node's reason from what was tried, or from its state, or says of it what is given.
+// why takes a node's reason from tried, else from its state. A node without either has the reason otherwise.
 func (p *Pool[C]) why(tried map[string]string, otherwise string) string {
 	var reasons []string
 	for i, s := range p.Statuses() {
 		if p.nodes[i].SendOnly && tried[s.GetName()] == "" && s.GetState() == relayerv1.NodeState_NODE_STATE_ALIVE {
-			continue // it serves what it is for
+			continue // it does all that it is for
 		}
 		reasons = append(reasons, fmt.Sprintf("%s %s", s.GetName(), cmp.Or(tried[s.GetName()], s.GetReason(), otherwise)))
 	}

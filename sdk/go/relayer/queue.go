@@ -82,7 +82,7 @@ type Queue struct {
 	items  map[string]*queued
 	loaded bool // false: the Store may hold what memory does not
 	epoch  int  // counts the calls of doubt, so that a load under way notices one
-	// trouble is what the last step has found that got an answer from the chain
+	// trouble is what the last step that got an answer from the chain has found
 	trouble string
 }
 
@@ -221,13 +221,13 @@ func (q *Queue) run(ctx context.Context) {
 	retry := &backoff.ExponentialBackOff{InitialInterval: 250 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2,
 		MaxInterval: 15 * time.Second}
 	retry.Reset()
-	told := "" // the trouble that the log has
+	told := "" // the trouble that was logged last
 	for {
 		pause := q.settings.Interval
 		switch err := q.Step(ctx); {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrUnfunded): // the log has it since it began
+		case errors.Is(err, ErrUnfunded): // it was logged when it began
 		case err != nil:
 			pause = retry.NextBackOff()
 			if told != err.Error() {
@@ -306,7 +306,7 @@ func (q *Queue) Step(ctx context.Context) error {
 	if err := q.drop(ctx, items, verdicts, flying); err != nil {
 		return err
 	}
-	if q.blocked(next) { // what cannot be sent now would only lengthen the row behind it
+	if q.blocked(next) { // an item that cannot be sent now would only lengthen the row
 		return first(failures)
 	}
 	more, err := q.begin(ctx, next, q.candidates(items, verdicts, flying))
@@ -341,7 +341,7 @@ func (q *Queue) begin(ctx context.Context, next uint64, items []*queued) (failur
 		case err == nil:
 			continue
 		case q.settings.Unordered: // others do not stand behind it
-		case errors.Is(err, ErrRefused) && !errors.Is(err, ErrUnfunded): // this one, and not another in its place
+		case errors.Is(err, ErrRefused) && !errors.Is(err, ErrUnfunded): // it refuses only this one
 			q.rest(item, err)
 			if err := q.land(ctx, f); err != nil {
 				return nil, err
@@ -355,8 +355,8 @@ func (q *Queue) begin(ctx context.Context, next uint64, items []*queued) (failur
 	return failures, nil
 }
 
-// blocked tells whether nothing more can be sent: the account cannot pay, or a transaction of it waits that no node has
-// taken, so that those behind it could not be mined.
+// blocked reports whether nothing more can be sent: the account cannot pay, or no node has taken one of its
+// transactions, so that those behind it could not be mined.
 func (q *Queue) blocked(next uint64) bool {
 	return !q.settings.Unordered && slices.ContainsFunc(q.flights, func(f *flight) bool {
 		return f.sequence >= next && !f.mined && (!f.held || !f.taken && q.unfunded)
@@ -399,7 +399,7 @@ func (q *Queue) load(ctx context.Context) error {
 	defer q.mu.Unlock()
 	q.items = mergeItems(q.items, items)
 	q.flights = flights
-	q.loaded = q.epoch == epoch // otherwise once more
+	q.loaded = q.epoch == epoch // otherwise it is read once more
 	return nil
 }
 
@@ -425,7 +425,7 @@ func (q *Queue) Trouble() string {
 	return q.trouble
 }
 
-// report tells of the queue after a step.
+// report reports the state of the queue after a step.
 func (q *Queue) report() {
 	q.mu.Lock()
 	q.trouble = q.barred

@@ -41,7 +41,7 @@ func reason(err error) string {
 	case errors.As(err, &said):
 		return said.reason
 	case errors.As(err, &other):
-		return Said(other.Error()).Error() // what it serves is its own word
+		return Said(other.Error()).Error() // the name of its chain is the node's own word
 	case errors.Is(err, ErrWrongChain):
 		return ErrWrongChain.Error()
 	case errors.As(err, &code):
@@ -75,7 +75,7 @@ func reason(err error) string {
 	}
 }
 
-// distrust says why a server's certificate was refused; empty: it was not.
+// distrust says why a server's certificate was refused; empty if it was not.
 func distrust(err error) string {
 	var (
 		refused  *tls.CertificateVerificationError
@@ -99,8 +99,8 @@ func distrust(err error) string {
 	}
 }
 
-// shortcoming says why a node does not serve: of one that refuses with an answer even what it is asked first, as nodes
-// do that want a key, that it does.
+// shortcoming says why a node does not serve. Some nodes, such as those that want a key, answer even the first call
+// with an error: then it says that.
 func shortcoming(err error) string {
 	if IsAnswered(err) {
 		return "answers with the error: " + Reason(err)

@@ -113,8 +113,8 @@ func (s shelf) remove(ctx context.Context, key string, version uint64) error {
 	return nil
 }
 
-// load reads all records of the account. An item that cannot be read back is passed over and stays: it would hold up
-// all others. A flight that cannot is an error: without it a number could be taken twice.
+// load reads all records of the account. An item that cannot be decoded is skipped and stays: it must not hold up all
+// others. A flight that cannot is an error: without it a number could be taken twice.
 func (s shelf) load(ctx context.Context) (items []*queued, flights []*flight, err error) {
 	token := ""
 	for {

@@ -43,7 +43,7 @@ type transport struct {
 	most int64 // MiB
 }
 
-// redirects tells what http.Client follows.
+// redirects reports whether http.Client follows an answer.
 func redirects(response *http.Response) bool {
 	return response.StatusCode/100 == 3 && response.Header.Get("Location") != ""
 }
@@ -94,7 +94,7 @@ func (t transport) CloseIdleConnections() {
 	}
 }
 
-// speaksOfItself tells the statuses by which a server, or a proxy before it, says something of itself and not of a
+// speaksOfItself reports whether by its status a server, or a proxy before it, says something of itself and not of a
 // call.
 func speaksOfItself(status int) bool {
 	switch status {
@@ -128,8 +128,8 @@ func errorWords(body []byte) (words string, isError bool) {
 	return one.Error.Message, true
 }
 
-// retryAfter is how long a server asks to be left alone: in seconds, or until a time that is compared with the
-// server's own clock where it tells it.
+// retryAfter is how long a server asks to be left alone: in seconds, or until a time, which is compared with the
+// server's own clock if the answer has that.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(header.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {

@@ -28,7 +28,7 @@ func (u unserved) Unwrap() error { return u.error }
 // fault.
 func Unserved(err error) error { return unserved{err} }
 
-// blameless tells whether a call that ended so says nothing against its node.
+// blameless reports whether a call that ended with err says nothing against its node.
 func blameless(err error) bool {
 	var (
 		a answered

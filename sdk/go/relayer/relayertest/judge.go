@@ -15,8 +15,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// judge is a keystore that signs what a relayer's own check lets through, as a host has it: what the check refuses of
-// a relayer that does its work is a fault of the check.
+// judge is a keystore that, like a host's, signs only what a relayer's own check lets through. If the check refuses
+// something of a relayer that does its work, the check is wrong.
 type judge struct {
 	Keystore
 	t        testing.TB

@@ -29,8 +29,8 @@ func Within(t testing.TB, limit time.Duration, what string, holds func() bool) {
 	t.Logf("after %s: %s", time.Since(began).Round(time.Millisecond), what)
 }
 
-// starvation is for how long, in all, the threads of this process have waited for a processor; 0 where the system does
-// not tell.
+// starvation is how long, in all, the threads of this process have waited for a processor; 0 if the system does not
+// tell.
 func starvation() (waited time.Duration) {
 	files, _ := filepath.Glob("/proc/self/task/*/schedstat")
 	for _, file := range files {

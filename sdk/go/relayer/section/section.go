@@ -67,8 +67,8 @@ func (c *Chain) Address(path, node string, address document.Secret, schemes ...s
 	document.URL(c.Problems, path, c.Node(node), address, schemes...)
 }
 
-// selections are the established names of how the nodes of a chain are chosen from. TotalDifficulty is HighestHead:
-// chains without mining have no other.
+// selections are the established names of the ways to choose among the nodes of a chain. TotalDifficulty is
+// HighestHead: chains without mining have no other.
 var selections = []struct {
 	name string
 	mode relayer.Selection

@@ -116,7 +116,7 @@ type Queue[A Account] struct {
 	Account A
 
 	balance *relayer.Poller[*big.Int] // nil: nobody asks for it
-	held    atomic.Pointer[big.Int]   // what it read last; nil: nothing
+	held    atomic.Pointer[big.Int]   // what it read last; nil if nothing
 }
 
 // Close ends the queue and closes its account.
@@ -199,8 +199,8 @@ func (c *Chain[C, K, A, F]) Keystore() hostservicev1.KeystoreServiceClient {
 // Hub returns the hub for the configurations of the chain's contracts.
 func (c *Chain[C, K, A, F]) Hub() *relayer.Hub { return c.settings.Hub }
 
-// advanced hears of the newest block of each node, whether or not it is new. A block counts once for each node that
-// tells of it: the node that is asked next may be the last to have it.
+// advanced is called with the newest block of each node, whether or not it is new. A block counts once for each node
+// that reports it: the node that is asked next may be the last to have it.
 func (c *Chain[C, K, A, F]) advanced(node string, height uint64) {
 	c.settings.Metrics.height.WithLabelValues(c.id, node).Set(float64(height))
 	c.mu.Lock()
@@ -215,7 +215,7 @@ func (c *Chain[C, K, A, F]) advanced(node string, height uint64) {
 	c.wakeLocked()
 }
 
-// serves hears when a node begins to serve, maybe after an outage in which no block was made.
+// serves is called when a node begins to serve, maybe after an outage in which no block was made.
 func (c *Chain[C, K, A, F]) serves(string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,7 +236,7 @@ func (c *Chain[C, K, A, F]) wakeLocked() {
 	}
 }
 
-// errReleased is what comes of a chain that is closed.
+// errReleased is the error of a chain that is closed.
 var errReleased = status.Error(codes.FailedPrecondition, "the chain is released")
 
 // Acquire follows a contract once more. Release must follow.

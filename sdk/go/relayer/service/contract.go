@@ -16,9 +16,9 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// backstep is by how many blocks an answer may be older than the one before and be passed over: load balancers put
-// nodes behind one address that are not quite level. After PolledSettings.Steady of such answers the chain itself has
-// gone back.
+// backstep is by how many blocks an answer may be older than the one before and still be ignored: load balancers put
+// nodes that are not quite level behind one address. If such answers go on for PolledSettings.Steady, the chain itself
+// has gone back.
 const backstep = 5
 
 // Round is a logical time of OCR2.
@@ -251,7 +251,7 @@ func (p *Polled[C]) Doubted() time.Time {
 	return p.doubted
 }
 
-// take takes what the contract answered to a reading that began at a time.
+// take takes the contract's answer to a reading, and when that reading began.
 func (p *Polled[C]) take(r Reading, began time.Time) {
 	if r.Err != nil {
 		p.fail(r.Err)
@@ -272,7 +272,7 @@ func (p *Polled[C]) take(r Reading, began time.Time) {
 	}
 	if old := p.latest; old != nil && r.View.Transmission.Transmitter == "" &&
 		r.View.Transmission.Round == old.Transmission.Round {
-		r.View.Transmission.Transmitter = old.Transmission.Transmitter // an event told
+		r.View.Transmission.Transmitter = old.Transmission.Transmitter // it is known from an event
 	}
 	p.setLocked(r.View)
 }
@@ -284,7 +284,7 @@ func (p *Polled[C]) setLocked(v View) {
 	p.cache.Set(v)
 }
 
-// fail takes why a reading came to nothing.
+// fail takes the reason why a reading failed.
 func (p *Polled[C]) fail(err error) {
 	p.mu.Lock()
 	p.viewed = time.Time{}

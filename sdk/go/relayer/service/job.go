@@ -108,7 +108,7 @@ func (r *Relayer[C]) ValidateJob(_ context.Context,
 	if err := knownProvider(j.ProviderType); err != nil {
 		j.Problem("", "%v", err)
 	}
-	// Which chain is the host's to find out, by the one spelling of the key; the relayer is given its id whatever the
+	// The host finds out which chain it is, by the one spelling of the key. The relayer gets the chain's id, whatever the
 	// job has.
 	j.RelayConfig.asked = append(j.RelayConfig.asked, "chainID")
 	if _, given := j.RelayConfig.values["chainID"]; given {

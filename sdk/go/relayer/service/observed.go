@@ -51,7 +51,7 @@ func (c *Chain[C, K, A, F]) account(name string, q *Queue[A]) *relayerv1.Account
 	return status
 }
 
-// list has a provider's contract among those whose answers are shown, until unlist.
+// list adds a provider's contract to those whose answers are shown, until unlist.
 func (c *Chain[C, K, A, F]) list(provider string, p provided) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -42,7 +42,7 @@ type Reader[C any, K comparable] struct {
 
 	mu        sync.Mutex
 	closed    bool
-	poller    *relayer.Poller[struct{}] // nil: nothing was followed so far
+	poller    *relayer.Poller[struct{}] // nil: nothing has been followed yet
 	contracts map[K]*Polled[C]
 }
 
@@ -132,10 +132,10 @@ func (r *Reader[C, K]) fetch(ctx context.Context) (struct{}, error) {
 	return struct{}{}, err
 }
 
-// alone is how many contracts are asked by themselves at once, whose answers were missing among those of all.
+// alone is how many of the contracts that got no answer together are read separately at the same time.
 const alone = 8
 
-// read reads some contracts at one node, and by themselves those of which it gave no answer.
+// read reads some contracts at one node, and then separately those for which it gave no answer.
 func (r *Reader[C, K]) read(ctx context.Context, keys []K) error {
 	if len(keys) == 0 {
 		return nil
