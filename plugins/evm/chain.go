@@ -177,7 +177,7 @@ func (c *Chain) refused(err error, from common.Address, amount *big.Int) error {
 	}
 }
 
-// replay looks for what was asked of all contracts from a block on.
+// replay looks for the requests for rounds to all contracts from a block on.
 func (c *Chain) replay(ctx context.Context, from uint64) error {
 	if err := c.events.replay(ctx, from); err != nil {
 		return status.Errorf(codes.Unavailable, "read the events of contracts from block %d: %s", from,

@@ -17,7 +17,7 @@ import (
 // codec implements service.Codec.
 type codec struct{}
 
-// fits tells whether an integer can be Solidity's int192, as those in a report and in an on-chain configuration are.
+// fits reports whether an integer can be Solidity's int192, as those in a report and in an on-chain configuration are.
 // libocr's encoders take it for granted.
 func fits(i *big.Int) bool { return service.Fits(i, 192) }
 

@@ -74,8 +74,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// reference is a section with every key, for operators. Of keys of two names it has one: who changed the other would
-// wonder that nothing happens.
+// reference is a section with every key, for operators. Of keys with two names it has only one: an operator who changed
+// the other would wonder that nothing happens.
 func reference() Config {
 	c := DefaultConfig()
 	c.ChainID = "1337"

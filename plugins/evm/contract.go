@@ -25,7 +25,7 @@ const (
 	// steady is how long answers from blocks that are a little older may go on: load balancers put nodes behind one
 	// address that are not quite level.
 	steady = 10 * time.Second
-	// renewal is how often a contract is read of which no event tells anything new, give or take a tenth: a node may have
+	// renewal is how often a contract is read if no event tells anything new of it, give or take a tenth: a node may have
 	// lost an event.
 	renewal = 5 * time.Minute
 )
@@ -52,7 +52,7 @@ type request struct {
 	at    time.Time
 }
 
-// after tells whether a request came after another; nil is before all.
+// after reports whether a request came after another; nil is before all.
 func (r *request) after(other *request) bool {
 	return other == nil || r.block > other.block || r.block == other.block && r.index > other.index
 }
@@ -87,8 +87,8 @@ func (c *contract) Close() error {
 // read reads the views of contracts at one node. A batch may be several requests, between which a block comes: what is
 // read belongs to the block of the first or to a later one.
 //
-// Contracts are asked one by one and not through one that gathers calls: latestTransmissionDetails answers nobody but
-// an account without code.
+// Contracts are asked one by one and not through a contract that gathers calls: latestTransmissionDetails answers only
+// accounts without code.
 func read(ctx context.Context, client *endpoint.Client, contracts []common.Address) ([]service.Reading, error) {
 	var head endpoint.Head
 	details, transmissions := make([]hexutil.Bytes, len(contracts)), make([]hexutil.Bytes, len(contracts))
@@ -137,14 +137,14 @@ func view(calls []rpc.BatchElem, head endpoint.Head, details, transmission hexut
 	}, nil
 }
 
-// due tells whether the contract itself has to be read: it never was, or could not be, or not since events differed
+// due reports whether the contract itself has to be read: it never was, or could not be, or not since events differed
 // from what was read, or not for long.
 func (c *contract) due() bool {
 	viewed := c.Viewed()
 	return viewed.IsZero() || !c.Doubted().IsZero() || time.Since(viewed) > c.renewed
 }
 
-// note keeps a request unless a newer one is known.
+// note records a request unless a newer one is known.
 func (c *contract) note(r *request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,14 +178,14 @@ func requestOf(log gethtypes.Log) (*request, error) {
 	}, nil
 }
 
-// begin is the first block in which requests were not looked for, given the one to begin at.
+// begin is the first block, from the given one on, in which requests were not looked for.
 func (c *contract) begin(first uint64) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return max(c.scanned+1, first)
 }
 
-// reach keeps up to which block requests were looked for.
+// reach records up to which block requests were looked for.
 func (c *contract) reach(block uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -214,8 +214,8 @@ func (c *contract) follows(logs []gethtypes.Log, from, reached uint64, head endp
 	})
 }
 
-// apply changes a view by an event, if the view does not hold it yet, and tells whether that could be done. Of one
-// configuration the contract takes no report that is older than another.
+// apply changes a view by an event, if the view does not hold it yet, and reports whether that could be done. Under one
+// configuration the contract accepts no report that is older than the last.
 func (c *contract) apply(v *service.View, log gethtypes.Log, head endpoint.Head) bool {
 	switch log.Topics[0] {
 	case aggregator.RoundRequestedTopic():

@@ -31,17 +31,17 @@ const (
 )
 
 // events reads the events of all contracts of a chain, which tell what is new of each, so that the contracts themselves
-// are read only at first, now and then, and when events leave a doubt. Where no events can be read, all contracts are,
+// are read only at first, now and then, and when events leave a doubt. If no events can be read, all contracts are read
 // in each turn.
 type events struct {
 	chain *Chain
 
-	// These are the reader's goroutine's.
+	// Used by the reader's goroutine.
 	read    map[common.Address]bool // the contracts that this turn has read
 	skipped bool                    // this turn reads no events
 	last    time.Time               // when events were read last
 	live    outage
-	old     outage    // of the events of before the start
+	old     outage    // of the events from before the start
 	behind  time.Time // since when no node has the blocks to go on from; zero: that is not so
 	overlap overlap
 
@@ -80,10 +80,10 @@ type outage struct {
 	pause time.Duration
 }
 
-// holds tells whether it is too early to try again.
+// holds reports whether it is too early to try again.
 func (o *outage) holds() bool { return !o.since.IsZero() && time.Since(o.since) < o.pause }
 
-// end and begin tell whether that is new.
+// end and begin record the end and the beginning of an outage, and report whether that is new.
 func (o *outage) end() bool {
 	was := !o.since.IsZero()
 	*o = outage{}
@@ -96,8 +96,8 @@ func (o *outage) begin() bool {
 	return is
 }
 
-// logged hears of an event of a contract that a node has pushed. One that the node lacked which was asked for its block
-// leaves its contract in doubt.
+// logged takes an event of a contract that a node has pushed. If the node that was asked for the event's block did not
+// have the event, its contract is in doubt.
 func (e *events) logged(log gethtypes.Log) {
 	if e.hear(log) {
 		return
@@ -108,7 +108,7 @@ func (e *events) logged(log gethtypes.Log) {
 	}
 }
 
-// hear takes a pushed event, and tells whether it was read, or is yet to be.
+// hear takes a pushed event, and reports whether it was read, or is yet to be.
 func (e *events) hear(log gethtypes.Log) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -129,7 +129,7 @@ func (e *events) hear(log gethtypes.Log) bool {
 	return true
 }
 
-// await has blocks read of which events were pushed, once the others of the newest one have come too.
+// await has the blocks of pushed events read, once the other events of the newest one have come too.
 func (e *events) await() {
 	if e.waiting {
 		return
@@ -190,8 +190,8 @@ func (e *events) presses() bool {
 	return e.pressing
 }
 
-// listen reads events up to the newest block, or as far as it gets in one turn, and tells whether they tell anything of
-// the contracts. That a server does not let them be read is said once.
+// listen reads events up to the newest block, or as far as it gets in one turn, and reports whether they tell anything
+// of the contracts. If a server does not let them be read, that is logged once.
 func (e *events) listen(ctx context.Context, contracts map[common.Address]*contract) (told bool) {
 	e.last = time.Now()
 	told, err := e.follow(ctx, contracts)
@@ -206,7 +206,7 @@ func (e *events) listen(ctx context.Context, contracts map[common.Address]*contr
 	return told
 }
 
-// then looks for the requests of before contracts were followed.
+// then looks for the requests from before contracts were followed.
 func (e *events) then(ctx context.Context) {
 	if e.skipped || e.live.since != (time.Time{}) || e.old.holds() {
 		return
@@ -217,7 +217,7 @@ func (e *events) then(ctx context.Context) {
 	}
 }
 
-// tell says when events begin to be unreadable and when they are read again.
+// tell logs when events begin to be unreadable and when they are read again.
 func (e *events) tell(o *outage, err error) {
 	switch {
 	case err != nil && o.begin():
@@ -228,7 +228,7 @@ func (e *events) tell(o *outage, err error) {
 	}
 }
 
-// follow reads the events of the blocks since the last turn. It has nothing to tell where the nodes are further behind
+// follow reads the events of the blocks since the last turn. It has nothing to tell if the nodes are further behind
 // than blocks are read again; if they stay so, the chain itself has gone back, and reading begins anew.
 func (e *events) follow(ctx context.Context, contracts map[common.Address]*contract) (told bool, err error) {
 	head := e.chain.Pool().Height()
@@ -274,8 +274,8 @@ func (e *events) follow(ctx context.Context, contracts map[common.Address]*contr
 	return told, nil
 }
 
-// scan reads all events from one block to another, or as far as one call gets, and returns the block to go on from. It
-// is the first one if no node is asked that has it.
+// scan reads all events from one block to another, or as far as one call gets, and returns the block to go on from.
+// That is from itself if the node that is asked does not have it.
 func (e *events) scan(
 	ctx context.Context, contracts map[common.Address]*contract, from, to uint64,
 ) (next uint64, err error) {
@@ -322,7 +322,7 @@ func date(ctx context.Context, client *endpoint.Client, logs []gethtypes.Log) er
 	return nil
 }
 
-// take holds the events of some blocks against those that were known of them, and tells the contracts.
+// take compares the events of some blocks with those that were known of them, and tells the contracts.
 func (e *events) take(
 	contracts map[common.Address]*contract, logs []gethtypes.Log, from, reached uint64, head endpoint.Head,
 ) {
@@ -358,7 +358,7 @@ func (e *events) take(
 	}
 }
 
-// reach keeps up to which block events were read, with those of the newest ones, and returns the contracts of pushed
+// reach records up to which block events were read, with those of the newest ones, and returns the contracts of pushed
 // ones that are not among them.
 func (e *events) reach(window map[identity]common.Address, reached uint64) (missed []common.Address) {
 	e.mu.Lock()
@@ -376,7 +376,7 @@ func (e *events) reach(window map[identity]common.Address, reached uint64) (miss
 	return missed
 }
 
-// fill looks for requests in blocks of before the contracts were followed.
+// fill looks for requests in blocks from before the contracts were followed.
 func (e *events) fill(ctx context.Context, contracts map[common.Address]*contract) error {
 	e.mu.Lock()
 	to := e.scanned
@@ -407,7 +407,7 @@ func (e *events) fill(ctx context.Context, contracts map[common.Address]*contrac
 }
 
 // requests looks for the requests for rounds of some contracts from one block to another, or as far as one call gets,
-// and returns the block to go on from: the first one if no node is asked that has it.
+// and returns the block to go on from: from itself if the node that is asked does not have it.
 func (e *events) requests(ctx context.Context, contracts []*contract, from, to uint64) (next uint64, err error) {
 	filter := endpoint.Filter{Topics: []common.Hash{aggregator.RoundRequestedTopic()}}
 	of := map[common.Address]*contract{}

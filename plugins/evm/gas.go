@@ -66,7 +66,7 @@ type KeyGasEstimatorConfig struct {
 
 var modes = []string{"FixedPrice", "BlockHistory", "FeeHistory", "SuggestedPrice", "L2Suggested", "Arbitrum"}
 
-// peculiar is what some chains need. What the operator says goes before it.
+// peculiar is what some chains need. The operator's keys take precedence over it.
 type peculiar struct {
 	name string
 	ids  []string // ChainID
@@ -77,7 +77,7 @@ type peculiar struct {
 // peculiars are facts of chains, from the established node's defaults (chainlink-evm's pkg/config/toml/defaults) and
 // the chains' own documentation.
 var peculiars = []peculiar{
-	// A replacement is refused below so much.
+	// Nodes refuse a replacement that raises the fee by less.
 	{name: "Linea", ids: []string{"59144", "59141"}, kind: "linea", keys: "FeeBumpPercent = 40\n" + quiet},
 	{name: "Polygon zkEVM", ids: []string{"1101", "2442"}, kind: "zkevm",
 		keys: "FeeBumpPercent = 40\nFinalityDepth = 500"},
@@ -95,12 +95,12 @@ var peculiars = []peculiar{
 		keys: "GasEstimator.EstimateLimit = true\nFinalityDepth = 10"},
 	{name: "Mantle", ids: []string{"5000", "5003"}, kind: "mantle",
 		keys: "GasEstimator.EstimateLimit = true\nTipCapDefault = '0'"},
-	// The least that nodes take. Blocks were undone that "finalized" had.
+	// The least that nodes take. Blocks that "finalized" had were undone.
 	{name: "Polygon", ids: []string{"137"},
 		keys: "GasEstimator.PriceMin = '30 gwei'\nGasEstimator.TipCapMin = '30 gwei'\nFinalityDepth = 500"},
 	{name: "Amoy", ids: []string{"80002"},
 		keys: "GasEstimator.PriceMin = '25 gwei'\nGasEstimator.TipCapMin = '25 gwei'\nFinalityDepth = 500"},
-	// Blocks have a base fee, and nodes take a gas price alone, or no tip.
+	// Blocks have a base fee, and nodes take only a gas price, or no tip.
 	{name: "Kaia", ids: []string{"8217", "1001"}, kind: "kaia",
 		keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1"},
 	{name: "Kava", ids: []string{"2222", "2221"}, keys: "GasEstimator.EIP1559DynamicFees = false\nFinalityDepth = 1"},
@@ -110,7 +110,7 @@ var peculiars = []peculiar{
 	{name: "Avalanche", ids: []string{"43114", "43113"}, keys: "FinalityDepth = 1"},
 }
 
-// quiet chains make no empty blocks: that one is silent tells nothing of its nodes.
+// quiet chains make no empty blocks: their silence says nothing of their nodes.
 const quiet = "NoNewHeadsThreshold = '0s'"
 
 // peculiarTo finds what is peculiar to a chain: by its id, or else by its ChainType.
@@ -125,7 +125,7 @@ func peculiarTo(id, kind string) (peculiar, bool) {
 	return peculiars[at], true
 }
 
-// withPeculiarities is the configuration of a chain of which a section says no more than which it is.
+// withPeculiarities is the configuration of a chain if its section says no more than which chain it is.
 func withPeculiarities(document []byte) Config {
 	c := DefaultConfig()
 	var which struct{ ChainID, ChainType string }
@@ -174,7 +174,7 @@ func (w *Wei) int() *big.Int {
 	return &w.Int
 }
 
-// checkGas finds what is wrong with limits and with prices each by itself.
+// checkGas finds what is wrong with the mode, with gas limits and with accounts.
 func (c Config) checkGas(p *document.Problems) {
 	gas := c.GasEstimator
 	if gas.Mode != "" {
@@ -205,7 +205,7 @@ func (c Config) checkGas(p *document.Problems) {
 	}
 }
 
-// checkPrices finds what is wrong with prices beside one another, once they are folded.
+// checkPrices compares prices with one another, once they are folded.
 func (c Config) checkPrices(p *document.Problems) {
 	gas := c.GasEstimator
 	given := func(other, path string) string {
@@ -235,7 +235,7 @@ func (c Config) checkPrices(p *document.Problems) {
 	}
 }
 
-// leastGas is what a transaction takes that does nothing.
+// leastGas is what a transaction that does nothing takes.
 const leastGas = 21_000
 
 // fees are the bounds of one account.

@@ -10,12 +10,12 @@ const (
 	// overlapTime is for how long a node may lack events of blocks that others have: longer than load balancers keep one
 	// behind one address that lags.
 	overlapTime = 30 * time.Second
-	// wholeEvery is how often all of that is read again. In between, as many blocks are as a reorganisation takes: of a
-	// chain with a block a second or more, reading all at each block was most of what a relayer did.
+	// wholeEvery is how often all of that is read again. In between, only leastOverlap blocks are: on a chain with a block
+	// a second or faster, reading all at each block was most of what a relayer did.
 	wholeEvery = 5 * time.Second
 	// leastOverlap and mostOverlap bound overlapTime in blocks. Reorganisations are counted in blocks, whatever one lasts.
 	leastOverlap, mostOverlap = 10, 200
-	// measured is how much of the chain's time tells how long its blocks last, which have whole seconds.
+	// measured is over how much of the chain's time the length of blocks is measured, whose times are whole seconds.
 	measured = 10 * time.Second
 )
 
@@ -37,7 +37,7 @@ func (o *overlap) again(now time.Time) (blocks uint64, whole bool) {
 	return leastOverlap, false
 }
 
-// blocks is their number. More than one call reads would keep the turn from new ones.
+// blocks is how many blocks are all. More than one call reads would keep the turn from new ones.
 func (o *overlap) blocks() uint64 {
 	blocks := o.wanted
 	if o.span > 0 {

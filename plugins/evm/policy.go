@@ -21,7 +21,7 @@ import (
 // ample is a gas limit that estimates stay below on chains whose gas is Ethereum's: it is that of a block there.
 const ample = 36_000_000
 
-// policy is what one chain's transactions are held to.
+// policy is what one chain's transactions are checked against.
 type policy struct {
 	config Config
 	chain  *big.Int
@@ -97,8 +97,8 @@ func (p policy) contracts(from common.Address, facts signing.Facts) []called {
 	return own
 }
 
-// bounded refuses fees beyond the configuration's. A chain's gas may be cheap and plenty, so that no limit of gas is
-// held to: what gas and fee come to is, to the highest fee for the most gas.
+// bounded refuses fees beyond the configuration's. A chain's gas may be cheap and plenty, so gas is not bounded by
+// itself: what gas and fee come to is, by the highest fee for the most gas.
 func (p policy) bounded(from common.Address, u account.Unsigned, own []called) error {
 	most := p.config.fees(from).CapMax
 	if u.Cap.Cmp(most) > 0 {
@@ -132,7 +132,7 @@ func (p policy) mostGas(own []called) (gas uint64, whose string) {
 	return gas, whose
 }
 
-// transmits finds the job whose report is handed in.
+// transmits finds the job whose report the transaction transmits.
 func transmits(u account.Unsigned, own []called) (job int64, err error) {
 	for _, c := range own {
 		if c.address != *u.To {
@@ -149,7 +149,7 @@ func transmits(u account.Unsigned, own []called) (job int64, err error) {
 	return 0, fmt.Errorf("it calls %s, which is the contract of no job that sends from this account", u.To)
 }
 
-// transmission tells why the input of a call is not that of transmit with a report.
+// transmission says why the input of a call is not that of transmit with a report.
 func transmission(input []byte) error {
 	report, err := aggregator.TransmittedReport(input)
 	if err != nil {

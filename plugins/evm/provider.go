@@ -37,7 +37,7 @@ func (c *Chain) CreateProvider(_ context.Context,
 	})
 }
 
-// payload is the call that hands a report in.
+// payload is the call that transmits a report.
 func payload(ctx context.Context, contract common.Address, gas uint64, report service.Report) ([]byte, error) {
 	if _, err := (codec{}).Median(ctx, report.Report); err != nil {
 		return nil, fmt.Errorf("report: %w", err)

@@ -73,7 +73,7 @@ func (w Wei) String() string {
 // MarshalText writes the form that UnmarshalText reads.
 func (w Wei) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
 
-// above tells whether an amount is above another one, if both can be read.
+// above reports whether an amount is above another one, if both can be read.
 func (w Wei) above(other Wei) bool { return w.bad == "" && other.bad == "" && w.Cmp(&other.Int) > 0 }
 
 // Multiplier is a decimal number from 0.1 to 100, with quotes or without. An invalid text is kept for Fault.

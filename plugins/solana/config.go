@@ -135,11 +135,11 @@ func (c Config) check(p *document.Problems, name string) {
 const (
 	// maxUnits is agave's MAX_COMPUTE_UNIT_LIMIT.
 	maxUnits = 1_400_000
-	// maxPrice makes a transmission of 200,000 units cost 200 SOL in fees: more is a slip of the hand.
+	// maxPrice makes a transmission of 200,000 units cost 200 SOL in fees: more is a mistake.
 	maxPrice = 1e12
 )
 
-// ordered are the nodes as they are asked.
+// ordered are the nodes in the order in which they are asked.
 func (c Config) ordered() []NodeConfig {
 	return section.InOrder(c.Nodes, func(n NodeConfig) *uint8 { return n.Order })
 }

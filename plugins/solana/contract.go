@@ -17,8 +17,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// steady is how long answers from older slots are passed over: nodes are never quite level. After that the chain itself
-// has gone back.
+// steady is how long answers from older slots are ignored: nodes are never quite level. After that the chain itself has
+// gone back.
 const steady = 10 * time.Second
 
 // contract is one contract for all providers that share it.
@@ -44,7 +44,7 @@ type part[T any] struct {
 	value   T
 	slot    uint64
 	read    time.Time // zero: never
-	failure error     // of what was read last; nil if it was good
+	failure error     // of the last read; nil if it was good
 
 	told     <-chan struct{} // closed when it was read for the first time, whatever came of it
 	announce func()          // closes told
@@ -55,7 +55,7 @@ func newPart[T any]() part[T] {
 	return part[T]{told: told, announce: sync.OnceFunc(func() { close(told) })}
 }
 
-// set takes what was read at a slot and tells whether it counts.
+// set takes what was read at a slot, and reports whether it counts.
 func (p *part[T]) set(slot uint64, value T, err error) bool {
 	if slot < p.slot && time.Since(p.read) < steady {
 		return false
@@ -95,14 +95,14 @@ func (c *contract) setRound(slot uint64, header ocr2.FeedHeader, record ocr2.Rec
 	c.round.set(slot, round{header, record}, err)
 }
 
-// has tells whether the newest record that a header tells of is known.
+// has reports whether the newest record that a header points to is known.
 func (c *contract) has(header ocr2.FeedHeader) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.round.read.IsZero() && c.round.failure == nil && c.round.value.header == header
 }
 
-// confirmRound notes that the newest record is still what it was.
+// confirmRound records that the newest record is still what it was.
 func (c *contract) confirmRound(slot uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,7 +162,7 @@ func (c *contract) Height(ctx context.Context) (uint64, error) {
 	return pool.Height(), nil
 }
 
-// current tells why a part is not to be relied on.
+// current says why a part cannot be relied on.
 func current[T any](c *contract, p part[T]) error {
 	if !p.read.IsZero() && time.Since(p.read) <= c.ledger.ttl {
 		return nil
@@ -187,7 +187,7 @@ func (c *contract) keep(state ocr2.State) {
 	c.config = &state
 }
 
-// verify holds a State's configuration against its digest.
+// verify checks a State's configuration against its digest.
 func (c *contract) verify(state ocr2.State) error {
 	config, err := state.Config()
 	if err != nil {

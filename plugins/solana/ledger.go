@@ -37,7 +37,7 @@ func (l *ledger) start(chainID string, interval, timeout time.Duration) {
 	})
 }
 
-// served hears that a node begins to serve, maybe before anything is read.
+// served is called when a node begins to serve, maybe before anything is read.
 func (l *ledger) served() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,8 +63,8 @@ type reading struct {
 	data []byte // nil: there is no such account
 }
 
-// fetch reads the beginnings of all accounts, which is all of them that changes but the newest record of each feed, and
-// those records that are new.
+// fetch reads the beginnings of all accounts, and the newest records of feeds if they are new. Nothing else of an
+// account changes.
 func (l *ledger) fetch(ctx context.Context) error {
 	contracts := l.chain.Contracts()
 	var keys []sol.PublicKey
@@ -129,7 +129,7 @@ func readPage(ctx context.Context, client *endpoint.Client, keys []sol.PublicKey
 	for _, c := range contracts {
 		header, err := ocr2.ParseFeedHeader(p.beginnings[c.accounts.Feed].data)
 		if err != nil || p.headers[c.accounts.Feed] != (ocr2.FeedHeader{}) {
-			continue // fetch tells the contract; or another contract's, too
+			continue // fetch tells the contract of the error; or another contract has the same feed
 		}
 		p.headers[c.accounts.Feed] = header
 		if header.LatestRoundID != 0 && !c.has(header) {
@@ -185,7 +185,7 @@ var (
 	errNoFeed  = errors.New("there is no Transmissions account at the job's transmissionsID; check it and the chain")
 )
 
-// pushed hears of an account's whole content from any node.
+// pushed takes an account's whole content, from any node.
 func (l *ledger) pushed(key sol.PublicKey, slot uint64, data []byte) {
 	l.chain.horizon.Reach(slot)
 	for _, c := range l.chain.Contracts() {

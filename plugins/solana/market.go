@@ -31,7 +31,7 @@ type market struct {
 	logger  *slog.Logger
 	metrics *metrics
 	blocks  *relayer.Poller[uint64] // nil: a node is asked
-	medians map[uint64]*uint64      // of blocks by slot, blocks' alone; nil: the slot has no block
+	medians map[uint64]*uint64      // of blocks by slot, used by history; a nil one: the slot has no block
 
 	mu   sync.Mutex
 	dark bool // the last reading failed
@@ -60,10 +60,10 @@ func (m *market) Close() error {
 	return m.blocks.Close()
 }
 
-// price is what others paid of late who wrote to these accounts; 0: it is not known.
+// price is what others who wrote to these accounts have paid recently; 0 if it is not known.
 func (m *market) price(ctx context.Context, written []sol.PublicKey) uint64 {
 	if m.blocks == nil {
-		price, _ := m.recent(ctx, written) // told by it
+		price, _ := m.recent(ctx, written) // which has logged it
 		return price
 	}
 	price, err := m.blocks.Latest()
@@ -81,7 +81,7 @@ func (m *market) history(ctx context.Context) (price uint64, err error) {
 	defer func() { m.told(ctx, price, err) }()
 	var newest uint64
 	err = m.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) (err error) {
-		newest, err = client.Slot(ctx, rpc.CommitmentType(m.config.Commitment)) // Block's own
+		newest, err = client.Slot(ctx, rpc.CommitmentType(m.config.Commitment)) // under which Block reads
 		return err
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func (m *market) history(ctx context.Context) (price uint64, err error) {
 	return sum / found, nil
 }
 
-// median reads the block of a slot; nil: there is none.
+// median reads the block of a slot; nil if there is none.
 func (m *market) median(ctx context.Context, slot uint64) (*uint64, error) {
 	var block endpoint.Block
 	err := m.pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) (err error) {
@@ -156,7 +156,7 @@ func (m *market) recent(ctx context.Context, written []sol.PublicKey) (price uin
 	return fees[len(fees)*3/4], nil
 }
 
-// told counts a reading, and says once when prices cannot be read and when they can again: nobody must think that they
+// told counts a reading, and logs once when prices cannot be read and when they can again: nobody must think that they
 // are followed while the default is offered.
 func (m *market) told(ctx context.Context, price uint64, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -182,8 +182,8 @@ func (m *market) told(ctx context.Context, price uint64, err error) {
 	m.dark = err != nil
 }
 
-// medianPrice takes transactions without a price for such of price 0, but leaves out votes, which offer none, and those
-// of version 1 that leave out their limit of compute units, which is 0 then.
+// medianPrice counts transactions without a price as having the price 0. It leaves out votes, which offer none, and
+// those of version 1 that have no limit of compute units.
 func medianPrice(block endpoint.Block) uint64 {
 	var prices []uint64
 	for _, tx := range block.Transactions {

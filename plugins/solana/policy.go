@@ -17,7 +17,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// policy is what one chain's transactions are held to.
+// policy is what one chain's transactions are checked against.
 type policy struct{ highest uint64 } // price of a compute unit
 
 // SigningCheck makes the signing check for a chain's relayer. It permits transmissions to contracts of jobs and
@@ -57,7 +57,7 @@ func (p policy) check(r signing.Request, facts signing.Facts) (signing.Verdict, 
 	return verdict, err
 }
 
-// slotOf names a message: two of one blockhash that differ in their price alone would have two effects.
+// slotOf names a message: two with one blockhash that differ only in their price would have two effects.
 func slotOf(message []byte) string {
 	sum := sha256.Sum256(message)
 	return hex.EncodeToString(sum[:])
@@ -159,7 +159,7 @@ func (p policy) single(m *sol.Message) (instruction, error) {
 	return *call, nil
 }
 
-// transmits finds the job whose report is handed in.
+// transmits finds the job whose report the transaction transmits.
 func transmits(
 	from sol.PublicKey,
 	call instruction,
@@ -212,7 +212,7 @@ func contractOf(c signing.Contract) (ocr2.Contract, bool) {
 	return of, true
 }
 
-// transmission tells why a call of the program is not a transmission to a contract.
+// transmission says why a call of the program is not a transmission to a contract.
 func (i instruction) transmission(from sol.PublicKey, of ocr2.Contract) error {
 	authority, bump, err := ocr2.StoreAuthority(of.Program, of.State)
 	if err != nil {

@@ -35,7 +35,7 @@ func (c *Chain) CreateProvider(_ context.Context,
 	})
 }
 
-// payload is the instruction that hands a report in.
+// payload is the instruction that transmits a report.
 func payload(accounts ocr2.Contract, from string, limit uint32, report service.Report) ([]byte, error) {
 	if _, err := ocr2.ParseReport(report.Report); err != nil {
 		return nil, fmt.Errorf("report: %w", err)

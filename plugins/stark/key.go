@@ -112,7 +112,7 @@ func Verify(public, hash Felt, signature Signature) bool {
 	return x(&sum) == signature.R || x(&difference) == signature.R
 }
 
-// isHigh tells whether s is above half of the order.
+// isHigh reports whether s is above half of the order.
 func isHigh(s *big.Int) bool { return s.Cmp(new(big.Int).Rsh(fr.Modulus(), 1)) > 0 }
 
 // lift is a point with that x coordinate, if the curve has one.

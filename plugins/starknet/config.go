@@ -136,7 +136,7 @@ func (f *Felt) UnmarshalText(text []byte) error {
 // MarshalText writes the form that UnmarshalText reads.
 func (f Felt) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
-// feeMax is FeeMax in FRI; 0 where it is out of bounds, which lets nothing through.
+// feeMax is FeeMax in FRI; 0 if it is out of bounds, which lets nothing through.
 func (c Config) feeMax() *big.Int {
 	if !(c.FeeMax <= 100_000) { // or is not a number
 		return new(big.Int)

@@ -47,8 +47,8 @@ func (c *contract) Height(ctx context.Context) (uint64, error) {
 	return client.Head().Number, nil
 }
 
-// read reads both views of contracts at one node, in as few requests as it takes. Between two a block may come: what is
-// read belongs to the block that the node told of before or to a later one.
+// read reads both views of contracts at one node, in as few requests as it takes. A block may come between two of them:
+// what is read belongs to the block that the node reported before or to a later one.
 func read(ctx context.Context, client *endpoint.Client, contracts []stark.Felt) ([]service.Reading, error) {
 	head := client.Head()
 	var asked []endpoint.Asked

@@ -14,7 +14,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// policy is what one chain's transactions are held to.
+// policy is what one chain's transactions are checked against.
 type policy struct {
 	chain, token stark.Felt
 	most         *big.Int // FRI that a transaction may allow the chain to take
@@ -71,7 +71,7 @@ func (p policy) check(r signing.Request, facts signing.Facts) (signing.Verdict, 
 	return verdict, err
 }
 
-// transmits finds the job whose report is handed in.
+// transmits finds the job whose report a transaction transmits.
 func transmits(key, sender stark.Felt, call account.Call, contracts []signing.Contract) (job int64, err error) {
 	for _, c := range contracts {
 		var relayConfig struct {
@@ -97,7 +97,7 @@ func transmits(key, sender stark.Felt, call account.Call, contracts []signing.Co
 	)
 }
 
-// same tells whether an operator's text means a field element.
+// same reports whether an operator's text means a field element.
 func same(text string, felt stark.Felt) bool {
 	parsed, err := stark.ParseFelt(text)
 	return err == nil && parsed == felt

@@ -44,7 +44,7 @@ func (c *Chain) CreateProvider(_ context.Context,
 	return provider, response, err
 }
 
-// payload is the call that hands a report in, signed with a key.
+// payload is the call that transmits a report, signed with a key.
 func payload(key, contract stark.Felt, report service.Report) ([]byte, error) {
 	calldata, err := aggregator.Transmit(contextOf(report), report.Report, report.Signatures)
 	if err != nil {

@@ -50,7 +50,7 @@ func (t *transmitters) find(ctx context.Context) {
 		}
 		told, err := aggregator.ParseNewTransmission(event.Keys, event.Data)
 		if err != nil {
-			continue // of a contract that is another than its views say
+			continue // the contract is not what its views say
 		}
 		round := service.Round{Digest: told.Digest, Epoch: told.Epoch, Round: told.Round}
 		contract.Amend(func(v *service.View) bool {
@@ -62,8 +62,8 @@ func (t *transmitters) find(ctx context.Context) {
 	}
 }
 
-// shown is the newest block whose reports all contracts show that were read, and whether they show one whose sender is
-// not known.
+// shown is the newest block up to which all contracts that were read show their reports, and whether one shows a report
+// whose sender is not known.
 func (t *transmitters) shown(ctx context.Context) (block uint64, unknown bool) {
 	for _, contract := range t.chain.reader.Contracts() {
 		if contract.Viewed().IsZero() {

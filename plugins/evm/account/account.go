@@ -150,7 +150,7 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 // errUsed marks the answer that a block has used the nonce.
 var errUsed = errors.New("the nonce is used")
 
-// answers are those of several nodes to one transaction, none of which has it.
+// answers are the answers of several nodes to one transaction that none of them has.
 type answers struct {
 	mu    sync.Mutex
 	least meaning
@@ -158,11 +158,11 @@ type answers struct {
 }
 
 // hear reads an answer: nil if the node has the transaction, errUsed if a block used its nonce. Clients give one error
-// several codes, some of which are those of a node that fails: words of the table are an answer whatever the code. They
-// are none with an HTTP status, by which a server speaks of itself: one that wants money says "insufficient balance"
-// too.
+// several codes, some of which are those of a node that fails: so words of the table are an answer whatever the code.
+// With an HTTP status they are not, since a server then speaks of itself: one that wants money says "insufficient
+// balance" too.
 func (s *answers) hear(err error) error {
-	text := relayer.Reason(err) // cut free of addresses
+	text := relayer.Reason(err) // without addresses
 	means := unclear
 	var status relayer.StatusCode
 	if !errors.As(err, &status) {
@@ -193,7 +193,7 @@ func (s *answers) all() (least meaning, floor *big.Int) {
 	return s.least, s.floor
 }
 
-// holds keeps that a node has an attempt.
+// holds records that a node has an attempt.
 func (a *Account) holds(hash string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -202,7 +202,7 @@ func (a *Account) holds(hash string) {
 	}
 }
 
-// missed keeps that no node is known to have taken an attempt, and returns how that stands now.
+// missed records that no node is known to have taken an attempt, and returns what is known of the attempt now.
 func (a *Account) missed(hash string, sure bool, least meaning, floor *big.Int) standing {
 	a.mu.Lock()
 	defer a.mu.Unlock()

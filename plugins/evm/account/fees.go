@@ -53,9 +53,9 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 	return t, nil
 }
 
-// first are the terms of a first attempt: of what the node proposes, and of what the base fee needs, as much as the
-// bounds allow, so that it can land. base is nil on chains before EIP-1559. proposed is the node's tip, or there its
-// price; nil if it proposes none.
+// first are the terms of a first attempt: what the node proposes and what the base fee needs, as far as the bounds
+// allow, so that it can land. base is nil on chains before EIP-1559. proposed is the node's tip, or there its price;
+// nil if it proposes none.
 func (f Fees) first(base, proposed *big.Int) terms {
 	if base == nil {
 		price := f.CapDefault
@@ -111,7 +111,7 @@ func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, erro
 	return next, nil
 }
 
-// above tells whether nodes take terms in the place of others.
+// above reports whether nodes accept terms in place of others.
 func (t terms) above(other terms) bool {
 	larger := func(a, b *big.Int) bool { return a.Cmp(b) > 0 && a.Cmp(grown(b, 10)) >= 0 }
 	return larger(t.Cap, other.Cap) && (t.Tip == nil || other.Tip == nil || larger(t.Tip, other.Tip))

@@ -128,7 +128,8 @@ func (a *Account) estimate(ctx context.Context, to common.Address, data []byte, 
 	return uint64(gas), err
 }
 
-// terms chooses what the next attempt offers. Attempts that no node ever took need not be outbid, but for their price.
+// terms chooses what the next attempt offers. Attempts that no node ever took need not be outbid, unless their price
+// was the reason.
 func (a *Account) terms(ctx context.Context, attempts []relayer.Attempt) (terms, error) {
 	client, err := a.settings.Pool.Best()
 	if err != nil {

@@ -89,9 +89,9 @@ type view struct {
 	failed bool
 }
 
-// all asks first for the nonce and of the reports that are in no transaction; then of the transactions that blocks may
-// have, and of those that they have not, whether their reports are stale; and in the end of the reports of those that
-// are final.
+// all asks first for the nonce, and about the reports that are in no transaction; then about the transactions that
+// blocks may have and, for the others, whether their reports are stale; and in the end about the reports of the
+// transactions that are final.
 //
 // Receipts come after nonces: a transaction that is mined in between is then seen by its receipt, never taken for lost.
 func (l *look) all(ctx context.Context, known uint64) (relayer.Survey, error) {
@@ -124,7 +124,7 @@ func (l *look) all(ctx context.Context, known uint64) (relayer.Survey, error) {
 	return survey, nil
 }
 
-// state asks where the account stands, and of the reports that no flight has.
+// state asks for the account's nonce and the newest block, and about the reports that no flight has.
 func (l *look) state(ctx context.Context) error {
 	flying := map[*relayer.Item]bool{}
 	for _, f := range l.flights {
@@ -151,7 +151,8 @@ func (l *look) state(ctx context.Context) error {
 	return l.settle(ctx)
 }
 
-// settle finds out which blocks are final. That of the chain's own word is asked for if a block may have a flight.
+// settle finds out which blocks are final. The block that the chain itself calls final is only asked for if a block may
+// have a flight.
 func (l *look) settle(ctx context.Context) error {
 	s := l.account.settings
 	newest, behind := l.head.Number, s.FinalityDepth+s.FinalityOffset
@@ -168,7 +169,7 @@ func (l *look) settle(ctx context.Context) error {
 	return nil
 }
 
-// used tells whether a block has used a flight's nonce, for its transaction or for another.
+// used reports whether a block has used a flight's nonce, for its transaction or for another.
 func (l *look) used(f relayer.Flight) bool { return f.Sequence < uint64(l.next) }
 
 // found asks for the receipts of flights that blocks may have, but not again of those that are known to be in one
@@ -205,8 +206,8 @@ func (l *look) found(ctx context.Context) error {
 	if err := l.ask(ctx, calls, waiting); err != nil {
 		return err
 	}
-	// A node that keeps no older state cannot say of any flight that it is lost, nor one that answers with an error for a
-	// transaction that its chain refused (Hedera's relay) of that flight. The others go on.
+	// A node that keeps no older state cannot say of any flight that it is lost. A node that answers with an error for a
+	// transaction that its chain refused (Hedera's relay) cannot say it of that flight. The others go on.
 	if len(historical) == 0 || calls[0].Error != nil {
 		l.final = 0
 	}
@@ -235,7 +236,7 @@ func (l *look) historical() []rpc.BatchElem {
 }
 
 // ask makes calls, and asks the contracts of some reports that were not asked yet. A contract of which the node gives
-// no answer is asked again by itself, so that it keeps its own reports waiting alone.
+// no answer is asked again by itself, so that it keeps only its own reports waiting.
 func (l *look) ask(ctx context.Context, calls []rpc.BatchElem, about []relayer.Item) error {
 	all := slices.Clone(calls)
 	var asked []*view
@@ -271,7 +272,7 @@ func (l *look) ask(ctx context.Context, calls []rpc.BatchElem, about []relayer.I
 	return nil
 }
 
-// isFinal tells whether a block is.
+// isFinal reports whether a block is final.
 func (l *look) isFinal(block *big.Int) bool {
 	return l.settled > 0 && block.Cmp(new(big.Int).SetUint64(l.settled)) <= 0
 }
@@ -320,7 +321,7 @@ func (m mined) outcome(forGood bool) relayer.Outcome {
 	return outcome
 }
 
-// stuck tells whether an attempt has to be replaced by a dearer one.
+// stuck reports whether an attempt has to be replaced by a dearer one.
 func (a *Account) stuck(hash string, head uint64) bool {
 	patience := a.settings.Fees.BumpThreshold
 	a.mu.Lock()

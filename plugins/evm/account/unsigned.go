@@ -25,7 +25,7 @@ type Unsigned struct {
 	AccessList types.AccessList
 }
 
-// body is what EIP-1559 has signed behind the byte of the type.
+// body is what is signed of a transaction by EIP-1559, behind the byte of its type.
 type body struct {
 	ChainID    *big.Int
 	Nonce      uint64
@@ -37,7 +37,7 @@ type body struct {
 	AccessList types.AccessList
 }
 
-// legacyBody is what EIP-155 has signed.
+// legacyBody is what is signed of a transaction by EIP-155.
 type legacyBody struct {
 	Nonce       uint64
 	Price       *big.Int

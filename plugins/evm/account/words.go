@@ -10,7 +10,7 @@ import (
 type meaning int
 
 // The meanings. Where several nodes answer and none takes the transaction, the first of them in this order counts: as
-// long as one may take it later, it is neither dearer nor given up.
+// long as one may take it later, it is neither made dearer nor given up.
 const (
 	// unclear: an answer that no word of the table is in. The transaction is sent again.
 	unclear meaning = iota
@@ -41,11 +41,11 @@ type word struct {
 	whole bool // nothing comes after the text, and before it at most another's words and a colon
 }
 
-// words are the clients' own, looked for in this order: some hold others. They are parts of what a client says, since
-// newer ones add details. The sources are the clients' code and the patterns of the established node (chainlink-evm's
-// pkg/client/errors.go).
+// words are the clients' own, looked for in this order, because some contain others. They are parts of what a client
+// says, since newer ones add details. The sources are the clients' code and the patterns of the established node
+// (chainlink-evm's pkg/client/errors.go).
 var words = []word{
-	// A type of transaction that is not known is not a transaction that is known.
+	// An unknown type of transaction must not be taken for a known transaction.
 	{text: "unknown transaction type", means: refused},
 	{text: "transaction type not supported", means: refused}, // go-ethereum
 	{text: "notsupportedtxtype", means: refused},             // Nethermind
@@ -156,7 +156,7 @@ var words = []word{
 	{text: "invalid", means: refused, whole: true},              // Nethermind
 }
 
-// in tells whether an answer has the word.
+// in reports whether an answer has the word.
 func (w word) in(answer string) bool {
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	if w.whole {

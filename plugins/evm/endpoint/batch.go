@@ -53,8 +53,8 @@ func (c *Client) Every(ctx context.Context, calls []rpc.BatchElem) error {
 	return c.inTurn(ctx, calls, func([]rpc.BatchElem) error { return nil })
 }
 
-// inTurn makes calls, as many in one request as the server takes, which it teaches by its refusals, until failed finds
-// in those of a request why there need be no more.
+// inTurn makes calls, as many in one request as the server takes, which its refusals tell. It ends early if failed
+// returns an error for the calls of a request.
 func (c *Client) inTurn(ctx context.Context, calls []rpc.BatchElem, failed func(done []rpc.BatchElem) error) error {
 	for len(calls) > 0 {
 		n, err := c.some(ctx, calls)
@@ -85,7 +85,7 @@ func (c *Client) some(ctx context.Context, calls []rpc.BatchElem) (int, error) {
 			break
 		}
 	}
-	lasts := time.Duration(0) // how long what was refused is believed to be; 0: nothing was
+	lasts := time.Duration(0) // how long a limit is believed after a refusal; 0: nothing was refused
 	for size > 1 {
 		err := c.rpc.BatchCallContext(ctx, calls[:size])
 		done, fewer, sure := c.judge(calls[:size], err)
@@ -119,8 +119,8 @@ func (c *Client) some(ctx context.Context, calls []rpc.BatchElem) (int, error) {
 	return 1, nil
 }
 
-// judge looks at what became of a batch. If the server refused it for its length, fewer is how many calls to try
-// next, and sure tells that the server said so. Otherwise done is how many of the first calls are made.
+// judge looks at what became of a batch. If the server refused it for its length, fewer is how many calls to try next,
+// and sure reports that the server said so. Otherwise done is how many of the first calls are made.
 func (c *Client) judge(calls []rpc.BatchElem, err error) (done, fewer int, sure bool) {
 	if err != nil {
 		var (
@@ -147,7 +147,7 @@ func (c *Client) judge(calls []rpc.BatchElem, err error) (done, fewer int, sure 
 	switch {
 	case refused+missing == 0:
 		return len(calls), 0, false
-	case refused+missing == len(calls) && refused > 0: // go-ethereum answers the first call alone
+	case refused+missing == len(calls) && refused > 0: // go-ethereum answers only the first call
 		fewer, sure = shorter(refusalOf(calls), len(calls))
 		return 0, fewer, sure
 	case missing == len(calls):
@@ -168,7 +168,7 @@ func (c *Client) judge(calls []rpc.BatchElem, err error) (done, fewer int, sure 
 	return len(calls), 0, false
 }
 
-// mayRefuse tells the statuses that may be all that a server has to say about an array.
+// mayRefuse reports whether a status may be all that a server says to refuse an array.
 func mayRefuse(status relayer.StatusCode) bool {
 	switch status {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
@@ -179,7 +179,7 @@ func mayRefuse(status relayer.StatusCode) bool {
 	return false
 }
 
-// isRefused tells whether a call was refused because it stood in a batch.
+// isRefused reports whether a call was refused because it stood in a batch.
 func isRefused(err error) bool {
 	var answer rpc.Error
 	return errors.As(err, &answer) && revertOf(err) == nil && says(answer.Error(), noBatches)
@@ -195,8 +195,8 @@ func refusalOf(calls []rpc.BatchElem) string {
 	return ""
 }
 
-// shorter is how long a batch may be by a server's words for its refusal: as it says, or none, or half as long. sure
-// tells that it spoke of batches.
+// shorter is how long a batch may be by a server's words for its refusal: as it says, or one call, or half as long.
+// sure reports that it spoke of batches.
 func shorter(words string, refused int) (fewer int, sure bool) {
 	if !says(words, noBatches) {
 		return refused / 2, false
@@ -210,7 +210,7 @@ func shorter(words string, refused int) (fewer int, sure bool) {
 	return refused / 2, true
 }
 
-// arrays makes an error of the object by which a server refuses an array: go-ethereum's client would take it for a
+// arrays turns the object by which a server refuses an array into an error: go-ethereum's client would take it for a
 // broken answer.
 type arrays struct{ http.RoundTripper }
 
@@ -247,7 +247,7 @@ func (a arrays) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, answer.Error
 }
 
-// isArray tells whether a request holds a batch.
+// isArray reports whether a request holds a batch.
 func isArray(r *http.Request) bool {
 	if r.GetBody == nil {
 		return false

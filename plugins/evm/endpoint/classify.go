@@ -24,7 +24,8 @@ const (
 	codeTooMany         = 429    // the same
 )
 
-// classify tells a node's answer from its failure, and takes the address out of what Go's packages say.
+// classify tells a node's answer from its failure, and has words for errors of packages that relayer.Reason does not
+// know.
 func classify(err error) error {
 	var answer rpc.Error
 	switch {
@@ -34,7 +35,7 @@ func classify(err error) error {
 		return classifyAnswer(answer)
 	case errors.Is(err, rpc.ErrNoResult), errors.Is(err, rpc.ErrMissingBatchResponse):
 		return relayer.Said("answers without a result")
-	case strings.Contains(err.Error(), "read limit exceeded"): // of the WebSocket package, which is not linked by name
+	case strings.Contains(err.Error(), "read limit exceeded"): // of the WebSocket package, which is not imported here
 		return relayer.Said("answers with more than is read of one message")
 	case errors.Is(err, rpc.ErrClientQuit):
 		return relayer.Said("closed the connection")
@@ -64,7 +65,7 @@ func classifyAnswer(answer rpc.Error) error {
 	}
 }
 
-// isThrottle tells whether a server says that it is asked too often.
+// isThrottle reports whether a server says that it is asked too often.
 func isThrottle(answer rpc.Error) bool {
 	switch answer.ErrorCode() {
 	case codeLimitExceeded, codeRequestLimit, codeCredits, codePaymentRequired, codeTooMany:
@@ -87,7 +88,7 @@ func backoffOf(answer rpc.Error) time.Duration {
 	return time.Duration(min(max(seconds, 0), day) * float64(time.Second))
 }
 
-// isAnswer tells whether an error is marked by relayer.Answered.
+// isAnswer reports whether an error is marked by relayer.Answered.
 func isAnswer(err error) bool { return relayer.IsAnswered(err) }
 
 func unmarshal(text []byte, into any) error {

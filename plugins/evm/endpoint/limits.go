@@ -15,10 +15,10 @@ type limits struct {
 	alone map[string]time.Time // methods that it takes in no batch, until when that is believed
 }
 
-// How long a limit is believed: a server that has come to allow more is used so again, and asking it costs a few
+// How long a limit is believed. Afterwards a server may turn out to allow more, and to find that out costs a few
 // requests.
 const (
-	believed = time.Hour   // of which the server has told in words
+	believed = time.Hour   // that the server has put into words
 	supposed = time.Minute // that may have been a passing fault
 )
 
@@ -29,7 +29,7 @@ type learned struct {
 	until time.Time
 }
 
-// atMost is the limit, or what is given if none is known that is below it.
+// atMost is the limit, or what is given if no lower one is known.
 func (l *learned) atMost(otherwise uint64) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -46,7 +46,7 @@ func (l *learned) learn(most uint64, lasts time.Duration) {
 	l.most, l.until = most, time.Now().Add(lasts)
 }
 
-// goesAlone tells whether a method is in no batch for now.
+// goesAlone reports whether a method is in no batch for now.
 func (l *limits) goesAlone(method string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

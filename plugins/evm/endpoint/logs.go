@@ -77,8 +77,8 @@ func (c *Client) logsOfSome(ctx context.Context, filter Filter, from, to uint64)
 	}
 }
 
-// fewerContracts is of how many contracts to ask after a server has refused so many; 0 if it did not do so for their
-// number.
+// fewerContracts is how many contracts to ask about after a server has refused so many; 0 if their number was not the
+// reason.
 func fewerContracts(err error, refused uint64) uint64 {
 	var answer rpc.Error
 	if refused < 2 || !errors.As(err, &answer) || !says(answer.Error(), addresses) || says(answer.Error(), ranges) {
@@ -87,7 +87,7 @@ func fewerContracts(err error, refused uint64) uint64 {
 	return cmp.Or(named(answer.Error(), refused), refused/2)
 }
 
-// narrower is of how many blocks to ask after a server has refused so many; 0 if that would change nothing.
+// narrower is how many blocks to ask about after a server has refused so many; 0 if fewer would change nothing.
 func narrower(err error, refused uint64) uint64 {
 	if refused < 2 {
 		return 0
@@ -115,7 +115,7 @@ func narrower(err error, refused uint64) uint64 {
 	return cmp.Or(proposedIn(text, refused), named(text, refused), refused/2)
 }
 
-// argument is the filter as eth_getLogs takes it. What is one alone stands without a list: every server takes that.
+// argument is the filter as eth_getLogs takes it. A single one stands without a list, which every server takes.
 func (f Filter) argument(from, to uint64) map[string]any {
 	argument := map[string]any{
 		"address": f.Contracts, "topics": []any{f.Topics}, "fromBlock": hexutil.Uint64(from), "toBlock": hexutil.Uint64(to),

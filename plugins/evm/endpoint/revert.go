@@ -22,8 +22,8 @@ type RevertedError struct{ reason string }
 // Error implements error.
 func (e *RevertedError) Error() string { return e.reason }
 
-// revertOf tells a revert from other errors. It goes before classify, which finds words in what nodes say: a contract's
-// reason may have the same words, and says nothing of the node.
+// revertOf tells a revert from other errors. It must be called before classify, which finds words in what nodes say: a
+// contract's reason may have the same words, and says nothing of the node.
 func revertOf(err error) *RevertedError {
 	var answer rpc.Error
 	if !errors.As(err, &answer) {

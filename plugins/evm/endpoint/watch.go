@@ -116,7 +116,7 @@ func (d *Driver) push(ctx context.Context, c *Client, events chan<- pushEvent) {
 	}
 }
 
-// subscribe pushes until something fails, and tells whether a block came.
+// subscribe pushes until something fails, and reports whether a block came.
 func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEvent) (worked bool) {
 	client := c.rpc
 	if d.settings.HTTPURL != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/common/hexutil"
 )
 
-// phrase is a text by which servers say something, in lower case, and one of those that say it so.
+// phrase is a text in the answers of servers, in lower case, and whose answers have it.
 type phrase struct{ text, whose string }
 
 // throttles are said by servers that are asked too often.
@@ -99,7 +99,7 @@ var addresses = []phrase{
 	{"address list", "several: address list is too long"},
 }
 
-// says tells whether a server's text has one of the phrases.
+// says reports whether a server's text has one of the phrases.
 func says(text string, phrases []phrase) bool {
 	text = strings.ToLower(text)
 	for _, p := range phrases {
@@ -133,7 +133,7 @@ func named(text string, below uint64) uint64 {
 	return best
 }
 
-// proposedBy is of how many blocks the data of a refusal speak, as Infura's {from, to, limit} do; 0 if they propose
+// proposedBy is how many blocks the data of a refusal propose, as Infura's {from, to, limit} do; 0 if they propose
 // none, or no fewer than were refused.
 func proposedBy(data any, refused uint64) uint64 {
 	fields, _ := data.(map[string]any)
@@ -145,7 +145,7 @@ func proposedBy(data any, refused uint64) uint64 {
 	return 0
 }
 
-// proposedIn is the same of its text.
+// proposedIn is the same for the text of a refusal.
 func proposedIn(text string, refused uint64) uint64 {
 	for _, match := range span.FindAllStringSubmatch(text, -1) {
 		if n := blocks(match[1], match[2]); n > 0 && n < refused {

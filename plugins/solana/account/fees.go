@@ -44,8 +44,8 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 // DEFAULT_TARGET_LAMPORTS_PER_SIGNATURE).
 const perSignature = 5000
 
-// fee is what an attempt costs that is in a block, in lamports: its one signature, and its price in millionths of a
-// lamport for each unit of its limit, rounded up. nil: its terms are not known.
+// fee is what an attempt that is in a block costs, in lamports: its one signature, and its price in millionths of a
+// lamport for each unit of its limit, rounded up. It is nil if its terms are not known.
 func (t terms) fee() *big.Int {
 	if t.Blockhash.LastValid == 0 {
 		return nil
@@ -55,7 +55,7 @@ func (t terms) fee() *big.Int {
 	return fee.Add(fee, big.NewInt(perSignature))
 }
 
-// base is what an attempt offers that replaces none and writes to these accounts.
+// base is what an attempt that replaces none and writes to these accounts offers.
 func (f Fees) base(ctx context.Context, written []sol.PublicKey) uint64 {
 	price := f.Default
 	if f.Market != nil {

@@ -128,7 +128,7 @@ func (a *Account) written(call Call) []sol.PublicKey {
 	return keys
 }
 
-// blockhash is one that is fresh.
+// blockhash returns a fresh one.
 func (a *Account) blockhash(ctx context.Context) (endpoint.Blockhash, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -146,7 +146,7 @@ func (a *Account) blockhash(ctx context.Context) (endpoint.Blockhash, error) {
 	return a.hash, err
 }
 
-// estimate asks a node how many units the call takes. What cannot be tried has the default.
+// estimate asks a node how many units the call takes. A call that cannot be tried has the default.
 func (a *Account) estimate(ctx context.Context, call Call, t terms) uint32 {
 	var units uint64
 	err := func() error {
@@ -154,7 +154,7 @@ func (a *Account) estimate(ctx context.Context, call Call, t terms) uint32 {
 		if err != nil {
 			return err
 		}
-		tx.Signatures = make([]sol.Signature, 1) // none is looked at
+		tx.Signatures = make([]sol.Signature, 1) // nodes do not look at it
 		raw, err := tx.MarshalBinary()
 		if err != nil {
 			return err

@@ -29,8 +29,8 @@ func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []
 	return survey, err
 }
 
-// outcomes asks for the block height before the transactions: one that lands in between is then seen, never taken for
-// dead.
+// outcomes asks for the block height before the transactions: a transaction that lands in between is then seen, never
+// taken for dead.
 func (a *Account) outcomes(ctx context.Context, client *endpoint.Client,
 	flights []relayer.Flight) ([]relayer.Outcome, error) {
 	if len(flights) == 0 {
@@ -84,7 +84,7 @@ func (a *Account) outcomes(ctx context.Context, client *endpoint.Client,
 	return outcomes, nil
 }
 
-// expire forgets a blockhash that is dead: what it signs would be the same transaction again.
+// expire forgets a blockhash that is dead: a transaction with it could not land.
 func (a *Account) expire(height uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -137,7 +137,7 @@ func (a *Account) outcome(f relayer.Flight, height uint64, known map[string]*end
 	return failed
 }
 
-// forGood tells whether a block of that commitment counts as there to stay.
+// forGood reports whether a block of that commitment counts as there to stay.
 func (a *Account) forGood(reached rpc.CommitmentType) bool {
 	rank := func(c rpc.CommitmentType) int {
 		switch c {
@@ -238,7 +238,7 @@ type doubt struct {
 	digest   [32]byte
 }
 
-// verdict compares a report with what its contract holds. current tells that the contract is sure to show the report's
+// verdict compares a report with what its contract holds. current means that the contract is sure to show the report's
 // configuration, if it has not got a newer one.
 func verdict(item relayer.Item, head ocr2.Head, current bool) relayer.Verdict {
 	switch {

@@ -39,7 +39,7 @@ func failure(method string, err error) error {
 	return fmt.Errorf("%s: %w", method, classify(method, err))
 }
 
-// dispensable does not hold it against a node that it lacks a method on which little depends: another may have it.
+// dispensable makes it no fault of a node that it lacks a method on which little depends: another may have it.
 func dispensable(err error) error {
 	if errors.Is(err, errNoMethod) {
 		return relayer.Unserved(err)

@@ -8,8 +8,8 @@ import (
 	"github.com/gagliardetto/solana-go/rpc"
 )
 
-// commitments are those that a node refuses. Where blocks are final once they are confirmed a node may know nothing but
-// finalized; that commitment asks for no less, so that it stands in for any other.
+// commitments are those that a node refuses. If blocks are final once they are confirmed, a node may know only
+// finalized, which asks for no less than any other and so can stand in for it.
 type commitments struct {
 	mu      sync.Mutex
 	refused map[rpc.CommitmentType]bool
@@ -25,7 +25,7 @@ func (c *commitments) instead(of rpc.CommitmentType) rpc.CommitmentType {
 	return of
 }
 
-// learn takes an answer to what was asked under a commitment and tells whether it refuses just that.
+// learn takes an answer to a request under a commitment, and reports whether it refuses the commitment.
 func (c *commitments) learn(commitment rpc.CommitmentType, answer error) bool {
 	const codeInvalidParams = -32602
 	refusal := &Refusal{}

@@ -152,8 +152,8 @@ func (c *Client) look(ctx context.Context) error {
 	return err
 }
 
-// checked lets pass what relayer.Transport does and is JSON. solana-go would take a page for a fault of the connection,
-// and its errors quote the node's address.
+// checked lets pass what relayer.Transport lets pass and is JSON. solana-go would take a page for a fault of the
+// connection, and its errors quote the node's address.
 type checked struct {
 	*http.Transport
 	longest int64

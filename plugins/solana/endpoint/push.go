@@ -23,7 +23,7 @@ const (
 	longestPush = 16 << 20
 )
 
-// news is of the push: whether it works, and if so the newest slot.
+// news is whether the push works, and if so the newest slot.
 type news struct {
 	works bool
 	slot  uint64
@@ -65,7 +65,7 @@ type message struct {
 	} `json:"params"`
 }
 
-// subscribe pushes until something fails, and tells whether a slot came.
+// subscribe pushes until something fails, and reports whether a slot came.
 func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- news) (worked bool) {
 	dial, stop := context.WithTimeout(ctx, d.settings.Timeout)
 	dialer := websocket.Dialer{Proxy: http.ProxyFromEnvironment}
@@ -140,7 +140,7 @@ func read(conn *websocket.Conn, messages chan<- message, done <-chan struct{}) {
 	}
 }
 
-// take takes a message, and returns the slot that it tells of, or 0. It is false when the connection is of no use.
+// take takes a message, and returns the slot that it reports, or 0. ok is false if the connection is of no use.
 func (s *subscriptions) take(m message, pushed func(sol.PublicKey, uint64, []byte)) (slot uint64, ok bool) {
 	switch m.Method {
 	case "":
@@ -204,7 +204,7 @@ func (s *subscriptions) follow(accounts []sol.PublicKey) error {
 	return nil
 }
 
-// answer takes the answer to a request and tells whether it is a good one. After one that refuses the commitment the
+// answer takes the answer to a request, and reports whether it is a good one. After one that refuses the commitment the
 // next connection asks for another.
 func (s *subscriptions) answer(m message) bool {
 	if m.Error != nil {
@@ -224,7 +224,7 @@ func (s *subscriptions) answer(m message) bool {
 	return true
 }
 
-// account takes what an account holds and tells whether it can be read.
+// account takes what an account holds, and reports whether it can be read.
 func (s *subscriptions) account(m message, pushed func(sol.PublicKey, uint64, []byte)) bool {
 	key, ok := s.open[m.Params.Subscription]
 	if !ok {

@@ -85,7 +85,7 @@ func signed(text []byte) *big.Int {
 	return value
 }
 
-// putSigned writes big-endian two's complement into all of the text. It tells whether the value fits.
+// putSigned writes big-endian two's complement into all of the text. It reports whether the value fits.
 func putSigned(text []byte, value *big.Int) bool {
 	if value == nil {
 		return false

@@ -141,7 +141,7 @@ func ParseLatest(data []byte) (FeedHeader, Record, error) {
 	return header, record, err
 }
 
-// checkFeed reads the header of a whole account and holds it against the account's length.
+// checkFeed reads the header of a whole account, and checks it against the account's length.
 func checkFeed(data []byte) (FeedHeader, error) {
 	header, err := ParseFeedHeader(data)
 	switch {

@@ -52,7 +52,7 @@ type Account struct {
 
 	mu       sync.Mutex
 	key      stark.Felt          // public key that signs what has no payload; zero: none is known yet
-	reverted map[string]struct{} // hashes of flights that the log has told of
+	reverted map[string]struct{} // hashes of the transactions that were logged
 	trouble  string              // see Trouble
 	said     map[string]answer   // by hashes of what is under way
 }
@@ -150,7 +150,7 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	return err
 }
 
-// refused keeps why all nodes refuse the account's transactions, with what to do, and returns it.
+// refused records why all nodes refuse the account's transactions, with what to do, and returns the error.
 func (a *Account) refused(err error, advice string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

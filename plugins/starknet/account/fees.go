@@ -15,7 +15,7 @@ const (
 	// step is by how many per cent the prices of each further attempt are above the last's: the sequencer refuses smaller
 	// steps.
 	step = 10
-	// highest is how many times what a first attempt would offer now no further one goes beyond.
+	// highest bounds further attempts: none offers more than so many times what a first one would offer now.
 	highest = 4
 	// mostL2 is the largest bound of L2 gas that the sequencer takes by default (max_l2_gas_amount of its gateway).
 	mostL2 = 1_200_000_000
@@ -48,7 +48,7 @@ func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint
 	return estimate, err
 }
 
-// explain says of an address without a contract what it is.
+// explain says what to do if the account's address has no contract.
 func (a *Account) explain(err error) error {
 	if endpoint.IsCode(err, endpoint.CodeContractNotFound) {
 		return relayer.Answered(fmt.Errorf("there is no account at %s: deploy its contract and fund it (%w)",
@@ -79,7 +79,7 @@ func (a *Account) bounds(estimate endpoint.Estimate, earlier []terms) (Bounds, e
 		}
 	}
 	if estimated, _ := estimate.L2.Amount.Uint64(); estimated <= mostL2 {
-		b.L2.Amount = min(b.L2.Amount, mostL2) // room that would only have it refused
+		b.L2.Amount = min(b.L2.Amount, mostL2) // more room would only have it refused
 	}
 	for _, t := range earlier {
 		for i, to := range []*Bound{&b.L1, &b.L2, &b.L1Data} {

@@ -92,7 +92,7 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	for i, f := range flights {
 		outcome := a.outcome(f, statuses[i], next, complete)
 		if outcome.State == relayer.SucceededForGood || outcome.State == relayer.RevertedForGood {
-			// One that a node does not tell is not counted: a feed does not wait for it.
+			// A fee that a node does not tell is not counted: a feed does not wait for it.
 			outcome.Fee, _ = client.Fee(ctx, outcome.Hash)
 		}
 		survey.Outcomes = append(survey.Outcomes, outcome)
@@ -109,7 +109,7 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	return survey, nil
 }
 
-// read asks a contract. That it answers with an error is not an error.
+// read asks a contract. If the contract answers with an error, v has that, and read returns none.
 func (v *contractView) read(ctx context.Context, client *endpoint.Client, contract string) error {
 	address, err := stark.ParseFelt(contract)
 	if err == nil {
@@ -127,7 +127,7 @@ func (v *contractView) read(ctx context.Context, client *endpoint.Client, contra
 }
 
 // outcome says where a flight stands. complete is the nonce after the newest complete block: what it has used stays
-// used, since Starknet does not go back on those.
+// used, since Starknet does not undo those.
 func (a *Account) outcome(f relayer.Flight, statuses []endpoint.Status, next, complete uint64) relayer.Outcome {
 	for i, s := range statuses {
 		if !s.Accepted {
@@ -151,7 +151,8 @@ func (a *Account) outcome(f relayer.Flight, statuses []endpoint.Status, next, co
 		return relayer.Outcome{}
 	}
 	last := len(f.Attempts) - 1
-	// What no node ever had, of an account without funds, say, is no better for other terms: it is sent again as it is.
+	// A transaction that no node ever had, say of an account without funds, is not better on other terms: it is sent again
+	// as it is.
 	said, had := a.answer(f.Attempts[last].Hash), slices.ContainsFunc(statuses, func(s endpoint.Status) bool {
 		return s.Known
 	})
@@ -165,7 +166,7 @@ func (a *Account) answer(hash string) answer {
 	return a.said[hash]
 }
 
-// report tells the log of each transaction that had no effect, once, and keeps what came of the latest.
+// report logs each transaction that had no effect, once, and records what came of the latest.
 func (a *Account) report(flights []relayer.Flight, statuses [][]endpoint.Status) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -15,7 +15,7 @@ func (c Call) calldata() []stark.Felt {
 		c.Calldata...)
 }
 
-// noCalls is the calldata of a filler: an account that makes no call has no effect but that of its nonce.
+// noCalls is the calldata of a filler: a transaction without calls has no effect except that it uses a nonce.
 func noCalls() []stark.Felt { return []stark.Felt{{}} }
 
 // Bound is the most of one resource that a transaction pays for, and the highest price, in FRI.

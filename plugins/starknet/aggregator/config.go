@@ -65,7 +65,7 @@ func DecodeOnchain(encoded []byte) (Onchain, error) {
 	return o, err
 }
 
-// fits tells whether a number can be a u128.
+// fits reports whether a number can be a u128.
 func fits(number *big.Int) bool {
 	return number != nil && number.Sign() >= 0 && number.BitLen() <= numberBits
 }

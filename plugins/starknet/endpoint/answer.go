@@ -38,7 +38,7 @@ var faults = map[Code]bool{
 	63: true, // it met an unexpected error itself
 }
 
-// limits are texts by which hosted nodes limit under a code of their own. Compared in lower case.
+// limits are texts that say that a hosted node limits calls, whatever code it sends with them. Compared in lower case.
 var limits = []string{"rate limit", "too many requests", "limit exceeded", "capacity exceeded", "timed out",
 	"service unavailable"}
 

@@ -108,8 +108,8 @@ func (c *Client) batch(ctx context.Context, asked []Asked) error {
 // refusal is an error by which a node answers a batch as a whole.
 type refusal struct{ error }
 
-// refuses tells whether an error may be all that a node has to say about a batch: that it is too long, or that it takes
-// none.
+// refuses reports whether an error may be all that a node has to say about a batch: that it is too long, or that it
+// takes none.
 func refuses(err error) bool {
 	var whole *refusal
 	var status relayer.StatusCode

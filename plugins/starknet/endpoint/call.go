@@ -93,7 +93,7 @@ func (c *Client) EventsOfAll(ctx context.Context, selector stark.Felt, from, to 
 	return c.events(ctx, selector, from, to, nil)
 }
 
-// events reads those of one contract, or of all.
+// events reads the events of one contract, or of all.
 func (c *Client) events(ctx context.Context, selector stark.Felt, from, to uint64,
 	contract *stark.Felt) ([]Event, error) {
 	filter := map[string]any{
@@ -235,7 +235,7 @@ func (c *Client) TransactionStatus(ctx context.Context, hash string) (Status, er
 	return status.executed(s.Execution)
 }
 
-// receipt asks how a transaction ended that is in a block.
+// receipt asks how a transaction that is in a block ended.
 func (c *Client) receipt(ctx context.Context, hash string) (Status, error) {
 	var r struct {
 		Execution string          `json:"execution_status"`

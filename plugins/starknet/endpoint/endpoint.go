@@ -96,8 +96,8 @@ const keyHeader = "x-apikey"
 // redirects is how many a call follows, as http.Client would.
 const redirects = 10
 
-// redirect keeps the key from other hosts than the configured one, and from the clear: http.Client would repeat a
-// header that it does not know for a secret.
+// redirect keeps the key from other hosts than the configured one, and from connections without TLS: http.Client would
+// repeat a header that it does not know to be a secret.
 func redirect(next *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	if next.URL.Host != first.Host || first.Scheme == "https" && next.URL.Scheme != "https" {

@@ -52,7 +52,7 @@ func (c *Client) tag(tag Tag) string {
 	return string(tag)
 }
 
-// unknown makes a fault of the answer by which a node does not know a tag: it has come to serve another version since
+// unknown turns the answer of a node that does not know a tag into a fault: the node serves another version than when
 // it was connected. Watch ends the connection then, and the next one learns the version. A node whose version knows the
 // tag has refused the call for something else, which is an answer.
 func (c *Client) unknown(ctx context.Context, tag Tag, err error) error {
