@@ -13,13 +13,12 @@ import (
 
 // instance is libocr's median under one on-chain configuration. It implements reportingv1.ReportingPluginServiceServer.
 //
-// libocr calls one method at a time, but callers of an RPC service need not. ShouldAcceptFinalizedReport alone changes
-// libocr's instance, and nothing else reads what it changes: it takes turns with itself, and the others wait for
-// nobody.
+// libocr calls one method at a time, but callers of an RPC service need not. Only ShouldAcceptFinalizedReport changes
+// libocr's instance, and nothing else reads what it changes: so its calls take turns, and the others wait for nobody.
 type instance struct {
 	libocr  types.ReportingPlugin
 	metrics *metrics
-	// turn holds one token while nobody decides on acceptance. A channel, because who waits for a lock cannot heed a
+	// turn holds one token while nobody decides on acceptance. It is a channel, because waiting for a lock cannot heed a
 	// deadline.
 	turn chan struct{}
 }

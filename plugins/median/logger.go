@@ -34,8 +34,8 @@ func (l logger) Trace(msg string, fields commontypes.LogFields) { l.log(levelTra
 // Debug implements commontypes.Logger.
 func (l logger) Debug(msg string, fields commontypes.LogFields) { l.log(slog.LevelDebug, msg, fields) }
 
-// Info implements commontypes.Logger. It logs at debug, because libocr logs each round at info: otherwise a node with a
-// hundred feeds would log little else.
+// Info implements commontypes.Logger. It logs what libocr says of each round at debug: otherwise a node with a hundred
+// feeds would log little else.
 func (l logger) Info(msg string, fields commontypes.LogFields) {
 	level := slog.LevelInfo
 	if strings.HasPrefix(msg, "shouldReport: ") {
@@ -70,7 +70,7 @@ func (l logger) log(level slog.Level, msg string, fields commontypes.LogFields) 
 
 const (
 	// maxRecords bounds the records under way: libocr must never wait for its log, and a host that does not answer must
-	// not fill the memory. What exceeds it stands in the plugin's own log alone.
+	// not fill the memory. What exceeds it stands only in the plugin's own log.
 	maxRecords = 16
 	// maxMessage is the contract's limit of RecordErrorRequest.message, in bytes.
 	maxMessage = 4096

@@ -51,7 +51,7 @@ func (i *instance) Observation(
 	switch status.Code(err) {
 	case codes.Unavailable: // the node restarts what was asked, and asks again
 		return nil, err
-	case codes.DeadlineExceeded, codes.Canceled: // so is this call, or will be at once: nobody waits for what is said
+	case codes.DeadlineExceeded, codes.Canceled: // this call is over too, or will be at once: nobody waits for an answer
 		return nil, err
 	}
 	if err != nil {
@@ -87,7 +87,7 @@ func (i *instance) observe(ctx context.Context, run string) (*big.Int, error) {
 	return nil, errors.New("the observationSource has no last task")
 }
 
-// integer reads a decimal, a JSON number or a text of one, and leaves out what is behind the point.
+// integer reads a decimal, a JSON number or a text of one, and drops what is behind the point.
 func integer(encoded []byte) (*big.Int, error) {
 	text := string(bytes.TrimSpace(encoded))
 	if len(text) > 0 && text[0] == '"' {
@@ -178,7 +178,8 @@ func (i *instance) ShouldTransmitAcceptedReport(
 	return &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse{ShouldTransmit: fresh}, err
 }
 
-// fresh tells whether the contract has nothing as new as an outcome. Contracts of OCR2 hold its number as their epoch.
+// fresh reports whether an outcome is newer than all that the contract has. Contracts of OCR2 hold its number as their
+// epoch.
 func (i *instance) fresh(ctx context.Context, seqNr uint64) (bool, error) {
 	latest, err := i.loans.Provider.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
 	if err != nil {

@@ -59,7 +59,7 @@ func encodeValue(b []byte, v *big.Int) []byte {
 	return append(b, v.FillBytes(make([]byte, valueLength))...)
 }
 
-// fits tells whether a value has its place in 24 bytes.
+// fits reports whether a value fits 24 bytes.
 func fits(v *big.Int) bool {
 	if v.Sign() < 0 {
 		v = new(big.Int).Not(v)
@@ -140,9 +140,9 @@ func decodeOutcome(b []byte) (outcome, error) {
 	return o, nil
 }
 
-// decide makes an outcome of the previous one and of observations. It is pure. Where fewer than 2f+1 oracles saw
-// something the median could be a faulty one's, and there is none: what was reported last stays. So it does where the
-// median lies outside of the contract's bounds, for the contract would refuse its report.
+// decide makes an outcome of the previous one and of observations. It is pure. If fewer than 2f+1 oracles saw
+// something, the median could be a faulty one's, and there is none: what was reported last stays. So it does if the
+// median is outside the contract's bounds, since the contract would refuse its report.
 func decide(config Config, f int, previous outcome, observations []*reportingv1.AttributedObservation) outcome {
 	next := outcome{last: previous.last}
 	var entries []entry
@@ -175,13 +175,13 @@ func decide(config Config, f int, previous outcome, observations []*reportingv1.
 	return next
 }
 
-// holds tells whether the contract takes an answer.
+// holds reports whether the contract takes an answer.
 func (c Config) holds(answer *big.Int) bool {
 	return c.bounds == nil ||
 		wire.Int(c.bounds.GetMin()).Cmp(answer) <= 0 && answer.Cmp(wire.Int(c.bounds.GetMax())) <= 0
 }
 
-// deviates tells whether a value is away from another by at least so many parts per billion of it.
+// deviates reports whether a value differs from another by at least so many parts per billion of that.
 func deviates(ppb uint64, from, to *big.Int) bool {
 	distance := new(big.Int).Sub(to, from)
 	distance.Mul(distance.Abs(distance), billion)

@@ -93,7 +93,7 @@ func (p *Product) CreateProductFactory(
 	request *productv1.CreateProductFactoryRequest,
 	loans productv1loop.CreateProductFactoryLoans,
 ) (productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
-	// The pipelines are the node's to know; whether there is an observationSource shows at the first observation.
+	// Only the node knows the pipelines; whether there is an observationSource shows at the first observation.
 	checked, err := p.ValidateProductJob(ctx, &productv1.ValidateProductJobRequest{
 		OcrVersion: request.GetOcrVersion(), ProviderType: request.GetProviderType(),
 		PluginConfigJson: request.GetPluginConfigJson(), Pipelines: []string{""},
@@ -117,7 +117,7 @@ type Config struct {
 	DeviationPPB uint64 `json:"deviationPPB"`
 	// HeartbeatSeconds is after how many seconds an answer is reported all the same.
 	HeartbeatSeconds uint32 `json:"heartbeatSeconds"`
-	// bounds are the least and the largest answer that the contract takes, of its on-chain configuration; nil: any.
+	// bounds are the least and the largest answer that the contract accepts, from its on-chain configuration; nil: any.
 	bounds *medianv1.OnchainConfig
 }
 
@@ -182,7 +182,7 @@ func (f *factory) CreateOcr3Plugin(
 // maxReportLength is the contract's largest limit of a report, in bytes.
 const maxReportLength = 5 << 20
 
-// failed says of a lent call's error what was tried, and keeps its code: after UNAVAILABLE the node asks anew.
+// failed adds what was tried to a lent call's error, and keeps its code: after UNAVAILABLE the node asks anew.
 func failed(what string, err error) error {
 	s := status.Convert(err)
 	return status.Errorf(s.Code(), "%s: %s", what, s.Message())
