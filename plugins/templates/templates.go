@@ -4,10 +4,9 @@ package templates
 
 import "embed"
 
-// FS has a folder for each template, which is called <language>-<kind>, and of a product over OCR2
-// <language>-product-ocr2. A file whose name ends in .tmpl is a
-// text/template of what the new plugin is called. Every other file is code as it stands, which this module builds and
-// tests, too.
+// FS has a folder for each template, which is called <language>-<kind>, or <language>-product-ocr2 for a product over
+// OCR2. A file whose name ends in .tmpl is a text/template that is executed with the names of the new plugin. Every
+// other file is Go code that is copied as it is, and which this module builds and tests, too.
 //
 //go:embed all:go-* all:python-*
 var FS embed.FS

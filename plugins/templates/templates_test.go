@@ -9,8 +9,8 @@ import (
 	"github.com/loop-plugins/loop/plugins/templates"
 )
 
-// TestVersions holds new plugins whose code stands here to the versions of other modules with which that code is built
-// and tested.
+// TestVersions checks that new plugins whose code is here require the versions of other modules with which that code is
+// built and tested.
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	own, err := os.ReadFile("go.mod")

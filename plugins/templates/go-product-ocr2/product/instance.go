@@ -99,7 +99,7 @@ func (i *instance) Report(
 	return &reportingv1.ReportResponse{ShouldReport: true, Report: built.GetReport()}, nil
 }
 
-// holds tells whether the contract takes an answer.
+// holds reports whether the contract accepts an answer.
 func (i *instance) holds(answer *big.Int) bool {
 	return i.bounds == nil ||
 		wire.Int(i.bounds.GetMin()).Cmp(answer) <= 0 && answer.Cmp(wire.Int(i.bounds.GetMax())) <= 0
@@ -121,7 +121,7 @@ func (i *instance) ShouldTransmitAcceptedReport(
 	return &reportingv1.ShouldTransmitAcceptedReportResponse{ShouldTransmit: fresh}, err
 }
 
-// fresh tells whether the contract has nothing as new as a round.
+// fresh reports whether a round is newer than all that the contract has.
 func (i *instance) fresh(ctx context.Context, at *reportingv1.ReportTimestamp) (bool, error) {
 	response, err := i.loans.Provider.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 const (
 	bits               = 192 // of the contract's numbers
-	longestObservation = 80  // a unix time of up to 11 digits, a blank, a sign and 58 digits, with room
+	longestObservation = 80  // a unix time of up to 10 digits, a blank, a sign and 58 digits, with room
 )
 
 // observation is what one oracle saw, as the bytes "TIME VALUE" in decimal digits.
@@ -27,7 +27,7 @@ type observation struct {
 
 func (o observation) encode() []byte { return fmt.Appendf(nil, "%d %s", o.at, o.value) }
 
-// decode reads an observation, which any oracle may have written. It takes each in one spelling alone.
+// decode reads an observation, which any oracle may have written. It accepts only one spelling of each.
 func decode(encoded []byte) (observation, error) {
 	at, value, _ := strings.Cut(string(encoded), " ")
 	seconds, err := strconv.ParseUint(at, 10, 32)
@@ -42,7 +42,7 @@ func decode(encoded []byte) (observation, error) {
 	return o, nil
 }
 
-// fits tells whether a value has its place in a signed integer of the contract's.
+// fits reports whether a value fits the contract's signed integers.
 func fits(v *big.Int) bool {
 	if v.Sign() < 0 {
 		v = new(big.Int).Not(v)
@@ -55,7 +55,7 @@ func runID(at *reportingv1.ReportTimestamp, now int64) string {
 	return fmt.Sprintf("%x/%d/%d/%d", at.GetConfigDigest(), at.GetEpoch(), at.GetRound(), now)
 }
 
-// integer reads a decimal, a JSON number or a text of one, and leaves out what is behind the point.
+// integer reads a decimal, a JSON number or a text of one, and drops what is behind the point.
 func integer(encoded []byte) (*big.Int, error) {
 	text := string(bytes.TrimSpace(encoded))
 	if strings.HasPrefix(text, `"`) {

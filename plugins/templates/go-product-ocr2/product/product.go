@@ -28,7 +28,7 @@ import (
 // nodeKeys are the keys of pluginConfig that the node reads. The product has none of its own.
 var nodeKeys = []string{"OCRVersion", "pipelines", "pluginName", "providerType", "telemetryType"}
 
-// longestReport is what every report keeps to, in bytes: five words of 32 and one for each of at most 31 oracles.
+// longestReport is the limit of every report, in bytes: five words of 32 and one for each of at most 31 oracles.
 const longestReport = 32 * (5 + 31)
 
 // Product is the root of the plugin. It implements productv1loop.ProductService.
@@ -93,7 +93,7 @@ func (p *Product) ValidateProductJob(
 func (p *Product) CreateProductFactory(
 	ctx context.Context, request *productv1.CreateProductFactoryRequest, loans productv1loop.CreateProductFactoryLoans,
 ) (productv1loop.ProductFactory, *productv1.CreateProductFactoryResponse, error) {
-	// The pipelines are the node's to know; whether there is an observationSource shows at the first observation.
+	// Only the node knows the pipelines; whether there is an observationSource shows at the first observation.
 	checked, err := p.ValidateProductJob(ctx, &productv1.ValidateProductJobRequest{
 		OcrVersion: request.GetOcrVersion(), ProviderType: request.GetProviderType(),
 		PluginConfigJson: request.GetPluginConfigJson(), Pipelines: []string{""},
@@ -145,7 +145,7 @@ func (f *factory) CreateReportingPlugin(
 	}, nil
 }
 
-// failed says of a lent call's error what was tried, and keeps its code.
+// failed adds to a lent call's error what was tried, and keeps its code.
 func failed(what string, err error) error {
 	s := status.Convert(err)
 	return status.Errorf(s.Code(), "%s: %s", what, s.Message())

@@ -20,8 +20,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// account signs, sends and asks after the transactions of one account. The queue of package relayer calls it: what must
-// survive this process, the queue has stored before.
+// account signs, sends and asks after the transactions of one account. The queue of package relayer calls it, and has
+// stored before what must survive this process.
 type account struct {
 	address  common.Address
 	chain    *big.Int

@@ -36,7 +36,7 @@ type Node struct {
 // idle are keys that other relayers have for such chains, and why they have no effect here.
 var idle = []document.Idle{{Keys: []string{"Nodes.WSURL"}, Why: "nodes are polled at their HTTPURL"}}
 
-// defaults are the keys that a section leaves out.
+// defaults has the values of the keys that a section leaves out.
 func defaults() Config {
 	return Config{
 		Enabled: true, PollInterval: document.Lasting(time.Second), RequestTimeout: document.Lasting(10 * time.Second),

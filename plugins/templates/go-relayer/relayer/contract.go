@@ -122,7 +122,7 @@ func configSet(
 	return ocr2.ContractConfigTo(evmutil.ContractConfigFromConfigSetEvent(event)), nil
 }
 
-// payload is the call that hands a report in. Each signature is r, s and v (0 or 1) in 65 bytes.
+// payload is the call that transmits a report. Each signature is r, s and v (0 or 1) in 65 bytes.
 func payload(address common.Address, gas uint64, report service.Report) ([]byte, error) {
 	if _, err := (codec{}).Median(context.Background(), report.Report); err != nil {
 		return nil, fmt.Errorf("report: %w", err)

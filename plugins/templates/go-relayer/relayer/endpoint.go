@@ -65,7 +65,7 @@ func (e *endpoint) Disconnect(c *client) {
 	c.http.CloseIdleConnections()
 }
 
-// look holds that the node serves the right chain, and reads its newest block.
+// look checks that the node serves the right chain, and reads its newest block.
 func (e *endpoint) look(ctx context.Context, c *client) (height uint64, err error) {
 	var id hexutil.Big
 	if err := c.call(ctx, &id, "eth_chainId"); err != nil {
