@@ -82,7 +82,7 @@ class Contract:
     def __init__(self, files: Iterable[descriptor_pb2.FileDescriptorProto]) -> None:
         self.messages: dict[str, tuple[descriptor_pb2.FileDescriptorProto, descriptor_pb2.DescriptorProto]] = {}
         self.services: dict[str, descriptor_pb2.FileDescriptorProto] = {}
-        # Services of objects that serve several, of which some objects have no use for all.
+        # Services of objects that serve several; not every such object serves all of them.
         self.together: set[str] = set()
         for file in files:
             for message in file.message_type:

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from loop_plugin.error import Code
 
 Metadata = tuple[tuple[str, str], ...]
-"""Pairs of key and value; a key stands once for each of its values."""
+"""Pairs of key and value; a key occurs once for each of its values."""
 
 
 class Serving:
-    """A call that is being served, as the calls see it that its handler makes."""
+    """A call that is being served, as the calls that its handler makes see it."""
 
     __slots__ = ("deadline", "over")
 
@@ -19,11 +19,11 @@ class Serving:
         self.deadline = deadline
         """When its caller stops waiting, by time.monotonic(); None: never."""
         self.over = False
-        """It has been answered: its deadline is none for tasks that it has started and that go on."""
+        """It has been answered: its deadline no longer applies to tasks that it has started and that go on."""
 
 
 class Call(Serving):
-    """What a handler knows of its call, and what it says beside its answer."""
+    """What a handler knows of its call, and what it sends beside its answer."""
 
     __slots__ = ("generation", "metadata", "object", "trailers")
 
@@ -40,7 +40,7 @@ class Call(Serving):
 
 
 class Status(Exception):
-    """Ends a call in another way than OK."""
+    """Ends a call with another status than OK."""
 
     def __init__(self, code: Code, message: str, rich: bytes = b"", draining: bool = False) -> None:
         super().__init__(f"{code.name}: {message}")

@@ -23,8 +23,8 @@ M = TypeVar("M", bound=Message)
 class Connection:
     """A connection to a host, or in tests to a plugin. It implements binding.Caller for every object at its other end.
 
-    Calls go as frames, by a connection that the first one makes, and that is made anew when it broke. Streams go by the library
-    grpc, and so does everything if the other end has no frames.
+    Calls go as frames, over a connection that the first call makes, and that is made again after it broke. Streams go
+    through the library grpc, and so do all calls if the other end has no frames.
     """
 
     def __init__(self, address: str, root_certificate: bytes, certificate: bytes, key: bytes) -> None:

@@ -1,5 +1,6 @@
-"""The server's end of the seam. Every call of the contract passes it: it holds messages to the field rules, finds the
-object, answers the generation, turns exceptions into statuses and refuses calls while the plugin drains."""
+"""The server's end of the seam. Every call of the contract passes through it: it checks messages against the field
+rules, finds the object, reports the generation, turns exceptions into statuses and refuses calls while the plugin
+drains."""
 
 from __future__ import annotations
 
@@ -19,9 +20,9 @@ from loop_plugin.host import Host
 from loop_plugin.rules import check
 from loop_plugin.table import Object, Table
 
-# Of the plugin's calls: a cached answer takes 100 us, the contract's longest deadline is 30 s.
+# Of the durations of calls, in seconds: a cached answer takes 100 us, the contract's longest deadline is 30 s.
 BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30)
-# As Go names them: dashboards read the metrics of plugins in any language alike.
+# Codes as Go names them: dashboards read the metrics of plugins in all languages.
 NAMES = {code: "OK" if code == 0 else code.name.title().replace("_", "") for code in Code} | {Code.CANCELLED: "Canceled"}
 
 
@@ -131,7 +132,8 @@ class Dispatcher:
             return error
         if isinstance(error, asyncio.TimeoutError):
             return RpcError(Code.DEADLINE_EXCEEDED, f"{method.path} took too long")
-        # Its text stays in the log: it may repeat what it found in a configuration. SystemExit too must not end the process.
+        # Its text goes only to the log: it may repeat what it found in a configuration. SystemExit must not end the
+        # process either.
         self.logger.error(
             "a handler raised an exception",
             exc_info=(type(error), error, error.__traceback__),
@@ -200,7 +202,7 @@ class Dispatcher:
         return await self.table.create(method, getattr(request, method.creates), parent, request, construct)
 
     async def _stream(self, method: wire.Method, encoded: bytes, call: Call, send: Send) -> None:
-        # A stream lives until its caller goes: it is no call in flight that draining would wait for.
+        # A stream lives until its caller goes: it is not a call in flight that draining would wait for.
         self._enter()
         servicer: object = self.root
         entry: Object | None = None
@@ -216,7 +218,7 @@ class Dispatcher:
                 await send(_answer(method, answer))
         except asyncio.CancelledError:
             if entry is not None and entry.released:
-                # CANCELLED would tell the caller that the caller went.
+                # CANCELLED would say that the caller itself has gone.
                 message = f"{method.path} ended with the object that it was called on"
                 raise RpcError(Code.UNAVAILABLE, message) from None
             raise

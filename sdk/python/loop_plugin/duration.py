@@ -10,8 +10,8 @@ from prometheus_client.registry import Collector
 
 
 class Durations(Collector):
-    """A histogram by labels, of the event loop alone: prometheus_client's own takes two locks for each value, and a tenth of
-    the time of a call."""
+    """A histogram by labels, only for the event loop: prometheus_client's own takes two locks for each value, which
+    cost a tenth of a call's time."""
 
     def __init__(self, name: str, about: str, labels: Sequence[str], buckets: Sequence[float]) -> None:
         """buckets are upper bounds in seconds, ascending."""

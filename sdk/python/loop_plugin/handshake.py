@@ -12,8 +12,8 @@ from pathlib import Path
 # What sun_path holds on every system, less its terminating zero. Longer paths fail in bind with an error that names no path.
 LONGEST_SOCKET_PATH = 103
 
-# A certificate says nothing by its dates: each end was handed the other's own, and clocks step. But hosts may look at them, so
-# they hold from Unix's first second to what RFC 5280, 4.1.2.5, writes for a certificate without an end.
+# The dates of a certificate mean nothing here: each end was handed the other's own, and clocks step. But hosts may look
+# at them, so they are Unix's first second and what RFC 5280, 4.1.2.5, writes for a certificate that does not expire.
 VALID_FROM = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 VALID_UNTIL = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.timezone.utc)
 
@@ -72,7 +72,7 @@ def new_key_pair() -> KeyPair:
 
 
 def socket_path(folder: str) -> str:
-    """A path for the socket in the host's private folder, or in one of our own. Raises ValueError, one sentence for people."""
+    """A socket's path in the host's private folder, or in our own. Raises ValueError: one sentence for people."""
     path = str(Path(folder or tempfile.mkdtemp(prefix="loop-")) / f"p{os.getpid()}")
     size = len(os.fsencode(path))
     if size > LONGEST_SOCKET_PATH:

@@ -87,7 +87,7 @@ KNOWN = (b"", b"\n\x06" + wire.HEALTH_SERVICE.encode())
 
 
 class Beside:
-    """grpc.health.v1 and go-plugin's GRPCController. Its GRPCStdio and GRPCBroker are UNIMPLEMENTED, which hosts bear.
+    """grpc.health.v1 and go-plugin's GRPCController. GRPCStdio and GRPCBroker are UNIMPLEMENTED, which hosts accept.
 
     Health is answered on the event loop: a handler that blocks the loop is a hang, and the host ends the process for it.
     """

@@ -62,8 +62,8 @@ class Formatter(logging.Formatter):
 def start(level: str) -> logging.Logger:
     """Send all logging to stderr and return the plugin's own logger.
 
-    The plugin's lines go out at the host's level. Those of libraries go out from WARNING on: some log addresses at INFO, and
-    an address may hold a key.
+    The plugin's lines are logged from the host's level on. Those of libraries are logged from WARNING on at the lowest:
+    some log addresses at INFO, and an address may hold a key.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter())

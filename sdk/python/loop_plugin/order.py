@@ -1,8 +1,8 @@
 """The order in which Go's sort.Slice leaves elements that compare equal.
 
 Sorting in Go is not stable, but it is the same on every machine, and where oracles sign what they sorted it is part of the
-protocol: reports name the observers in the order of their values, and from 13 observations on two oracles that see equal
-values in another order sign different reports. So this follows Go's pattern-defeating quicksort step by step
+protocol: reports name the observers in the order of their values, and from 13 observations on, two oracles that leave
+equal values in different orders sign different reports. So this follows Go's pattern-defeating quicksort step by step
 (arXiv 2106.05123, with the constants of Go's package sort), and does not just sort.
 """
 
@@ -37,7 +37,7 @@ class _Sorter(Generic[T]):
         self.data[i], self.data[j] = self.data[j], self.data[i]
 
     def sort(self, low: int, high: int, limit: int) -> None:
-        """Sort [low, high). limit is how many lopsided partitions are borne before a heap takes over."""
+        """Sort [low, high). limit is how many lopsided partitions are allowed before heapsort takes over."""
         balanced = partitioned = True
         while high - low > INSERTION:
             size = high - low
@@ -93,7 +93,7 @@ class _Sorter(Generic[T]):
             root = child
 
     def shuffle(self, low: int, size: int) -> None:
-        """Break a pattern that makes partitions lopsided, by numbers that depend on the size alone."""
+        """Break a pattern that makes partitions lopsided, by numbers that depend only on the size."""
         state = size
         mask = (1 << size.bit_length()) - 1
         middle = low + size // 4 * 2

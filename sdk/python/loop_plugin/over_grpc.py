@@ -1,6 +1,6 @@
-"""Calls by the library grpc: for hosts without frames, and for streams, which frames do not carry.
+"""Calls through the library grpc: for hosts without frames, and for streams, which frames do not carry.
 
-Nothing imports this module before it is needed: to import grpc takes a good part of a plugin's start.
+Nothing imports this module before it is needed: importing grpc takes a good part of a plugin's start.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ OPTIONS = (
     ("grpc.ssl_target_name_override", "localhost"),
     ("grpc.default_authority", "localhost"),
     ("grpc.enable_http_proxy", 0),
-    # The longest there is: whoever idles hangs up, and the host's socket may be gone from its folder when it calls again.
+    # The longest there is: an idle channel hangs up, and the host's socket may be gone from its folder at the next
+    # call.
     ("grpc.client_idle_timeout_ms", 2**31 - 1),
 )
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
@@ -66,7 +67,7 @@ class Server(grpc.GenericRpcHandler):
         await self.server.stop(grace)
 
     async def join(self, transport: asyncio.Transport, hello: bytes) -> None:
-        """Connect a caller whose TLS has begun by hello, and is grpc's to answer. Raises OSError."""
+        """Connect a caller whose TLS handshake begins with hello, and is for grpc to answer. Raises OSError."""
         made, _ = await asyncio.get_running_loop().create_unix_connection(lambda: Pipe(transport), self.path)
         if transport.is_closing():
             made.close()
@@ -124,7 +125,7 @@ def _stream(handler: StreamHandler) -> Callable[[bytes, Context], Awaitable[None
 
 def _time_of(call: Call) -> float | None:
     """The seconds that a call has. At the deadline itself grpc's core resets the stream, which a caller takes for a
-    cancellation if its own clock is not there yet: the answer is to come before that."""
+    cancellation if its own deadline has not passed yet: the answer must come before that."""
     if call.deadline is None:
         return None
     left = call.deadline - time.monotonic()
@@ -178,7 +179,7 @@ class Channel:
         call = self._unary.get(path)
         if call is None:
             call = self._unary[path] = self.channel.unary_unary(path)
-        # grpc's core rounds timeouts up on their way, by less than this takes off.
+        # grpc's core rounds up the timeouts that it sends, by less than this subtracts.
         timeout = None if until is None else max(0.0, until - time.monotonic()) * 0.99
         try:
             return await call(message, timeout=timeout, metadata=_metadata(name))

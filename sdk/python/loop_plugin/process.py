@@ -35,7 +35,7 @@ def run(root: Callable[[Host], Servicer], kind: wire.Kind, version: str, client_
         sys.exit(str(error))
     threading.Thread(target=_exit_with_host, args=(path,), name="stdin", daemon=True).start()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what an author prints goes to the host's log
-    # Not uvloop: grpc.aio has an event engine of its own and knows asyncio's loop alone.
+    # Not uvloop: grpc.aio has an event engine of its own and supports only asyncio's loop.
     asyncio.run(_serve(root, kind, version, client_certificate, path, Host(logger)))
     last = threading.Timer(EXIT_GRACE, os._exit, (0,))
     last.daemon = True
@@ -73,8 +73,8 @@ async def _serve(
 
 
 def _exit_with_host(path: str) -> None:
-    """End the process with the host's end of stdin: the host never writes there, so an end means that it is gone, and nobody
-    else would end this process. At once and past everything: whoever waits for a graceful end is gone too."""
+    """End the process when stdin ends: the host never writes there, so an end means that it is gone, and nobody else
+    would end this process. This waits for nothing: whoever would wait for a graceful end is gone too."""
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass

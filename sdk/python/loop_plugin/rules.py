@@ -1,4 +1,4 @@
-"""The rules of the contract's fields, read from the descriptors. Both ends of every call hold every message to them."""
+"""The rules of the contract's fields, from the descriptors. Both ends of a call check every message against them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _plan(descriptor: Descriptor) -> list[Check]:
 def _field(field: FieldDescriptor, rules: options_pb2.Rules) -> Check:
     name, required, longest = field.name, rules.required, rules.max_len
     if field.is_repeated:
-        # Elements keep the bounds of values; required and max_len speak of the list itself.
+        # The bounds of values apply to the elements; required and max_len apply to the list itself.
         element = _value(field, options_pb2.Rules(len=rules.len, max=rules.max, min=rules.min))
 
         def repeated(message: Any, prefix: str) -> Violation | None:
@@ -167,7 +167,7 @@ def _well_known(kind: str, value: Any, rules: options_pb2.Rules, path: str) -> V
             return Violation(path, "is negative")
         if rules.bits:
             number = int.from_bytes(value.magnitude, "big")
-            # Two's complement has one negative number more.
+            # Two's complement has one more negative number.
             if (number - 1 if value.negative else number).bit_length() > rules.bits - 1:
                 return Violation(path, f"does not fit a signed integer of {rules.bits} bits")
     elif kind == DURATION:

@@ -23,8 +23,8 @@ CLOSE_TIMEOUT = 0.2
 class Server:
     """Serves handlers, by the path of their method, to whoever connects with the client's certificate.
 
-    Frames are served here. A caller who does not ask for them gets the server of the library grpc, which is started for the
-    first one: a plugin that is called by frames starts without it.
+    Frames are served here. A caller who does not ask for them is handed to the server of the library grpc, which is
+    started for the first one: a plugin that is called by frames starts without it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Server:
                 await asyncio.wait_for(self._empty.wait(), within)
         return not self.connections
 
-    # ---- What connections say ----
+    # ---- What connections report ----
 
     def opened(self, connection: frames.Serving) -> None:
         self.connections.add(connection)
@@ -117,7 +117,7 @@ class Server:
                 await server.stop(grace)
 
 
-# Of the socket of grpc's server, beside that of this one.
+# What is appended to this server's path for the socket of grpc's server.
 GRPC_SUFFIX = "g"
 
 

@@ -38,7 +38,7 @@ class Object:
     def unused(self) -> bool:
         """Whether nobody will use it any more, so that it is to be closed.
 
-        Each condition comes true once and stays true: whoever makes the last one true finds it, and nobody else.
+        After the release both counts only fall: whoever makes the last condition true finds it, and nobody else.
         """
         return self.released and self.done and self.calls == 0 and self.open == 0
 
@@ -155,7 +155,7 @@ class Table:
         await self.release(list(self.objects))
 
     async def _end(self, entry: Object) -> None:
-        """Close an object that nobody uses any more, and then its parent if that was waiting for it alone."""
+        """Close an object that nobody uses any more, and then its parent if that was only waiting for it."""
         await self._close(entry)
         above = entry.parent
         if above is not None:

@@ -18,8 +18,8 @@ AGAIN = 0.05
 def start(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """Start a task that goes on after the call that is being served, such as a poller's in a constructor.
 
-    What it calls at the host has the contract's own deadlines. In a task of asyncio.create_task it has that of the call until
-    the call has ended.
+    Its calls to the host have the contract's own deadlines. In a task of asyncio.create_task they have that of the call
+    that is being served, until that call has ended.
     """
     context = copy_context()
     context.run(wire.serving.set, None)

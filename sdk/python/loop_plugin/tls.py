@@ -17,7 +17,7 @@ def server_context(certificate: bytes, key: bytes, client: bytes, protocols: Seq
     """TLS with this certificate and key for a client that shows the certificate `client`; all are PEM."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.verify_mode = ssl.CERT_REQUIRED
-    # Frames want 1.3. A caller of 1.2 has gRPC, and is to get as far as to say so.
+    # Frames need TLS 1.3. A caller with 1.2 uses gRPC, and must get far enough to say so.
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     # No session is ever resumed.
     made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
@@ -43,7 +43,7 @@ def _between(made: ssl.SSLContext, certificate: bytes, key: bytes, peer: bytes, 
 
 @contextmanager
 def readable(content: bytes) -> Iterator[str]:
-    """A path under which some KiB can be read once: ssl reads keys from files alone, and a key shall never be in a folder."""
+    """A path under which some KiB can be read once: ssl reads keys only from files, and no key may be in a folder."""
     reading, writing = os.pipe()
     try:
         with open(writing, "wb") as pipe:  # noqa: PTH123  # it is no path

@@ -54,7 +54,7 @@ class Method:
     request: type[Message]
     response: type[Message]
     timeout: float | None
-    """Seconds that a call may take whose caller set no deadline; None: any time."""
+    """Seconds that a call may take if its caller set no deadline; None: any time."""
     idempotent: bool
     """Whether a call may be made again when its outcome is unknown."""
     streams: bool

@@ -27,7 +27,7 @@ from loop_plugin.handshake import KeyPair, new_key_pair
 settings.register_profile("tests", database=None, deadline=None)
 settings.load_profile("tests")
 
-# Seconds after which a test waits for what does not come.
+# Seconds after which a test is taken to wait for something that never comes.
 LONGEST_TEST = 240.0
 
 
@@ -100,7 +100,7 @@ Start = Callable[..., Awaitable[Process]]
 
 @pytest.fixture(params=["loop/1", "grpc"])
 async def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Start]:
-    """Starts plugins, which are called by frames, and over gRPC alone."""
+    """Starts plugins, which are called by frames, and only over gRPC."""
     started: list[tuple[Process, asyncio.Task[None]]] = []
 
     async def starter(level: str = "DEBUG") -> Process:

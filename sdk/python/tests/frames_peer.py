@@ -38,7 +38,7 @@ def vectors() -> dict[str, Any]:
 
 
 class Echo:
-    """The service that the vectors speak of, and what tests want besides."""
+    """The service of the vectors, with more methods that tests need."""
 
     def __init__(self) -> None:
         self.begun, self.cancelled, self.go = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -100,7 +100,7 @@ class Echo:
 
 
 class Owner:
-    """Who has the connections of a server."""
+    """The owner of a server's connections."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self.handlers, self.logger, self.lines = handlers, logging.Logger("frames"), list[logging.LogRecord]()
@@ -276,7 +276,7 @@ def client_context(*protocols: str) -> ssl.SSLContext:
 
 
 async def raw_caller(handlers: Mapping[str, Handler]) -> tuple[Raw, Owner]:
-    """A caller by hand of a server."""
+    """A server and a caller that the test plays by hand."""
     owner = Owner(handlers)
     raw = Raw(client_context(), server_side=False)
     join(Serving(owner, owner.context), raw)
@@ -285,7 +285,7 @@ async def raw_caller(handlers: Mapping[str, Handler]) -> tuple[Raw, Owner]:
 
 
 async def raw_server() -> tuple[Raw, Caller]:
-    """A server by hand of a caller."""
+    """A caller and a server that the test plays by hand."""
     raw = Raw(tls.server_context(SERVER.certificate, SERVER.key, CLIENT.certificate, [PROTOCOL]), server_side=True)
     caller = Caller(client_context())
     join(raw, caller)
@@ -294,7 +294,7 @@ async def raw_server() -> tuple[Raw, Caller]:
 
 
 async def pair(handlers: Mapping[str, Handler]) -> tuple[Caller, Serving, Owner]:
-    """Both of our ends, connected."""
+    """Both ends of the SDK, connected."""
     owner = Owner(handlers)
     serving, caller = Serving(owner, owner.context), Caller(client_context())
     join(serving, caller)

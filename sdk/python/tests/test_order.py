@@ -1,4 +1,4 @@
-"""The order of Go's sort. TestPythonAgrees of plugins/median holds it against Go itself."""
+"""The order of Go's sort. TestPythonAgrees of plugins/median compares it with Go itself."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ CREATE = "/loop.relayer.v1.RelayerService/CreateChain"
 
 
 async def test_bad_requests(start: Start) -> None:
-    """What the client's end of the seam would not send."""
+    """Requests that the client's end of the seam would not send."""
     plugin = await start()
     await plugin.init()
     for encoded, says in (
@@ -252,7 +252,7 @@ async def test_mutual_tls(start: Start) -> None:
 
 
 async def test_grpc_is_imported_for_those_who_want_it(start: Start) -> None:
-    """To import it takes a good part of a plugin's start."""
+    """Importing it takes a good part of a plugin's start."""
     plugin = await start()
     await plugin.init()
 

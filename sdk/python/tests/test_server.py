@@ -83,7 +83,7 @@ def calling(connection: Connection, path: str, message: bytes = b"x", within: fl
 
 
 async def chosen(running: Running, protocols: Sequence[str], most: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> str | None:
-    """What ALPN comes to with a caller who offers these."""
+    """What ALPN chooses for a caller who offers these."""
     context = tls.client_context(running.host.certificate, running.host.key, running.own.certificate, protocols)
     context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, most
     _, writer = await asyncio.open_unix_connection(running.path, ssl=context, server_hostname="localhost")
@@ -151,7 +151,7 @@ async def test_a_hello_may_come_in_pieces(running: Running) -> None:
 
 
 async def test_a_connection_goes_by_grpc_where_there_are_no_frames(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """With a server of the library alone, as a host is that has frames turned off."""
+    """With a server of the library alone, like a host that has frames turned off."""
     made = Running(tmp_path_factory.mktemp("s"))
     from loop_plugin.over_grpc import Server as GrpcServer
 
@@ -237,7 +237,7 @@ async def test_strangers_are_refused(running: Running) -> None:
         assert error.code is Code.UNAVAILABLE
 
     async def read(context: ssl.SSLContext | None, sent: bytes) -> bytes:
-        """What a client gets that shows no certificate, or speaks no TLS."""
+        """What a client gets if it shows no certificate, or does not speak TLS."""
         name = "localhost" if context else None
         reader, writer = await asyncio.open_unix_connection(running.path, ssl=context, server_hostname=name)
         try:

@@ -18,7 +18,7 @@ DEEPEST = 10_000  # groups within groups, as Go's protobuf allows them
 
 
 class DecodeError(ValueError):
-    """Bytes that are no such message."""
+    """Bytes that are not such a message."""
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,7 @@ class Instance(reporting_loop.ReportingPlugin):
         return reporting_pb2.ShouldTransmitAcceptedReportResponse(should_transmit=fresh)
 
     async def on_chain(self, at: tuple[int, int]) -> tuple[int, int] | None:
-        """Where the contract stands; None: a report of that time would be stale there, or for another configuration."""
+        """The contract's latest epoch and round; None: a report of `at` is stale, or for another configuration."""
         latest = await self.provider.latest_transmission_details(median_pb2.LatestTransmissionDetailsRequest())
         stands = position(latest.timestamp)
         return stands if latest.timestamp.config_digest == self.digest and stands < at else None

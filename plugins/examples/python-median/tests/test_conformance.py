@@ -1,4 +1,4 @@
-"""Holds the plugin, as it is installed, to the contract."""
+"""Runs the conformance suite on the plugin as it is installed."""
 
 from __future__ import annotations
 

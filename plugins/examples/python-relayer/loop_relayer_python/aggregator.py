@@ -18,7 +18,7 @@ MAX_ORACLES = 31
 """The contract names observers in 32 bytes and has at most 31 oracles."""
 NO_ADDRESS = "is not an address, which is 0x and 40 hexadecimal digits"
 PRIME = 2**256 - 2**32 - 977
-"""The field of secp256k1."""
+"""The prime of secp256k1's field."""
 LEAST, MOST = -(1 << 191), (1 << 191) - 1
 """Solidity's int192."""
 DIGEST_PREFIX = 0x0001
@@ -47,7 +47,7 @@ VIEWS = {
 
 
 class FormatError(ValueError):
-    """Bytes or values that the contract does not have, in a sentence."""
+    """Why bytes or values are not the contract's, in a sentence."""
 
 
 def view(contract: str, name: str) -> tuple[str, list[Any]]:
@@ -178,7 +178,7 @@ def decode_onchain_config(encoded: bytes) -> tuple[int, int]:
 
 
 def transmit(digest: bytes, epoch: int, number: int, extra: bytes, report: bytes, signatures: Sequence[bytes]) -> bytes:
-    """The input of the call that hands a report in. Each signature is r, s and v (0 or 1) in 65 bytes."""
+    """The input of the call that transmits a report. Each signature is r, s and v (0 or 1) in 65 bytes."""
     if not 1 <= len(signatures) <= MAX_ORACLES:
         raise FormatError(f"signatures: the contract takes 1 to {MAX_ORACLES}, got {len(signatures)}")
     for i, signature in enumerate(signatures):
@@ -198,7 +198,7 @@ def transmit(digest: bytes, epoch: int, number: int, extra: bytes, report: bytes
 
 
 def address(text: str) -> str:
-    """An address in the form that the contract's configuration has, whatever the letters' case. Jobs may lack its 0x."""
+    """An address as the contract's configuration has it, whatever the letters' case. Jobs may omit its 0x."""
     match = re.fullmatch("(?:0[xX])?([0-9a-fA-F]{40})", text)
     if match is None:
         raise FormatError(f'"{text}" {NO_ADDRESS}')

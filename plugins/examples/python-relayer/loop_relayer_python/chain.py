@@ -1,4 +1,4 @@
-"""Follows one chain: its newest block, and of each contract that a job names what OCR2 asks of it."""
+"""Follows one chain: its newest block, and for each contract that a job names, what OCR2 asks about it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Head:
 
 @dataclass(frozen=True)
 class View:
-    """What a contract answered at one block."""
+    """What a contract answered when a block was the newest known."""
 
     head: Head
     config_block: int
@@ -60,7 +60,7 @@ class Contract:
     providers: set[str] = field(default_factory=set)
 
     def transmitter(self, view: View) -> str:
-        """Who sent what the contract shows; empty while its event was not read."""
+        """The sender of the report that the contract shows; empty until its event was read."""
         if self.sent is None or self.sent[:3] != (view.transmitted_digest, view.epoch, view.round):
             return ""
         return self.sent[3]
@@ -74,7 +74,7 @@ class Contract:
 
 
 class Follower:
-    """Polls a chain. changed is told of each provider's configuration: its name, block and digest."""
+    """Polls a chain. changed gets a provider's name and the block and digest of its configuration."""
 
     def __init__(
         self, config: Config, nodes: Nodes, changed: Callable[[str, int, bytes], None], logger: logging.Logger
@@ -126,7 +126,7 @@ class Follower:
                 continue
 
     async def poll(self) -> None:
-        """Read the newest block, and if it is new all contracts at it."""
+        """Read the newest block, and all contracts if it is new."""
         block = await self.nodes.call("eth_getBlockByNumber", "latest", False)
         head = Head(int(block["number"], 16), bytes.fromhex(block["hash"][2:]), int(block["timestamp"], 16))
         self.nodes.saw(head.number)

@@ -34,7 +34,7 @@ UNUSED = (
 
 
 class ConfigError(ValueError):
-    """A section that cannot be used: all that is wrong with it, in a sentence."""
+    """Why a section cannot be used: all that is wrong with it, in a sentence."""
 
 
 Problem = tuple[str, str]
@@ -51,7 +51,7 @@ class NodeConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """What a user sets of one chain. Times are seconds, fees wei per gas."""
+    """What an operator sets for one chain. Times are in seconds, fees in wei per gas."""
 
     chain_id: int
     enabled: bool
@@ -115,7 +115,7 @@ def parse(document: bytes) -> Config:
 
 
 def read(document: bytes) -> tuple[Config, list[Problem], list[Problem]]:
-    """The section, all that is wrong with it, and what an operator should know. With a problem, the section is of no use."""
+    """The section, all that is wrong with it, and what an operator should know. One with a problem must not be used."""
     problems: list[Problem] = []
     try:
         tables = tomllib.loads(document.decode())
@@ -165,7 +165,7 @@ T = TypeVar("T")
 
 
 class Table:
-    """A table whose keys are taken one by one. What is wrong with one is a problem, and its default is taken."""
+    """A table whose keys are taken one by one. A bad value becomes a problem, and the default is used instead."""
 
     def __init__(self, values: dict[str, Any], path: str, problems: list[Problem]) -> None:
         self.values, self.path, self.problems = dict(values), path, problems
@@ -179,7 +179,7 @@ class Table:
         return self.values.pop(key, None) is not None
 
     def end(self) -> None:
-        """Hold that nothing is left."""
+        """Make a problem of each key that is left."""
         for key in sorted(self.values):
             self.problem(key, "the key is not known to this relayer; remove it or correct its spelling")
 

@@ -15,7 +15,7 @@ PROVIDER_TYPES = ("median", "config")
 
 @dataclass
 class Job:
-    """Addresses are as the contract's configuration has them, and empty where the job has none, or one that cannot be."""
+    """Addresses are written as in the contract's configuration, and empty if the job has none or an invalid one."""
 
     contract: str = ""
     transmitter: str = ""
@@ -38,7 +38,7 @@ class Job:
 
 
 def read(request: relayer_pb2.ValidateJobRequest) -> Job:
-    """Read a job. Keys of relayConfig that this relayer does not know are taken without a word: real jobs carry old ones."""
+    """Read a job. Unknown keys of relayConfig are accepted silently: real jobs have old ones."""
     job = Job()
     if request.provider_type not in PROVIDER_TYPES:
         have = " and ".join(PROVIDER_TYPES)

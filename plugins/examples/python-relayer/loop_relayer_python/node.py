@@ -17,11 +17,11 @@ Call = tuple[str, list[Any]]
 
 
 class NodeError(Exception):
-    """No node answered; a later attempt may fare better."""
+    """No node answered; a later attempt may succeed."""
 
 
 class Refused(Exception):
-    """A node answered with an error, which other nodes would too."""
+    """A node answered with an error that other nodes would give too."""
 
 
 class Node:
@@ -94,7 +94,7 @@ class Nodes:
     """The nodes of a chain. Calls go to the first that serves, in the order of the configuration."""
 
     def __init__(self, config: Config) -> None:
-        # The environment says which authorities to trust and which proxies to take: it is what the node lets a relayer inherit.
+        # The environment says which authorities to trust and which proxies to use: a relayer inherits that.
         self.client = httpx.AsyncClient(timeout=config.request_timeout, trust_env=True)
         self.nodes = [Node(node, config.chain_id, self.client) for node in config.nodes if config.enabled]
 

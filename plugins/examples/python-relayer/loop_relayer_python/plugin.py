@@ -24,7 +24,7 @@ Change = relayer_pb2.WatchContractConfigsResponse
 class Chain(relayer_loop.Chain):
     """One chain: its nodes, the contracts that are followed on it, and a queue for each transmitting account."""
 
-    # The classes of what it makes; a chain that begins as this one names its own.
+    # The classes of the providers that it makes; a chain that derives from this one names its own.
     config_provider: ClassVar[type[ConfigProvider]] = ConfigProvider
     median_provider: ClassVar[type[MedianProvider]] = MedianProvider
 
@@ -49,7 +49,7 @@ class Chain(relayer_loop.Chain):
         return self.queues[account]
 
     async def stale(self, item: Item) -> bool:
-        """Whether the contract would refuse a report. Asked anew: a transaction costs more than a call."""
+        """Whether the contract would refuse a report. Asked before each transaction, which costs more than a call."""
         [output] = await self.nodes.batch([aggregator.view(item.contract, "latestTransmissionDetails")])
         digest, epoch, number, _, _ = aggregator.parse_view("latestTransmissionDetails", output)
         return digest.hex() != item.digest or (epoch, number) >= (item.epoch, item.round)
@@ -167,7 +167,7 @@ class Relayer(relayer_loop.RelayerService):
     """The root of the process. A relayer that begins as this one derives from it, and names its own class of chains."""
 
     chain: ClassVar[type[Chain]] = Chain
-    # The name under which jobs name it, and how operators write its tables.
+    # The name by which jobs refer to it, and that of its sections in the node's configuration.
     relay: ClassVar[str] = "evm"
     section: ClassVar[str] = "EVM"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from loop_relayer_python.plugin import Chain
 
 SCHEME = "default"
-"""The one kind of this contract's reports."""
+"""The only scheme of this contract's reports."""
 LATEST_TIME = 253_402_300_799  # the end of the year 9999, which is as far as a Timestamp goes
 
 

@@ -50,7 +50,7 @@ class Item:
 
 
 class Queue:
-    """One account's. stale tells whether the contract would refuse an item; it may raise NodeError."""
+    """The queue of one account. stale reports whether the contract would refuse an item; it may raise NodeError."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Queue:
         await end(self.task)
 
     async def add(self, item: Item) -> None:
-        """Take an item over. One that is here already has no effect."""
+        """Take an item over. One that is here already is ignored."""
         if item.key() in self.items:
             return
         value = json.dumps(asdict(item)).encode()
@@ -117,7 +117,7 @@ class Queue:
                 return
 
     def next(self) -> list[str]:
-        """The items to work on: one that may have been sent, else each contract's newest."""
+        """The items to work on: those that may have been sent, or else all, each contract's newest first."""
         sent = [key for key, (item, _) in self.items.items() if item.raw]
         return sent or sorted(self.items, reverse=True)
 

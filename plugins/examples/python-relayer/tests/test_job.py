@@ -1,4 +1,4 @@
-"""What is said of accounts, jobs and reports, with the vectors that loop-evm is held to."""
+"""Names of accounts, checks of jobs, and hashes of reports, with the vectors that loop-evm is tested with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue loses nothing that it has taken, and sends nothing twice, whatever dies in between."""
+"""The queue loses nothing that it has taken, and sends nothing twice, even if processes end in between."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from loop_twap.window import (
 
 DEFAULT_WINDOW = 60
 NODE_KEYS = {"OCRVersion", "pipelines", "pluginName", "providerType", "telemetryType"}
-"""The keys of pluginConfig that the node reads. There are no others: what oracles must agree on stands in the contract."""
+"""The keys of pluginConfig that the node reads. There are no others: what oracles must agree on is in the contract."""
 
 Bounds = tuple[int, int]
 
@@ -42,7 +42,7 @@ class NothingSeenError(Exception):
 
 
 class Instance(ocr3_loop.Ocr3Plugin):
-    """The average under one on-chain configuration. It keeps nothing: what must be remembered stands in the outcome."""
+    """The average under one on-chain configuration. It keeps nothing: what must be remembered is in the outcome."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Instance(ocr3_loop.Ocr3Plugin):
     async def observation(
         self, request: ocr3_pb2.Ocr3PluginServiceObservationRequest
     ) -> ocr3_pb2.Ocr3PluginServiceObservationResponse:
-        """An oracle that sees nothing says so, and keeps its part in the votes."""
+        """An oracle that sees nothing sends an empty observation, which counts for the quorum."""
         now = int(time.time())
         try:
             value = await self.observe(f"{self.digest.hex()}/{request.context.seq_nr}/{now}")
@@ -79,7 +79,7 @@ class Instance(ocr3_loop.Ocr3Plugin):
             answer = await self.loans.pipelines.run(pipeline_pb2.RunRequest(run_id=run_id))
         except RpcError as error:
             if error.code in (Code.UNAVAILABLE, Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.INTERNAL):
-                raise  # the node restarts what was asked and asks again, or it is at fault
+                raise  # the node restarts what was asked and asks again, or is at fault itself
             raise NothingSeenError(error.message) from None
         last = next(result for result in answer.results if result.terminal)
         if last.error:
@@ -157,13 +157,13 @@ class Instance(ocr3_loop.Ocr3Plugin):
         return ocr3_pb2.Ocr3PluginServiceShouldTransmitAcceptedReportResponse(should_transmit=await self.fresh(request.seq_nr))
 
     async def fresh(self, seq_nr: int) -> bool:
-        """Whether the contract has nothing as new. Contracts of OCR2 hold an outcome's number as their epoch."""
+        """Whether an outcome is newer than all that the contract has. Contracts of OCR2 have its number as epoch."""
         latest = await self.loans.provider.latest_transmission_details(median_pb2.LatestTransmissionDetailsRequest())
         return latest.timestamp.config_digest != self.digest or latest.timestamp.epoch < seq_nr
 
 
 class Factory(product_loop.ProductFactory):
-    """Makes one job's instances, of OCR3 alone: what is not written here is UNIMPLEMENTED."""
+    """Makes one job's instances, of OCR3 only: a method that is not written here is UNIMPLEMENTED."""
 
     def __init__(self, instance: type[Instance], host: Host, loans: product_loop.CreateProductFactoryLoans) -> None:
         self.instance, self.host, self.loans = instance, host, loans
@@ -186,7 +186,7 @@ class Factory(product_loop.ProductFactory):
         )
 
     async def bounds_of(self, request: ocr3_pb2.CreateOcr3PluginRequest) -> Bounds | None:
-        """The least and the largest answer that the contract takes; none: it takes any."""
+        """The least and the largest answer that the contract accepts; None: it accepts any."""
         if not request.onchain_config:
             return None
         decoded = await self.loans.provider.decode_onchain_config(
@@ -254,7 +254,7 @@ def problems_of(version: product_pb2.OcrVersion, provider_type: str) -> list[Pro
 
 
 def window_of(request: ocr3_pb2.CreateOcr3PluginRequest) -> int:
-    """The window in seconds. It is the same for all oracles, because it stands in the contract: {"window": 60}."""
+    """The window in seconds. It is the same for all oracles, because it is in the contract: {"window": 60}."""
     if not request.offchain_config:
         return DEFAULT_WINDOW
     try:
@@ -268,7 +268,7 @@ def window_of(request: ocr3_pb2.CreateOcr3PluginRequest) -> int:
 
 
 def integer(encoded: bytes) -> int:
-    """A decimal, as a JSON number or a text of one, without what is behind its point."""
+    """Read a JSON number or a text of one, and drop what is behind the point."""
     text = encoded.decode(errors="replace").strip().strip('"')
     try:
         number = Decimal(text)

@@ -1,6 +1,6 @@
 """What the oracles of a TWAP agree on, and the bytes that they exchange. All of it is pure, and what is decoded is untrusted.
 
-The bytes are written out by hand: all oracles, whatever machine and version they run, must come to the same.
+The bytes are written out by hand: all oracles, whatever machine and version they run, must compute the same ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ WIDTH = 24  # bytes of a value: Solidity's int192
 SAMPLE = 4 + WIDTH  # a unix time in seconds, and a value
 VERSION = 1
 LONGEST_WINDOW = 600
-"""Seconds. A sample of each bounds an outcome."""
+"""Seconds. An outcome has at most a sample for each of them, and two more."""
 
 MAX_OBSERVATION = SAMPLE
 
@@ -42,7 +42,7 @@ class Outcome:
     samples: tuple[Sample, ...] = ()
     """Those of the window in the order of their times, and the one with which it begins."""
     observers: tuple[int, ...] = ()
-    """Who observed the last sample. None: there was none in this round, and there is nothing to report."""
+    """Who observed the last sample. Empty: there was none in this round, and there is nothing to report."""
 
 
 def encode_sample(sample: Sample) -> bytes:
@@ -69,7 +69,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
 
 
 def decode_outcome(encoded: bytes) -> Outcome:
-    """The empty one is that before the first."""
+    """The empty outcome is the one before the first."""
     if not encoded:
         return Outcome()
     if len(encoded) < 2 or encoded[0] != VERSION:
@@ -82,9 +82,9 @@ def decode_outcome(encoded: bytes) -> Outcome:
 
 
 def advance(window: int, f: int, previous: Outcome, observations: Iterable[tuple[int, bytes]]) -> Outcome:
-    """The outcome after a round, of the previous one and of what oracles observed.
+    """The outcome after a round, from the previous one and from what oracles observed.
 
-    Where fewer than 2f+1 saw something their median could be a faulty one's: nothing is added then.
+    If fewer than 2f+1 saw something, their median could be that of a faulty oracle: nothing is added then.
     """
     seen: list[tuple[int, Sample]] = []
     for observer, encoded in observations:

@@ -1,4 +1,4 @@
-"""Holds the plugin, as it is installed, to the contract, and runs networks of it."""
+"""Runs the conformance suite on the plugin as it is installed, with networks of it."""
 
 from __future__ import annotations
 

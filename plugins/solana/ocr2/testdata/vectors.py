@@ -387,7 +387,7 @@ report, observers, _ = report_of(OBSERVATIONS)
 
 
 def draw(n, seed, tied):
-    """n observations of which only the fields that are not tied differ from one another. Their order is nobody's."""
+    """n observations in no particular order, of which the fields that are not tied have a different value in each."""
     def number(what, below):
         return int.from_bytes(hashlib.sha256(f"{n} {seed} {tied} {what}".encode()).digest(), "big") % below
 
@@ -398,7 +398,7 @@ def draw(n, seed, tied):
 
 
 # Each size from 4 to the most that a report holds, with ties by every two of the three orders, by all, and by none. Of
-# many draws those are kept that go through the branches of the sort that few go through, and as many of the others.
+# many draws the first two are kept, and those that go through a branch of the sort that none went through before.
 cases, reached = [[(0, 7, 2, 0), (0, 7, 1, 1), (0, 8, 1, 2), (0, 9, 1, 3)]], set()
 for n in range(4, 20):
     for tied in (["value", "juels"], ["value", "time"], ["juels", "time"], ["value", "juels", "time"], []):

@@ -17,14 +17,14 @@ class Unsent(Exception):
 
 
 class Outgoing:
-    """A call that is not answered."""
+    """A call that is not answered yet."""
 
     __slots__ = ("answer", "message", "number", "passed", "size")
 
     def __init__(self, number: int, answer: asyncio.Future[bytes], size: int, passed: bool) -> None:
         self.number, self.size, self.passed = number, size, passed
         self.answer = answer
-        """It is done as soon as the caller has left, too: what comes after that is dropped."""
+        """It is also done as soon as the caller has left: what comes later is dropped."""
         self.message: Message | None = None  # of an answer that comes in chunks
 
 
@@ -38,7 +38,8 @@ class Caller(Link):
         self.last = 0
         self.bytes = 0  # of the requests that are not answered
         self.passed = 0  # of these the bytes of the calls that passed others
-        # Who waits for room: long calls, and small ones apart, which need not wait for the bytes of long ones.
+        # Calls that wait for room: long ones, and separately small ones, which need not wait for the bytes of long
+        # ones.
         self.slots, self.small = Line(self.loop), Line(self.loop)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -101,7 +102,7 @@ class Caller(Link):
                 try:
                     await slots.wait(lambda: self._free(size), until)
                 finally:
-                    self.small.wake()  # they may have waited for a long call's turn or leave
+                    self.small.wake()  # small calls may have waited until this one began or gave up
             elif not self.roomy() or (behind and self.room.waiting):
                 await self.room.wait(self.roomy, until)
             else:
@@ -132,14 +133,14 @@ class Caller(Link):
         return len(self.open) < frame.MAX_OPEN and (passes or self._shared(size))
 
     def _shared(self, size: int) -> bool:
-        """Whether there is room among the calls that passed nobody: a small one takes none from a long one that waits."""
+        """Whether the calls that passed nobody leave room: a small one takes none that a long one waits for."""
         behind = size <= MAX_PAYLOAD and bool(self.slots.waiting)
         return self.bytes - self.passed + size <= frame.MAX_REQUESTED and not behind
 
     async def _chunks(self, call: Outgoing, message: bytes, until: float | None) -> None:
         size = len(message)
         for at in range(MAX_PAYLOAD, size, MAX_PAYLOAD):
-            await asyncio.sleep(0)  # for others, whose frames stand between
+            await asyncio.sleep(0)  # others send their frames in between
             await self.room.wait(self.roomy, until)
             if call.answer.done():
                 return
@@ -151,7 +152,7 @@ class Caller(Link):
             call.answer.set_exception(_late(path))
 
     def _leave(self, call: Outgoing) -> None:
-        """Tell the server of a caller who has gone; its answer, which comes all the same, frees the id."""
+        """Tell the server that the caller has gone; the answer, which comes all the same, frees the id."""
         if not call.answer.cancel() and not call.answer.cancelled():
             call.answer.exception()  # read, so that asyncio does not report it
         if self.open.get(call.number) is call:

@@ -1,4 +1,4 @@
-"""What stands on the wire: frames, the heads of first frames, and messages that come in chunks."""
+"""What goes over the wire: frames, the heads of first frames, and messages that come in chunks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEADER = struct.Struct("<IIBBHI")
 WORD, SHORT = struct.Struct("<I"), struct.Struct("<H")
 LEAST, MOST = HEADER.size - LENGTH, HEADER.size - LENGTH + MAX_HEAD + MAX_PAYLOAD
 
-# What of an error's sentence is kept when its status is too large for a frame.
+# Bytes of an error's sentence that are kept if its status is too large for a frame.
 KEPT_MESSAGE = 4 << 10
 
 # Metadata that belongs to one connection, or has a place of its own in a frame.
@@ -83,7 +83,7 @@ class Message:
         self.whole, self.size, self.parts = whole, len(first), [first]
 
     def add(self, payload: bytes, more: bool) -> bytes | None:
-        """Take a chunk; the message, if that was the last one. Raises Malformed."""
+        """Take a chunk, and return the message if that was the last one. Raises Malformed."""
         self.size += len(payload)
         if not payload or self.size > self.whole or more == (self.size == self.whole):
             raise Malformed(f"a chunk takes a message of {self.whole} bytes to {self.size} and says that more follow: {more}")
@@ -92,7 +92,7 @@ class Message:
 
 
 def first_of(head: bytes, payload: bytes) -> tuple[Message, bytes]:
-    """The message that a first frame with MORE begins, and its head behind the whole length. Raises Malformed."""
+    """The message that a first frame with MORE begins, and its head after the message's length. Raises Malformed."""
     if len(head) < WORD.size:
         raise Malformed("a first frame has no place for the length of its message")
     (whole,) = WORD.unpack_from(head)
@@ -183,5 +183,5 @@ def decode_status(payload: bytes) -> tuple[Code, str]:
         raise Malformed("an error of the code OK")
     try:
         return Code(status.code), status.message
-    except ValueError:  # a code of later days
+    except ValueError:  # a code that this version does not know
         return Code.UNKNOWN, status.message

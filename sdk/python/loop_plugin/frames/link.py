@@ -24,7 +24,7 @@ class Line:
         self.waiting: deque[asyncio.Future[None]] = deque()
 
     async def wait(self, ok: Callable[[], bool], until: float | None = None) -> None:
-        """Return when it is this task's turn and ok holds: who makes it hold calls wake. Raises TimeoutError at until."""
+        """Return on this task's turn, once ok holds. Whoever makes it hold calls wake. Raises TimeoutError at until."""
         if not self.waiting and ok():
             return
         turn = self.loop.create_future()
@@ -44,7 +44,7 @@ class Line:
             self.wake()  # there may be something left for the next one
 
     def wake(self) -> None:
-        """Let the first one look."""
+        """Let the first one check again."""
         if self.waiting and not self.waiting[0].done():
             self.waiting[0].set_result(None)
 
@@ -55,29 +55,29 @@ def _expire(turn: asyncio.Future[None]) -> None:
 
 
 class Link(asyncio.BufferedProtocol):
-    """One end of a connection. It does TLS itself: asyncio's takes half as long again as all that a call needs besides."""
+    """One end of a connection. It does TLS itself: with asyncio's, a call takes half as long again."""
 
     def __init__(self, context: ssl.SSLContext, server_side: bool) -> None:
         self.loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        name = None if server_side else "localhost"  # so certificates say
+        name = None if server_side else "localhost"  # the name in the certificates
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side, name)
         self.shaken = False
-        # Of what arrives. asyncio's own buffers are made anew for each piece, of 256 KiB.
+        # For what arrives. asyncio's own buffer would be allocated for each piece, with 256 KiB.
         self.buffer = memoryview(bytearray(RECEIVED_AT_ONCE))
         self.patience: asyncio.TimerHandle | None = None
         self.reader = Reader()
         self.error: BaseException | None = None
         """Why the connection has ended; None: it has not."""
-        # What was sent in this turn of the loop, and is written behind it.
+        # What was sent in this turn of the loop, and is written after it.
         self.out: list[bytes] = []
         self.queued = 0
         self.held = False
         self.paused = False
         self.room = Line(self.loop)
 
-    # ---- What an end does with it ----
+    # ---- What each end implements ----
 
     def agreed(self) -> None:
         """The handshake is done, and chose frames."""
@@ -118,7 +118,7 @@ class Link(asyncio.BufferedProtocol):
             pass
         except Exception as error:  # whatever it is, nothing sensible comes after it
             self.fail(error)
-        if self.outgoing.pending and self.error is None:  # TLS's own: keys
+        if self.outgoing.pending and self.error is None:  # TLS's own messages, such as new keys
             self.transport.write(self.outgoing.read())
 
     def _read(self) -> None:
@@ -132,7 +132,7 @@ class Link(asyncio.BufferedProtocol):
                 self.take(*frame)
 
     def shake(self) -> bool:
-        """Go on with the handshake; whether it is done. Raises ssl.SSLError, and SSLWantReadError if the rest has not come."""
+        """Go on with the handshake; True: it is done. Raises ssl.SSLError; SSLWantReadError: the rest has not come."""
         try:
             self.tls.do_handshake()
         finally:
@@ -159,7 +159,7 @@ class Link(asyncio.BufferedProtocol):
         self.fail(error or ConnectionResetError("the other side hung up"))
 
     def fail(self, error: BaseException) -> None:
-        """End the connection without a word. The first error stays."""
+        """End the connection without sending anything. The first error is kept."""
         if self.error is not None:
             return
         self.error = error
@@ -183,7 +183,7 @@ class Link(asyncio.BufferedProtocol):
         return not self.paused or self.error is not None
 
     def hold(self) -> None:
-        """Write what is sent from now on behind what the loop has at hand."""
+        """Write what is sent from now on after the callbacks that the loop has ready."""
         if not self.held:
             self.held = True
             self.loop.call_soon(self.flush)

@@ -16,17 +16,17 @@ from loop_plugin.frames import frame
 from loop_plugin.frames.frame import CHUNK, ERROR, LONGEST_AUX, MAX_HEAD, MAX_PAYLOAD, MORE, RESPONSE, WORD, Malformed, Message
 from loop_plugin.frames.link import Link, Unspoken
 
-# Seconds between two looks at the deadlines of all calls, at least.
+# The least seconds between two checks of the deadlines of all calls.
 EXPIRE_EVERY = 0.001
 
 
 class Owner(Protocol):
-    """Who has connections."""
+    """The owner of connections."""
 
     handlers: Mapping[str, Handler]
     logger: logging.Logger
     abandoned: set[asyncio.Task[None]]
-    """Handlers whose caller has gone: the event loop alone does not keep them."""
+    """Handlers whose caller has gone: the event loop has only weak references to them."""
 
     def opened(self, connection: Serving) -> None: ...
 
@@ -62,12 +62,12 @@ class Serving(Link):
         self.owner, self.handlers = owner, owner.handlers
         self.open: dict[int, Incoming] = {}
         self.bytes = 0  # of the requests of open calls
-        self.begun = 0  # calls in this turn of the loop
+        self.begun = 0  # calls that began with the piece that is being received
         # One timer serves all calls: it is set for the first deadline to come, and when it fires for the next one.
         self.timer: asyncio.TimerHandle | None = None
         self.due = math.inf
         self.ending = False
-        # What the caller sent until it is known whether it asks for frames: others are not our business.
+        # What the caller sent until it is known whether it asks for frames: others are handed over.
         self.hello: bytearray | None = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -138,7 +138,7 @@ class Serving(Link):
             call.message = None
             self._start(call, self._refuse(call, Code.CANCELLED, "the request was not sent whole"))
         else:
-            # Behind its first step, without which a task does nothing, not even answer.
+            # After its first step: a task that is cancelled before it does nothing, not even answer.
             self.loop.call_soon(call.cancel)
 
     # ---- Calls that are whole ----
@@ -162,7 +162,7 @@ class Serving(Link):
         self.begun = 0
         super().received(data)
         if self.begun > 1:
-            self.hold()  # until behind the first steps of the tasks: what needs no waiting has its answer by then
+            self.hold()  # until after the first steps of the tasks: those that need not wait have answered by then
 
     def _expire_at(self, deadline: float) -> None:
         if self.timer is not None:
@@ -221,7 +221,7 @@ class Serving(Link):
             return
         self.send(frame.frame(kind, flags | MORE, number, aux, WORD.pack(size) + head, payload[:MAX_PAYLOAD]))
         for at in range(MAX_PAYLOAD, size, MAX_PAYLOAD):
-            await asyncio.sleep(0)  # for others, whose frames stand between
+            await asyncio.sleep(0)  # others send their frames in between
             await self.room.wait(self.roomy)
             last = at + MAX_PAYLOAD >= size
             if last:
