@@ -83,8 +83,9 @@ func TestReportCodec(t *testing.T) {
 	}
 }
 
-// TestReportVectors holds reports byte for byte to testdata/reports.py, which shares nothing with this code nor with
-// libocr's: signatures of a network add up only if all its nodes order the observers of equal values alike.
+// TestReportVectors compares reports byte for byte with those of testdata/reports.py, which shares nothing with this
+// code nor with libocr's: signatures of a network add up only if all its nodes order the observers of equal values
+// alike.
 func TestReportVectors(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/reports.json")

@@ -105,7 +105,7 @@ func TestParseConfig(t *testing.T) {
 	}, func(text []byte) error { _, problems := ParseConfig("EVM", text); return problems.Err() })
 }
 
-// TestEstablishedNames holds that the established names of prices and limits do what they say.
+// TestEstablishedNames checks that the established names of prices and limits do what they say.
 func TestEstablishedNames(t *testing.T) {
 	t.Parallel()
 	c, problems := ParseConfig("EVM", []byte(established+"[[Nodes]]\nName = 'a'\nHTTPURL = 'http://h'\n"))
@@ -150,8 +150,8 @@ func TestEstablishedNames(t *testing.T) {
 	}
 }
 
-// TestPeculiarities holds that each chain of the table can be configured, that its id or its ChainType suffices, and
-// that the operator's word goes before the table's.
+// TestPeculiarities checks that each chain of the table can be configured, that its id or its ChainType suffices, and
+// that the operator's settings take precedence over the table's.
 func TestPeculiarities(t *testing.T) {
 	t.Parallel()
 	parse := func(text string) Config {
@@ -220,7 +220,7 @@ func TestPeculiarities(t *testing.T) {
 	}
 }
 
-// TestLowCeiling holds that a ceiling below the defaults lowers those that are not given.
+// TestLowCeiling checks that a ceiling below the defaults lowers those that are not given.
 func TestLowCeiling(t *testing.T) {
 	t.Parallel()
 	c, problems := ParseConfig("EVM", []byte("ChainID = '1'\nEnabled = false\nGasEstimator.PriceMax = '1 wei'"))
@@ -235,7 +235,7 @@ func TestLowCeiling(t *testing.T) {
 	}
 }
 
-// What is known of a chain's blocks holds where the section says nothing else.
+// What is known of a chain's blocks applies if the section says nothing else.
 func TestPeculiarBlocks(t *testing.T) {
 	t.Parallel()
 	type facts struct {

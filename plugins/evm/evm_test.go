@@ -227,7 +227,7 @@ func TestRestartBetweenAcceptAndSend(t *testing.T) {
 	stop()
 }
 
-// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither race for its nonces nor
+// TestFeedsShareAnAccount checks that feeds which transmit at once from one account neither race for its nonces nor
 // waste gas.
 func TestFeedsShareAnAccount(t *testing.T) {
 	t.Parallel()
@@ -336,7 +336,7 @@ func TestStaleReportIsReplacedByFiller(t *testing.T) {
 	}
 }
 
-// TestWithoutFunds holds that a report of an account without funds waits as it is, that this is one line of the log, a
+// TestWithoutFunds checks that a report of an account without funds waits as it is, that this is one line of the log, a
 // metric and a sentence of the chain's status, and that the report lands at the first price once the account is funded.
 func TestWithoutFunds(t *testing.T) {
 	t.Parallel()
@@ -380,7 +380,7 @@ func TestWithoutFunds(t *testing.T) {
 	}
 }
 
-// TestFeedsAreApart holds that one feed's trouble is not another's of the same account: a contract that would revert,
+// TestFeedsAreApart checks that one feed's trouble is not another's of the same account: a contract that would revert,
 // where gas is estimated, and a gas limit that no block takes.
 func TestFeedsAreApart(t *testing.T) {
 	t.Parallel()
@@ -473,7 +473,7 @@ func TestTransact(t *testing.T) {
 	}
 }
 
-// TestRoundRequestedFarBack holds that events are found page by page, as far back as configured and on demand beyond.
+// TestRoundRequestedFarBack checks that events are found page by page, as far back as configured and on demand beyond.
 func TestRoundRequestedFarBack(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)

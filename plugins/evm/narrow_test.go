@@ -24,7 +24,7 @@ import (
 // everyRound asks for the latest round of a day.
 var everyRound = &medianv1.LatestRoundRequestedRequest{Lookback: durationpb.New(24 * time.Hour)}
 
-// TestServerOfFewBlocks holds that a contract is read, and its events found, at a server that allows fewer blocks in
+// TestServerOfFewBlocks checks that a contract is read, and its events found, at a server that allows fewer blocks in
 // one call than are read again each time.
 func TestServerOfFewBlocks(t *testing.T) {
 	t.Parallel()
@@ -67,8 +67,8 @@ func TestServerOfFewBlocks(t *testing.T) {
 	})
 }
 
-// TestServerWithoutEvents holds that a server which lets no events be read is a good node of a configured feed: what it
-// does serve is read, no round is asked for, and the reason is told once.
+// TestServerWithoutEvents checks that a server which lets no events be read is a good node of a configured feed: what
+// it does serve is read, no round is asked for, and the reason is told once.
 func TestServerWithoutEvents(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)
@@ -108,8 +108,8 @@ type methodNotFound struct{}
 func (methodNotFound) Error() string  { return "the method eth_getLogs does not exist/is not available" }
 func (methodNotFound) ErrorCode() int { return -32601 }
 
-// TestEventsAreReadSeldom holds that LogPollInterval bounds how often events are read while none is pushed, and nothing
-// else.
+// TestEventsAreReadSeldom checks that LogPollInterval bounds how often events are read while none is pushed, and
+// nothing else.
 func TestEventsAreReadSeldom(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// resumes is within what time a feed goes on after the return of its only node, or beside another one.
+// resumes is the time within which a feed goes on after the return of its only node, or beside another one.
 const resumes = 3 * time.Second
 
 // blockTime is how often a chain that goes on makes a block.
@@ -78,7 +78,7 @@ func transmit(t *testing.T, all []*faulty, epoch uint32) {
 	}
 }
 
-// shows tells whether a report is in the contract and the relayer's cache has it.
+// shows reports whether a report is in the contract and the relayer's cache has it.
 func (f *faulty) shows(epoch uint32) bool {
 	if e, _, answer := f.latest(); e != epoch || answer != int64(epoch) {
 		return false
@@ -90,8 +90,8 @@ func (f *faulty) shows(epoch uint32) bool {
 		wire.Int(latest.GetLatestAnswer()).Int64() == int64(epoch)
 }
 
-// usual is how long the same takes all feeds on this machine without any fault: by so much, several times over, a limit
-// may be missed, since the tests of other packages have the machine at the same time.
+// usual is how long the same takes all feeds on this machine without any fault: a limit may be missed by several times
+// as much, since the tests of other packages run at the same time.
 func usual(t *testing.T, d *devchain, all []*faulty) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -100,7 +100,7 @@ func usual(t *testing.T, d *devchain, all []*faulty) time.Duration {
 	return 4 * time.Since(began)
 }
 
-// resume holds that all feeds go on within the time given, on a chain that makes blocks, or that makes one when all
+// resume checks that all feeds go on within the time given, on a chain that makes blocks, or that makes one when all
 // have sent their reports, so that none wakes another.
 func resume(t *testing.T, d *devchain, all []*faulty, epoch uint32, limit time.Duration, blocks bool) {
 	t.Helper()
@@ -191,8 +191,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestSecondNode takes the first of two nodes away: each feed goes on at once, and still once the first is back. Of a
-// node that hangs a call has to find out, for a quarter of RequestTimeout; those after it do not.
+// TestSecondNode takes the first of two nodes away: each feed goes on at once, and still once the first is back. One
+// call has to find out that a node hangs, which takes a quarter of RequestTimeout; those after it do not.
 func TestSecondNode(t *testing.T) {
 	t.Parallel()
 	for name, c := range relayertest.FirstFaults {

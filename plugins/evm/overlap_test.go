@@ -7,8 +7,8 @@ import (
 	"github.com/loop-plugins/loop/plugins/evm/endpoint"
 )
 
-// TestOverlap holds that blocks are read again for some 30 seconds, whatever one lasts, but as few as a call reads, and
-// never less than a reorganisation takes.
+// TestOverlap checks that blocks are read again for some 30 seconds, whatever one lasts, but as few as a call reads,
+// and never less than a reorganisation takes.
 func TestOverlap(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -55,7 +55,7 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-// TestWholeOverlap holds that a fast chain's overlap is read whole now and then, and in between as much of it as a
+// TestWholeOverlap checks that a fast chain's overlap is read whole now and then, and in between as much of it as a
 // reorganisation takes.
 func TestWholeOverlap(t *testing.T) {
 	t.Parallel()

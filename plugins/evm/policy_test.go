@@ -352,8 +352,8 @@ func TestSigningCheckProperty(t *testing.T) {
 	})
 }
 
-// FuzzSigningCheck holds that nothing that is signed is else than a call of the job's contract without coins, a
-// filler, or the transfer that was asked for, and that no bytes make a panic.
+// FuzzSigningCheck checks that all that is signed is a call of the job's contract without coins, a filler, or the
+// transfer that was asked for, and that no bytes cause a panic.
 func FuzzSigningCheck(f *testing.F) {
 	check := policyCheck(f)
 	u := sound(f)

@@ -7,7 +7,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// TestReference holds that operators are shown every key.
+// TestReference checks that operators are shown every key.
 func TestReference(t *testing.T) {
 	t.Parallel()
 	relayertest.Reference(t, newFixture(t).Relayer, evm.Config{})

@@ -42,7 +42,7 @@ const (
 	crossWorkers = 4
 	// crossRounds is how many sets of observations one configuration gets.
 	crossRounds = 25
-	// crossObserved is of how many rounds one has an observation, which takes four of the round's twelve calls.
+	// One of so many rounds has an observation, which takes four of the round's twelve calls.
 	crossObserved = 5
 )
 
@@ -323,7 +323,7 @@ func (w *crossWorker) round(instances [2]reportingv1.ReportingPluginServiceClien
 	}
 	report := w.report()
 	answers := [2][4]string{}
-	// Of the contract's own deadlines a busy machine would miss one in some thousand, and the states would differ.
+	// A busy machine would miss one in some thousand of the contract's own deadlines, and the states would differ.
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	for i, p := range instances {

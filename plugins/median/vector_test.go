@@ -426,7 +426,7 @@ func ties(t *testing.T, c vector.Config, shown vector.Contract) vector.Vector {
 	return v
 }
 
-// Stable sorting gives other reports: else the vector would hold nobody to sort.Slice.
+// Stable sorting gives other reports: else the vector would not require sort.Slice's order.
 func TestTiesAreNotStable(t *testing.T) {
 	t.Parallel()
 	differ := 0

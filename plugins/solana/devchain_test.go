@@ -128,7 +128,7 @@ func (d *devchain) configure(feed int) {
 	must(d.t, d.out.Decode(&d.Feeds[feed]))
 }
 
-// latest is what a feed's contract and its ring hold now, read past the relayer's own ways.
+// latest is what a feed's contract and its ring hold now, read without the relayer's code.
 func (d *devchain) latest(feed int) (epoch uint32, answer int64, round uint32) {
 	d.t.Helper()
 	c := d.client()

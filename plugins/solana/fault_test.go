@@ -204,7 +204,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestLagByTime holds how far a node may be behind: 12 s, however long slots take, or what the configuration says.
+// TestLagByTime checks how far a node may be behind: 12 s, however long slots take, or what the configuration says.
 func TestLagByTime(t *testing.T) {
 	t.Parallel()
 	for config, most := range map[string]uint64{
@@ -319,7 +319,7 @@ func TestNodeThatLiesIsNotBelieved(t *testing.T) {
 	must(t, err)
 }
 
-// TestNonsense holds that answers of the wrong shape are faults of the node, and that none ends the process.
+// TestNonsense checks that answers of the wrong shape are faults of the node, and that none ends the process.
 func TestNonsense(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)

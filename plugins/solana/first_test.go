@@ -6,7 +6,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// TestFirstCallsWait holds that calls which come before the first answer of the node wait for it.
+// TestFirstCallsWait checks that calls which come before the first answer of the node wait for it.
 func TestFirstCallsWait(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)

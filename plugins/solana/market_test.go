@@ -168,7 +168,7 @@ func TestPricesOfBlocks(t *testing.T) {
 	}
 }
 
-// TestPricesThatCannotBeRead holds that this is told once in the log and by metrics, and that it ends.
+// TestPricesThatCannotBeRead checks that this is told once in the log and by metrics, and that it ends.
 func TestPricesThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -224,7 +224,7 @@ func TestPricesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestPricesOfAnotherNode holds that a node without getBlock leaves the question to another, and stays a good node.
+// TestPricesOfAnotherNode checks that a node without getBlock leaves the question to another, and stays a good node.
 func TestPricesOfAnotherNode(t *testing.T) {
 	t.Parallel()
 	// Slots come faster here than nodes are asked for them, which leaves one behind the other.

@@ -18,7 +18,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/signing"
 )
 
-// policyKey is a key of a kind that stands on no curve: nothing is signed here.
+// policyKey is a key that is not on the curve: nothing is signed here.
 func policyKey(n byte) sol.PublicKey { return sol.PublicKey(bytes.Repeat([]byte{n}, 32)) }
 
 var (
@@ -299,7 +299,7 @@ func TestSigningCheckProperty(t *testing.T) {
 	})
 }
 
-// FuzzSigningCheck holds that nothing is signed but one call of what is known, and that no bytes make a panic.
+// FuzzSigningCheck checks that nothing is signed but one call of what is known, and that no bytes cause a panic.
 func FuzzSigningCheck(f *testing.F) {
 	check := policyCheck(f)
 	f.Add(message(f, policyAccount, unitPrice(1000), transmission(f, policyContract, 2), unitLimit(200_000)))

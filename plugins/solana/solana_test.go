@@ -93,7 +93,8 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 		t.Errorf("before the first round: epoch %d, answer %d, %v", epoch, value, err)
 	}
 
-	// What lands before its account is subscribed to is not pushed. Slots are over the same connection, and tell of that.
+	// What lands before its account is subscribed to is not pushed. Slots come over the same connection, and show when
+	// that is done.
 	first, err := p.LatestBlockHeight(ctx, nil)
 	must(t, err)
 	eventually(t, "slots are pushed", func() bool {
@@ -179,7 +180,7 @@ func TestProviderFollowsAndTransmits(t *testing.T) {
 	})
 }
 
-// TestUnauthorisedIsRevertedOnce holds that what the program refuses for good is paid for once, and its reason logged.
+// TestUnauthorisedIsRevertedOnce checks that what the program refuses for good is paid for once, and its reason logged.
 func TestUnauthorisedIsRevertedOnce(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)
@@ -301,7 +302,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither wait for one another nor
+// TestFeedsShareAnAccount checks that feeds which transmit at once from one account neither wait for one another nor
 // waste fees.
 func TestFeedsShareAnAccount(t *testing.T) {
 	t.Parallel()

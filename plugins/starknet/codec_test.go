@@ -21,7 +21,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// TestSecretsAreNotShown holds that no way to print a configuration shows what its nodes are reached by.
+// TestSecretsAreNotShown checks that no way to print a configuration shows what its nodes are reached by.
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	config, problems := ParseConfig("Starknet",

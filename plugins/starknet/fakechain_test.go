@@ -38,7 +38,7 @@ func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
 
 // fakeChain is a fake of a Starknet node: it serves the methods of the JSON-RPC that the relayer calls, keeps nonces
 // and blocks, checks hashes and signatures of transactions, and keeps the aggregator's rules in Go. What it hashes with
-// is the package under test, whose hashes are held to starknet.js elsewhere.
+// is the package under test, whose hashes are compared with starknet.js elsewhere.
 type fakeChain struct {
 	t   *testing.T
 	url string
@@ -84,7 +84,7 @@ type fakeTx struct {
 	block    uint64 // 0: none
 }
 
-// What has become of a transaction that is in no block. To all but forgotten ones a node gives its version's word.
+// What has become of a transaction that is in no block. For all but forgotten ones a node has a word of its version.
 const (
 	waits     = "RECEIVED"
 	rejected  = "REJECTED"
@@ -307,7 +307,7 @@ func (d *fakeChain) push(account stark.Felt) {
 	a.nonce++
 }
 
-// reject makes an end of all that is in no block.
+// reject rejects all that is in no block.
 func (d *fakeChain) reject() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -317,7 +317,7 @@ func (d *fakeChain) reject() {
 	d.pool = nil
 }
 
-// old tells whether it serves 0.8.
+// old reports whether it serves 0.8.
 func (d *fakeChain) old() bool { return versions[d.version] == "pending" }
 
 // finality is what the node calls a transaction's status.
@@ -579,7 +579,7 @@ func (d *fakeChain) view(contract, selector stark.Felt) (any, *rpcError) {
 	}
 }
 
-// getEvents answers pages of one event each, so that following the token is tried.
+// getEvents answers pages of one event each, so that following the token is tested.
 func (d *fakeChain) getEvents(params []json.RawMessage) (any, *rpcError) {
 	type block struct {
 		Number *uint64 `json:"block_number"`

@@ -94,7 +94,7 @@ func reconnecting(s *relayertest.Server, version string) {
 	})
 }
 
-// TestFaultsOfTransactions holds that a feed goes on after each, and each report lands once.
+// TestFaultsOfTransactions checks that a feed goes on after each, and each report lands once.
 func TestFaultsOfTransactions(t *testing.T) { eachVersion(t, testFaultsOfTransactions) }
 
 func testFaultsOfTransactions(t *testing.T, version string) {
@@ -523,8 +523,8 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
-// TestNodeWithOtherHashes holds that a node which hashes transactions in another way, and so would never be found to
-// have one, is told of.
+// TestNodeWithOtherHashes checks that a node which hashes transactions in another way, and so would never be found to
+// have one, is named in the log.
 func TestNodeWithOtherHashes(t *testing.T) {
 	t.Parallel()
 	o := newOracles(t)

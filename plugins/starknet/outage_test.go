@@ -12,7 +12,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// resumes is within what time a feed goes on after the return of its only node, or beside another one.
+// resumes is the time within which a feed goes on after the return of its only node, or beside another one.
 const resumes = 3 * time.Second
 
 // faulty is a feed whose node, or the first of two, has a fault of its own.
@@ -65,7 +65,7 @@ func transmit(d *devchain, all []*faulty, epoch uint32) {
 	}
 }
 
-// resume holds that the reports of an epoch land within the time given.
+// resume checks that the reports of an epoch land within the time given.
 func resume(d *devchain, all []*faulty, epoch uint32, limit time.Duration) {
 	d.t.Helper()
 	left := map[string]*faulty{}
@@ -84,8 +84,8 @@ func resume(d *devchain, all []*faulty, epoch uint32, limit time.Duration) {
 		})
 }
 
-// usual is how long the same takes all feeds on this machine without any fault: by so much, several times over, a limit
-// may be missed, since the tests of other packages have the machine at the same time.
+// usual is how long the same takes all feeds on this machine without any fault: a limit may be missed by several times
+// as much, since the tests of other packages run at the same time.
 func usual(d *devchain, all []*faulty) time.Duration {
 	d.t.Helper()
 	began := time.Now()
@@ -94,7 +94,7 @@ func usual(d *devchain, all []*faulty) time.Duration {
 	return 4 * time.Since(began)
 }
 
-// settled holds that each report landed once.
+// settled checks that each report landed once.
 func settled(d *devchain, all []*faulty, reports int) {
 	d.t.Helper()
 	for _, f := range all {
@@ -134,8 +134,8 @@ func TestOutage(t *testing.T) {
 	settled(d, all, 3)
 }
 
-// TestSecondNode takes the first of two nodes away: each feed goes on at once, and still once the first is back. Of a
-// node that hangs a call has to find out, for a quarter of RequestTimeout; later reports do not wait.
+// TestSecondNode takes the first of two nodes away: each feed goes on at once, and still once the first is back. One
+// call has to find out that a node hangs, which takes a quarter of RequestTimeout; later reports do not wait.
 func TestSecondNode(t *testing.T) {
 	t.Parallel()
 	for name, c := range relayertest.FirstFaults {

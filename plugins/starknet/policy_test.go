@@ -332,7 +332,7 @@ func TestSigningCheckProperty(t *testing.T) {
 	})
 }
 
-// FuzzSigningCheck holds that no text makes a panic, and that nothing that is signed makes another call than is known.
+// FuzzSigningCheck checks that no text causes a panic, and that what is signed makes only known calls.
 func FuzzSigningCheck(f *testing.F) {
 	check := policyCheck(f)
 	for _, tx := range []account.Invoke{invoking(reporting(f)), invoking(), invoking(moving(policyFriend, 5))} {

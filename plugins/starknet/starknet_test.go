@@ -231,7 +231,7 @@ func testRestartBetweenAcceptAndSend(t *testing.T, version string) {
 	stop()
 }
 
-// TestFeedsShareAnAccount holds that feeds which transmit at once from one account neither race for its nonces nor
+// TestFeedsShareAnAccount checks that feeds which transmit at once from one account neither race for its nonces nor
 // waste fees.
 func TestFeedsShareAnAccount(t *testing.T) { eachVersion(t, testFeedsShareAnAccount) }
 

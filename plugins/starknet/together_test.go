@@ -9,7 +9,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 )
 
-// TestFeedsShareTheirReads holds that all contracts are read in one request, however many there are, and that who
+// TestFeedsShareTheirReads checks that all contracts are read in one request, however many there are, and that who
 // transmitted to them is read as long as it is not known of all.
 func TestFeedsShareTheirReads(t *testing.T) {
 	t.Parallel()

@@ -37,7 +37,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestReplacementsAreTaken holds that every replacement is above the last by what nodes ask, never above the ceiling,
+// TestReplacementsAreTaken checks that every replacement is above the last by what nodes ask, never above the ceiling,
 // and that the ceiling is reached before it is refused.
 func TestReplacementsAreTaken(t *testing.T) {
 	t.Parallel()
@@ -221,7 +221,7 @@ func TestSignDistrustsTheKeystore(t *testing.T) {
 	}
 }
 
-// TestFirstTerms holds what a first attempt offers: what a block can take, within the operator's bounds.
+// TestFirstTerms checks what a first attempt offers: what a block can take, within the operator's bounds.
 func TestFirstTerms(t *testing.T) {
 	t.Parallel()
 	wei := big.NewInt
@@ -270,7 +270,7 @@ func TestFirstTerms(t *testing.T) {
 	}
 }
 
-// TestSend holds what becomes of a transaction by what nodes answer to it: nodes are scripted, and the words theirs.
+// TestSend checks what becomes of a transaction by what nodes answer to it: nodes are scripted, and the words theirs.
 func TestSend(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -312,8 +312,9 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestServersSpeakOfThemselves holds that what a server says with a status of its own (it wants money or a key, bans or
-// is down) is never taken for a word of the transaction or its account: the transaction may land elsewhere, or later.
+// TestServersSpeakOfThemselves checks that what a server says with an HTTP status of its own (it wants money or a key,
+// bans or is down) is never taken for an answer about the transaction or its account: the transaction may land
+// elsewhere, or later.
 func TestServersSpeakOfThemselves(t *testing.T) {
 	t.Parallel()
 	cases := map[int]string{
@@ -337,7 +338,7 @@ func TestServersSpeakOfThemselves(t *testing.T) {
 	}
 }
 
-// TestCodesOfServersAlone holds the same of the codes by which a server says what a status of HTTP does.
+// TestCodesOfServersAlone checks the same for the error codes with which a server says what an HTTP status does.
 func TestCodesOfServersAlone(t *testing.T) {
 	t.Parallel()
 	for _, code := range []coded{402, 429} {
@@ -358,7 +359,7 @@ func (coded) Error() string { return "insufficient balance" }
 
 func (c coded) ErrorCode() int { return int(c) }
 
-// refuse stands before a node and refuses transactions alone, with a status.
+// refuse is a proxy of a node that refuses only transactions, with a status.
 func refuse(t *testing.T, node string, status int, words string) string {
 	t.Helper()
 	u, err := url.Parse(node)
@@ -380,8 +381,8 @@ func refuse(t *testing.T, node string, status int, words string) string {
 	return front.URL
 }
 
-// TestNodesDisagree holds that a transaction is neither dearer nor given up as long as one of several nodes may take it
-// later, and that one node which has it suffices.
+// TestNodesDisagree checks that a transaction is neither dearer nor given up as long as one of several nodes may take
+// it later, and that one node which has it suffices.
 func TestNodesDisagree(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -410,8 +411,8 @@ func TestNodesDisagree(t *testing.T) {
 	}
 }
 
-// TestSendWithoutNodes holds that an attempt which could not be sent anywhere is one that nobody has, unless one had it
-// before.
+// TestSendWithoutNodes checks that an attempt which could not be sent anywhere counts as one that no node has, unless a
+// node had it before.
 func TestSendWithoutNodes(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)
@@ -430,7 +431,7 @@ func TestSendWithoutNodes(t *testing.T) {
 	}
 }
 
-// TestStubbornNodes holds that what nodes go on refusing in words that nobody knows is refused at last, unless a node
+// TestStubbornNodes checks that what nodes go on refusing in words that nobody knows is refused at last, unless a node
 // has had it.
 func TestStubbornNodes(t *testing.T) {
 	t.Parallel()
@@ -455,7 +456,7 @@ func TestStubbornNodes(t *testing.T) {
 	}
 }
 
-// TestPriceOfWhatNobodyTook holds that an attempt which no node ever took is followed by one at a first attempt's
+// TestPriceOfWhatNobodyTook checks that an attempt which no node ever took is followed by one at a first attempt's
 // price, that one which a node has is outbid, and that a node which names the least tip is paid that.
 func TestPriceOfWhatNobodyTook(t *testing.T) {
 	t.Parallel()
@@ -484,7 +485,7 @@ func TestPriceOfWhatNobodyTook(t *testing.T) {
 	}
 }
 
-// TestTips holds where the tip of a first attempt comes from, and that all transactions between two blocks share one
+// TestTips checks where the tip of a first attempt comes from, and that all transactions between two blocks share one
 // question.
 func TestTips(t *testing.T) {
 	t.Parallel()
@@ -528,7 +529,7 @@ func TestTips(t *testing.T) {
 	}
 }
 
-// TestGasLimits holds how a limit is made, that an attempt's successor keeps it, and that what a node refuses to
+// TestGasLimits checks how a limit is made, that an attempt's successor keeps it, and that what a node refuses to
 // estimate is not signed.
 func TestGasLimits(t *testing.T) {
 	t.Parallel()
@@ -701,8 +702,8 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestReportBeforeItsConfiguration holds that a report under a configuration that the node does not show yet is kept
-// until a block of after the doubt shows that there will be none, and sent if it comes.
+// TestReportBeforeItsConfiguration checks that a report under a configuration that the node does not show yet is kept
+// until a block from after the doubt began shows that there will be none, and sent if it comes.
 func TestReportBeforeItsConfiguration(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)

@@ -13,7 +13,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// TestFinality holds which of the blocks below 100, the newest, are final: by their depth, or by the chain's own word,
+// TestFinality checks which of the blocks below 100, the newest, are final: by their depth, or by the chain's own word,
 // each less an offset.
 func TestFinality(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 )
 
-// TestTransmitLength holds the length that the contract checks exactly: it refuses calls that are a byte longer.
+// TestTransmitLength checks the length of a call, which must be exact: the contract refuses one that is a byte longer.
 func TestTransmitLength(t *testing.T) {
 	t.Parallel()
 	report, signature := make([]byte, 160), make([]byte, 65)
@@ -29,7 +29,7 @@ func TestTransmitLength(t *testing.T) {
 	}
 }
 
-// FuzzParse holds that no answer or event of a node makes a panic.
+// FuzzParse checks that no answer or event of a node causes a panic.
 func FuzzParse(f *testing.F) {
 	f.Add(make([]byte, 32*5))
 	f.Add(common.RightPadBytes([]byte{0xff}, 32*9))

@@ -172,7 +172,7 @@ func TestEachSplitsBatches(t *testing.T) {
 	}
 }
 
-// TestFlood holds that an answer of a GiB is not read to its end, and that this is said.
+// TestFlood checks that an answer of a GiB is not read to its end, and that this is said.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	server := scripted(t)
@@ -232,7 +232,7 @@ func TestFloodOverWebSocket(t *testing.T) {
 	}
 }
 
-// TestCallsCarryBothNames holds that servers which know one of the names of a call's bytes, whichever, get them.
+// TestCallsCarryBothNames checks that a server gets a call's bytes whichever of their two names it knows.
 func TestCallsCarryBothNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"input", "data"} {
@@ -261,7 +261,7 @@ func TestCallsCarryBothNames(t *testing.T) {
 	}
 }
 
-// TestErrorsWithAStatus holds that a JSON-RPC error is the answer to a call whatever status it comes with, and speaks
+// TestErrorsWithAStatus checks that a JSON-RPC error is the answer to a call whatever status it comes with, and speaks
 // of the node where its code or its words do.
 func TestErrorsWithAStatus(t *testing.T) {
 	t.Parallel()

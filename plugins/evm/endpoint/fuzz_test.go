@@ -19,8 +19,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// FuzzAnswer has a server answer anything. A body that begins with a comma is what stands after the id of each answer,
-// which the client would not look at without.
+// FuzzAnswer has a server answer anything. A body that begins with a comma comes after the id of each answer, without
+// which the client would not look at it.
 func FuzzAnswer(f *testing.F) {
 	body := ""
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

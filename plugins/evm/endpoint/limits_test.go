@@ -27,7 +27,7 @@ type asked struct {
 	Params json.RawMessage
 }
 
-// fakeServer answers for a chain that there is not, and refuses what it is told to. A call echo is answered with its
+// fakeServer answers for a chain that does not exist, and refuses what it is told to. A call echo is answered with its
 // parameters.
 type fakeServer struct {
 	// refuse answers a request in the server's place unless its status is 0.
@@ -118,7 +118,7 @@ func (s *fakeServer) taken() []int {
 	return sizes
 }
 
-// client connects to the server as if it were known to refuse nothing: connecting itself teaches.
+// client connects to the server, which refuses nothing meanwhile: a refusal would teach the client already.
 func (s *fakeServer) client(t *testing.T, settings Settings) *Client {
 	t.Helper()
 	settings.HTTPURL, settings.ChainID, settings.Contracts = s.url, big.NewInt(1), &Contracts{}

@@ -10,7 +10,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// TestRests holds that how long a node wants to be left alone reaches whoever chooses among nodes.
+// TestRests checks that how long a node wants to be left alone reaches whoever chooses among nodes.
 func TestRests(t *testing.T) {
 	t.Parallel()
 	relayertest.Rests(t, func(ctx context.Context, url string) string {

@@ -14,7 +14,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// TestSendOnly holds that a node for sending need answer nothing but which chain it serves, and must serve the right
+// TestSendOnly checks that a node for sending need answer nothing but which chain it serves, and must serve the right
 // one.
 func TestSendOnly(t *testing.T) {
 	t.Parallel()

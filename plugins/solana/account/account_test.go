@@ -193,8 +193,8 @@ func (f *fixture) payload(t *testing.T, once bool) []byte {
 	return payload
 }
 
-// TestTransmissionVector holds a whole transmission with six signatures against the bytes that testdata/vectors.py of
-// ocr2 computed, signature included.
+// TestTransmissionVector compares a whole transmission with six signatures, its own signature included, with the bytes
+// that testdata/vectors.py of ocr2 computed.
 func TestTransmissionVector(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../ocr2/testdata/vectors.json")
@@ -329,7 +329,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// TestManyStatuses holds that more signatures than one question may have are asked after.
+// TestManyStatuses checks that the statuses of more signatures than one request may have are asked for.
 func TestManyStatuses(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, newKey(t), nil)
@@ -411,7 +411,7 @@ func TestBumps(t *testing.T) {
 	}
 }
 
-// TestDeadBlockhash holds that a blockhash which the chain has left behind signs nothing more, however lately it was
+// TestDeadBlockhash checks that a blockhash which the chain has left behind signs nothing more, however lately it was
 // asked for.
 func TestDeadBlockhash(t *testing.T) {
 	t.Parallel()
@@ -428,7 +428,7 @@ func TestDeadBlockhash(t *testing.T) {
 	}
 }
 
-// TestOnce holds that what would have two effects is never signed twice.
+// TestOnce checks that what would have two effects is never signed twice.
 func TestOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, newKey(t), func(s *account.Settings) { s.Fees.BumpPeriod = time.Nanosecond })
@@ -560,7 +560,7 @@ func TestEstimate(t *testing.T) {
 	}
 }
 
-// TestForeignSignature holds that what a keystore signs with another key is not sent.
+// TestForeignSignature checks that what a keystore signs with another key is not sent.
 func TestForeignSignature(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, newKey(t), func(s *account.Settings) { s.Keystore = keystore{newKey(t)} })

@@ -159,7 +159,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 // names are what errors of a call begin with.
 var names = map[string]string{"Send": "sendTransaction: ", "Block": "getBlock: "}
 
-// TestNoMethod holds that a node which lacks a method is said to, by the method's name.
+// TestNoMethod checks that a node which lacks a method is said to, by the method's name.
 func TestNoMethod(t *testing.T) {
 	t.Parallel()
 	body := `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"}}`
@@ -244,7 +244,7 @@ func TestCommitmentThatIsGone(t *testing.T) {
 	}
 }
 
-// TestSendOptions holds what a node is told to do with a transaction.
+// TestSendOptions checks what a node is told to do with a transaction.
 func TestSendOptions(t *testing.T) {
 	t.Parallel()
 	server := relayertest.NewServer(t, "")
@@ -312,7 +312,7 @@ func TestConnectChecksTheChain(t *testing.T) {
 	}
 }
 
-// TestFlood holds that an answer of a GiB is not read to its end, and that this is said.
+// TestFlood checks that an answer of a GiB is not read to its end, and that this is said.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	server := relayertest.NewServer(t, "")

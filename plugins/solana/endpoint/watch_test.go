@@ -302,7 +302,7 @@ func (n *node) badAccount(data string) {
 		data, id))
 }
 
-// TestWatchWithoutAPush holds that a node which pushes nothing is polled.
+// TestWatchWithoutAPush checks that a node which pushes nothing is polled.
 func TestWatchWithoutAPush(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(s *seen){
@@ -321,7 +321,7 @@ func TestWatchWithoutAPush(t *testing.T) {
 	}
 }
 
-// TestWatchEnds holds that a node which does not answer calls any more is given up.
+// TestWatchEnds checks that a node which does not answer calls any more is given up.
 func TestWatchEnds(t *testing.T) {
 	t.Parallel()
 	server := relayertest.NewServer(t, "")

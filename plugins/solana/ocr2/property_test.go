@@ -104,7 +104,7 @@ func (o ordered) Swap(i, j int) {
 	o.observations[i], o.observations[j] = o.observations[j], o.observations[i]
 }
 
-// TestReportAgainstModel draws observations among which equal ones are common, and holds their report against sorts of
+// TestReportAgainstModel draws observations among which equal ones are common, and compares their report with sorts of
 // plain numbers.
 func TestReportAgainstModel(t *testing.T) {
 	t.Parallel()
@@ -204,7 +204,7 @@ func TestStateRefuses(t *testing.T) {
 	}
 }
 
-// FuzzAccounts holds that no account, event or report of a node makes a panic.
+// FuzzAccounts checks that no account, event or report of a node causes a panic.
 func FuzzAccounts(f *testing.F) {
 	f.Add(file(f, "state.bin"))
 	f.Add(file(f, "transmissions.bin"))

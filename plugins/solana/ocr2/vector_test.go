@@ -216,9 +216,9 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestReportsOfTies holds reports of equal times, values and juels to the bytes that the established node makes of
-// them, for every number of oracles. They follow from the very swaps of Go's sort.Slice: should a release of Go change
-// those, it changes reports, nodes built with it do not add up with others, and this fails.
+// TestReportsOfTies compares reports of equal times, values and juels with the bytes that the established node makes of
+// them, for every number of oracles. They depend on each swap of Go's sort.Slice: if a release of Go changes those,
+// nodes built with it make other reports than the rest, and this test fails.
 func TestReportsOfTies(t *testing.T) {
 	t.Parallel()
 	var cases [][2]json.RawMessage

@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestTransactionHash holds the hash that accounts sign to what starknet.js computes (../testdata/vectors.mjs).
+// TestTransactionHash compares the hash that accounts sign with what starknet.js computes (../testdata/vectors.mjs).
 func TestTransactionHash(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../testdata/vectors.json")
@@ -225,8 +225,8 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// TestEstimateOfAMovingNonce holds how often an estimate is tried again whose nonce is taken meanwhile, in the words of
-// each version, and that this is not called a revert.
+// TestEstimateOfAMovingNonce checks how often an estimate whose nonce is taken meanwhile is tried again, in the words
+// of each version, and that this is not called a revert.
 func TestEstimateOfAMovingNonce(t *testing.T) {
 	t.Parallel()
 	const moved = "Invalid transaction nonce of contract at address 0x9. Account nonce: 0x6; got: 0x5."
@@ -345,8 +345,8 @@ func TestKeystoreIsChecked(t *testing.T) {
 	}
 }
 
-// TestReportBeforeItsConfiguration holds that a report under a configuration that the node does not show yet is kept
-// until a block of after the doubt shows that there will be none, and sent if it comes.
+// TestReportBeforeItsConfiguration checks that a report under a configuration that the node does not show yet is kept
+// until a block from after the doubt began shows that there will be none, and sent if it comes.
 func TestReportBeforeItsConfiguration(t *testing.T) {
 	t.Parallel()
 	server := relayertest.NewServer(t, "")

@@ -254,7 +254,7 @@ func felts(numbers ...int64) []stark.Felt {
 
 var wide, _ = stark.FromBig(new(big.Int).Lsh(big.NewInt(1), 130))
 
-// TestRefuses holds that errors name what is wrong.
+// TestRefuses checks that errors name what is wrong.
 func TestRefuses(t *testing.T) {
 	t.Parallel()
 	with := func(list []stark.Felt, at int, f stark.Felt) []stark.Felt {
@@ -429,7 +429,7 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse holds that no answer, event or report makes a panic, and that what is read encodes to the same.
+// FuzzParse checks that no answer, event or report causes a panic, and that what is read encodes to the same.
 func FuzzParse(f *testing.F) {
 	encode := func(list []stark.Felt) []byte {
 		var out []byte

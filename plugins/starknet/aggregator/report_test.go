@@ -27,8 +27,8 @@ func (o *observed) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &[]any{&o.Seconds, o.Value, o.JuelsPerFeeCoin, o.GasPrice, &o.Observer})
 }
 
-// TestReportsOfTies holds the reports of 4 to 31 observations, of which many are equal in two figures or in all, to
-// those that testdata/reports.py makes without this code.
+// TestReportsOfTies compares the reports of 4 to 31 observations, of which many are equal in two figures or in all,
+// with those that testdata/reports.py makes without this code.
 func TestReportsOfTies(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/reports.json")

@@ -61,7 +61,7 @@ func answersTo(calls []request) (answers []any) {
 	return answers
 }
 
-// TestViews holds that views come in as few requests as a node takes, and come whatever it does not take.
+// TestViews checks that views come in as few requests as a node takes, and come whatever it does not take.
 func TestViews(t *testing.T) {
 	t.Parallel()
 	send := func(w io.Writer, v any) { _ = json.NewEncoder(w).Encode(v) }
@@ -113,7 +113,7 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// TestViewsApart holds that what goes wrong with a view is that view's alone.
+// TestViewsApart checks that what goes wrong with one view affects no other.
 func TestViewsApart(t *testing.T) {
 	t.Parallel()
 	client, _ := batching(t, func(w http.ResponseWriter, calls []request) {
@@ -142,7 +142,7 @@ func TestViewsApart(t *testing.T) {
 	}
 }
 
-// TestViewsOfANodeThatIsDown holds that a node's fault is that, and is not taken for a refusal of batches.
+// TestViewsOfANodeThatIsDown checks that a node's fault is that, and is not taken for a refusal of batches.
 func TestViewsOfANodeThatIsDown(t *testing.T) {
 	t.Parallel()
 	client, requests := batching(t, func(w http.ResponseWriter, _ []request) {

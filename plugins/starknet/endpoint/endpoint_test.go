@@ -125,8 +125,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// TestRefusedParameters holds that a node which refuses a call's parameters has answered it, unless it serves a version
-// that does not know the block's tag any more: else one bad call would cost a feed its node, again and again.
+// TestRefusedParameters checks that a node which refuses a call's parameters has answered it, unless it serves a
+// version that does not know the block's tag any more: else one bad call would cost a feed its node, again and again.
 func TestRefusedParameters(t *testing.T) {
 	t.Parallel()
 	for version, answer := range map[string]bool{"0.10.1": true, "0.9.0": true, "0.8.1": false} {
@@ -149,7 +149,7 @@ func (invalidParams) Error() string { return "Invalid params" }
 
 func (invalidParams) ErrorCode() int { return int(CodeInvalidParams) }
 
-// TestFlood holds that an answer of a GiB is not read to its end, and that this is said.
+// TestFlood checks that an answer of a GiB is not read to its end, and that this is said.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	server := relayertest.NewServer(t, "")
@@ -225,7 +225,8 @@ func TestStatusByReceipt(t *testing.T) {
 	}
 }
 
-// TestVersions holds which versions are spoken, whatever their patch, and what each calls the block that is being made.
+// TestVersions checks which versions are spoken, whatever their patch, and what each calls the block that is being
+// made.
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{
@@ -249,7 +250,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestKey holds that a node's key goes with every call to its host, and with no call to another.
+// TestKey checks that a node's key goes with every call to its host, and with no call to another.
 func TestKey(t *testing.T) {
 	t.Parallel()
 	const key = "geheim"

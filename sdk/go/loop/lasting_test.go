@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestLasting holds that a plugin's log has durations as people read them.
+// TestLasting checks that a plugin's log has durations as people read them.
 func TestLasting(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

@@ -483,7 +483,7 @@ func TestDrainWithACallInFlight(t *testing.T) {
 	if s := c.exit(); s.ExitCode() != 0 {
 		t.Errorf("the process ended with %s", s)
 	}
-	// A host that says nothing of levels wants the usual.
+	// A host that names no level wants the default.
 	if log := c.stderr.String(); !strings.Contains(log, `"msg":"an instance was closed"`) ||
 		strings.Contains(log, "in detail") {
 		t.Errorf("the log is:\n%s", log)
@@ -522,7 +522,7 @@ func TestProcessesEnd(t *testing.T) {
 	}
 }
 
-// Who has not the host's certificate reaches nothing.
+// A caller without the host's certificate reaches nothing.
 func TestProcessKnowsItsHost(t *testing.T) {
 	t.Parallel()
 	c := launch(t)
@@ -549,7 +549,7 @@ func TestProcessKnowsItsHost(t *testing.T) {
 	}
 }
 
-// What a person sees who starts a plugin.
+// What a person who starts a plugin sees.
 func TestStartedByHand(t *testing.T) {
 	t.Parallel()
 	kind := medianv1loop.MedianKind()

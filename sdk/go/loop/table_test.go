@@ -331,7 +331,7 @@ func TestTableIsItsModel(t *testing.T) {
 	})
 }
 
-// What a parent holds its children may use: it is closed after them, also when it is released while one is being made
+// Children may use what their parent holds: it is closed after them, also when it is released while one is being made
 // and another is in a call.
 func TestParentsAreClosedLast(t *testing.T) {
 	t.Parallel()
@@ -428,7 +428,7 @@ func TestConstructorOutlivesItsCaller(t *testing.T) {
 	})
 }
 
-// Whether an object's request is the same is told by the method too.
+// Requests of two methods differ even if their bytes are the same.
 func TestAnotherMethodIsAnotherRequest(t *testing.T) {
 	t.Parallel()
 	table := newTestTable()

@@ -22,7 +22,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Buffers that gRPC never gives back count against nobody but who has that many requests on their way at once.
+// Buffers that gRPC never gives back count only against a caller who has that many requests on their way at once.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	ended := 0
@@ -63,8 +63,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// hold is a method whose calls of more than a byte are held until they are let go, as a forwarded call may be that
-// waits for its plugin.
+// hold is a method whose calls of more than a byte are held until they are let go, as a forwarded call that waits for
+// its plugin may be.
 const hold = "/loop.test.v1.Held/Hold"
 
 // large is one whose answers have 1 MiB.
@@ -184,7 +184,7 @@ func TestBudgetOfManyRequests(t *testing.T) {
 	}
 }
 
-// Who waits for the turn of another's request that does not come leaves with its caller.
+// A request that waits behind another one that does not come ends with its caller.
 func TestBudgetOfARequestThatDoesNotCome(t *testing.T) {
 	t.Parallel()
 	cc, b, _, _ := held(t, true)

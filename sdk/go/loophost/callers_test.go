@@ -109,7 +109,7 @@ func ended(t *testing.T, c net.Conn) {
 	}
 }
 
-// Who cannot shake hands keeps no descriptor of the host's for long and no plugin away.
+// A caller who cannot shake hands does not occupy a descriptor of the host for long, and keeps no plugin away.
 func TestStrangersAtACallbackSocket(t *testing.T) {
 	t.Parallel()
 	s := newSocket(t)

@@ -24,7 +24,7 @@ func (d *deaf) Invoke(ctx context.Context, _ string, _, _ any, _ ...grpc.CallOpt
 	return status.FromContextError(ctx.Err()).Err()
 }
 
-// TestStarvedProcess holds that a process which waits for a processor is not killed for the first health check that it
+// TestStarvedProcess checks that a process which waits for a processor is not killed for the first health check that it
 // does not answer, and one that hangs is, on a busy machine too.
 func TestStarvedProcess(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -15,7 +15,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/confine"
 )
 
-// The level in force is in a plugin's status, and a lower one than there could be is told once, with its reason.
+// The level in force is in a plugin's status, and a lower one than there could be is logged once, with its reason.
 func TestConfinementIsTold(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -55,7 +55,7 @@ func TestConfinementIsTold(t *testing.T) {
 	}
 }
 
-// A plugin that is refused a file before it shakes hands is told as confined.
+// The error about a plugin that is refused a file before it shakes hands says that it is confined.
 func TestConfinedPluginThatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	if confine.ABI() == 0 {

@@ -108,7 +108,7 @@ func (c *crowd) all(b *testing.B) {
 }
 
 // rounds has each feed make a round in each second, and returns how long each took from the time that it was due at.
-// The feeds are due one after the other in so long.
+// The feeds are due one after the other within spread.
 func (c *crowd) rounds(b *testing.B, n int, spread time.Duration) (took []time.Duration) {
 	b.Helper()
 	var mu sync.Mutex

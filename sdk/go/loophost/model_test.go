@@ -138,7 +138,7 @@ func TestLifetimes(t *testing.T) {
 				"create a provider": func(rt *rapid.T) {
 					parent := pick(rt, "chain", func(m *modelled) bool { return m.chain != nil })
 					provider := providerOf(parent.chain)
-					// What is made of a released object is never made.
+					// An object of a released parent is never made.
 					all = append(all,
 						&modelled{object: provider.Object, provider: provider, parent: parent, released: parent.released})
 				},

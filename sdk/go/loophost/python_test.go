@@ -114,7 +114,7 @@ func TestPythonHealsAfterKill(t *testing.T) {
 	}
 }
 
-// What is written in Python has the objects of the one that died as soon as a process that stood by is initialised.
+// A plugin in Python has the objects of the process that died as soon as the process that stood by is initialised.
 func TestPythonStandsBy(t *testing.T) {
 	t.Parallel()
 	command := pythonMedian(t)

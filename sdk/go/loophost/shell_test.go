@@ -293,7 +293,7 @@ func TestCallersWaitForThemselves(t *testing.T) {
 	})
 }
 
-// TestRepeats holds the connection behind a gate to what becomes of calls: refused, lost, lost twice.
+// TestRepeats checks what becomes of calls that are refused, lost, and lost twice.
 func TestRepeats(t *testing.T) {
 	within(t, func(t *testing.T, ctx context.Context) {
 		s := newShell(ctx, "p")

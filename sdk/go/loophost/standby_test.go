@@ -179,7 +179,7 @@ func TestStandbyWantsACommand(t *testing.T) {
 	}
 }
 
-// standbyKills is how many deaths a figure of BenchmarkStandby is of.
+// standbyKills is how many deaths one figure of BenchmarkStandby covers.
 const standbyKills = 30
 
 // BenchmarkStandby kills a plugin for which a process stands by, and measures the time until the same object answers

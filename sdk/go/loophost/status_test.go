@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestBrief holds that what a table shows of an end is one line of bounded length.
+// TestBrief checks that what a table shows of an end is one line of bounded length.
 func TestBrief(t *testing.T) {
 	t.Parallel()
 	if got := brief("exit status 2; it said:\n\tpanic: \u00e9"); got != "exit status 2; it said: panic: \u00e9" {
@@ -17,7 +17,7 @@ func TestBrief(t *testing.T) {
 	}
 }
 
-// TestLastExit holds that the plugin is not named in the sentence, which stands beside its name.
+// TestLastExit checks that the plugin is not named in the sentence, which stands beside its name.
 func TestLastExit(t *testing.T) {
 	t.Parallel()
 	p := &Plugin{name: "evm", lastErr: errors.New("plugin evm: \"loop-evm\" ended before its handshake")}

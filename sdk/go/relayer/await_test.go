@@ -59,7 +59,7 @@ func TestAwaitLeavesTimeToAnswer(t *testing.T) {
 	}
 }
 
-// TestPollerAwaitsTheFirstAnswer holds that callers who come while nothing was read yet get the value as soon as there
+// TestPollerAwaitsTheFirstAnswer checks that callers who come while nothing was read yet get the value as soon as there
 // is one.
 func TestPollerAwaitsTheFirstAnswer(t *testing.T) {
 	t.Parallel()
@@ -134,7 +134,7 @@ func TestPollerSaysWhyThereIsNoFirstAnswer(t *testing.T) {
 	}
 }
 
-// TestPollerAwaitEndsWithThePoller holds that a job which ends keeps no caller.
+// TestPollerAwaitEndsWithThePoller checks that a job which ends keeps no caller.
 func TestPollerAwaitEndsWithThePoller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -171,8 +171,8 @@ func (d madeDriver) Watch(ctx context.Context, _ int, report func(uint64)) error
 
 func (d madeDriver) Disconnect(int) {}
 
-// TestPoolAwaitsTheFirstNode holds that the first node that serves ends the wait, whatever the others do, and that each
-// beginning is told.
+// TestPoolAwaitsTheFirstNode checks that the first node that serves ends the wait, whatever the others do, and that
+// each beginning is told.
 func TestPoolAwaitsTheFirstNode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestPoolAwaitsTheFirstNode(t *testing.T) {
 	})
 }
 
-// TestPoolConnectsAgainWithinItsBound holds the bound by which feeds resume within 3 s of a node's return.
+// TestPoolConnectsAgainWithinItsBound checks the bound that lets feeds resume within 3 s of a node's return.
 func TestPoolConnectsAgainWithinItsBound(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestPoolConnectsAgainWithinItsBound(t *testing.T) {
 	})
 }
 
-// TestPoolAsksAHangingNodeOnce holds that a node whose calls hang costs one call its wait, and is asked again when it
+// TestPoolAsksAHangingNodeOnce checks that a node whose calls hang costs one call its wait, and is asked again when it
 // tells of a block.
 func TestPoolAsksAHangingNodeOnce(t *testing.T) {
 	t.Parallel()

@@ -221,7 +221,7 @@ func (c *modelChain) reorganise(n int, keep bool) {
 type crash struct{}
 
 // TestQueueModel drives a queue through crashes before and after every call, lost answers, reorganisations, others'
-// transactions and new configurations, and holds what the queue promises.
+// transactions and new configurations, and checks what the queue promises.
 func TestQueueModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

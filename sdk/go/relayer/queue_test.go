@@ -172,7 +172,7 @@ func TestQueueReplacesWhatIsStuck(t *testing.T) {
 	}
 }
 
-// TestQueueFillsWhatIsNotSignedAgain holds that a replacement that the node refuses to sign gives its number up to a
+// TestQueueFillsWhatIsNotSignedAgain checks that a replacement that the node refuses to sign gives its number up to a
 // filler, and that one for which no filler is signed either goes again as it is and is the account's trouble.
 func TestQueueFillsWhatIsNotSignedAgain(t *testing.T) {
 	t.Parallel()
@@ -219,7 +219,8 @@ func TestQueueDropsWhatIsStaleBeforeItTakesANumber(t *testing.T) {
 	}
 }
 
-// TestQueueTellsFees holds that what a transaction cost is told once, when that is for good, also of one that reverted.
+// TestQueueTellsFees checks that what a transaction cost is reported once, when it is final, also if the transaction
+// reverted.
 func TestQueueTellsFees(t *testing.T) {
 	t.Parallel()
 	var spent []int64
@@ -240,8 +241,8 @@ func TestQueueTellsFees(t *testing.T) {
 	}
 }
 
-// TestQueueTellsLandings holds that a transaction is told of once when a block takes it, with the time since its report
-// was taken over, and that the queue's age is that of the oldest report.
+// TestQueueTellsLandings checks that a transaction is reported once when it is in a block, with the time since its
+// report was taken over, and that the queue's age is that of the oldest report.
 func TestQueueTellsLandings(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -285,7 +286,7 @@ func TestQueueHoldsBackWhileSendingFails(t *testing.T) {
 	wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
 }
 
-// TestQueueSendsOthersWhileOneFails holds that neither a report that the chain refuses for good, at once or when it is
+// TestQueueSendsOthersWhileOneFails checks that neither a report that the chain refuses for good, at once or when it is
 // sent again, nor one that the chain has and that cannot be sent again keeps others from being sent.
 func TestQueueSendsOthersWhileOneFails(t *testing.T) {
 	t.Parallel()
@@ -329,7 +330,7 @@ func TestQueueSendsOthersWhileOneFails(t *testing.T) {
 	})
 }
 
-// TestQueueWithoutFunds holds that an account without funds is told of once, sends one transaction now and then as it
+// TestQueueWithoutFunds checks that an account without funds is told of once, sends one transaction now and then as it
 // is, and pays for nothing that became stale meanwhile.
 func TestQueueWithoutFunds(t *testing.T) {
 	t.Parallel()
@@ -375,7 +376,7 @@ func TestQueueWithoutFunds(t *testing.T) {
 	})
 }
 
-// TestQueueTellsATroubleOnce holds that a trouble which lasts has one line in the log, and its end another.
+// TestQueueTellsATroubleOnce checks that a trouble which lasts has one line in the log, and its end another.
 func TestQueueTellsATroubleOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -426,7 +427,7 @@ func TestUnorderedQueueNeedsNoFillers(t *testing.T) {
 	wantSent(t, s, "0 z/1 #0", "0 z/1 #0")
 }
 
-// TestUnorderedQueueHoldsNoOtherUp holds that neither what is refused at once nor what is refused again keeps other
+// TestUnorderedQueueHoldsNoOtherUp checks that neither what is refused at once nor what is refused again keeps other
 // contracts' reports from being sent.
 func TestUnorderedQueueHoldsNoOtherUp(t *testing.T) {
 	t.Parallel()

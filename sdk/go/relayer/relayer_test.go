@@ -210,7 +210,7 @@ func TestPoolLeavesABadNode(t *testing.T) {
 	}
 }
 
-// TestPoolCountsRefusals holds that a node that cannot be connected is a fault, each time that it is tried.
+// TestPoolCountsRefusals checks that a node that cannot be connected is a fault, each time that it is tried.
 func TestPoolCountsRefusals(t *testing.T) {
 	t.Parallel()
 	var faults atomic.Int64

@@ -43,8 +43,8 @@ func (d *tireless) Watch(ctx context.Context, _ *tireless, report func(uint64)) 
 
 func (d *tireless) Disconnect(*tireless) {}
 
-// TestPoolLeavesAlone holds that a node which asks for a rest gets no request until it is over, not even for its newest
-// block, while another is used, and that calls fail with the reason where there is none.
+// TestPoolLeavesAlone checks that a node which asks for a rest gets no request until it is over, not even for its
+// newest block, while another is used, and that calls fail with the reason where there is none.
 func TestPoolLeavesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := &tireless{name: "first"}, &tireless{name: "second"}

@@ -18,8 +18,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestResume holds that a Store which fails at first is asked again, and that one account which cannot be started holds
-// up no other.
+// TestResume checks that a Store which fails at first is asked again, and that one account which cannot be started
+// holds up no other.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -85,7 +85,7 @@ func TestPoolSelects(t *testing.T) {
 	}
 }
 
-// TestPoolSendsOnly holds that a node for sending gets what is sent and no other call, and tells of no block.
+// TestPoolSendsOnly checks that a node for sending gets what is sent and no other call, and tells of no block.
 func TestPoolSendsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(PoolSettings{Advanced: func(node string, _ uint64) {
@@ -123,8 +123,8 @@ func TestPoolSendsOnly(t *testing.T) {
 	})
 }
 
-// TestPoolPassesOverTheSilent holds that a node which tells of no new block comes after one that does, and serves where
-// there is no other.
+// TestPoolPassesOverTheSilent checks that a node which tells of no new block comes after one that does, and serves
+// where there is no other.
 func TestPoolPassesOverTheSilent(t *testing.T) {
 	for name, c := range map[string]struct {
 		silence time.Duration
@@ -159,7 +159,8 @@ func TestPoolPassesOverTheSilent(t *testing.T) {
 	}
 }
 
-// TestPoolAsksAnotherForWhatOneDoesNotServe holds that a node which does not know a method is a good node all the same.
+// TestPoolAsksAnotherForWhatOneDoesNotServe checks that a node which does not know a method is a good node all the
+// same.
 func TestPoolAsksAnotherForWhatOneDoesNotServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewPool(PoolSettings{}, []Node[string]{
@@ -193,7 +194,7 @@ func TestPoolAsksAnotherForWhatOneDoesNotServe(t *testing.T) {
 	})
 }
 
-// TestPoolTellsOfARefusalOnce holds that a node which refuses all service is named with what it says, in its state and
+// TestPoolTellsOfARefusalOnce checks that a node which refuses all service is named with what it says, in its state and
 // in the log, and there once for as long as it says the same, however often it is connected.
 func TestPoolTellsOfARefusalOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

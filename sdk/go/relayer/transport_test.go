@@ -137,7 +137,7 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// TestTransportRedirects holds that a server which has moved is found.
+// TestTransportRedirects checks that a server which has moved is found.
 func TestTransportRedirects(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()

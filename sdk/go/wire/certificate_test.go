@@ -62,7 +62,7 @@ func TestKeyPair(t *testing.T) {
 	}
 }
 
-// A connection stands only between the two whose certificates the two sides were told.
+// A connection is only made between two sides that were told each other's certificates.
 func TestOnlyTheRightCertificatesConnect(t *testing.T) {
 	t.Parallel()
 	server, client, stranger := keyPair(t), keyPair(t), keyPair(t)

@@ -125,8 +125,8 @@ func integer(t *rapid.T, name string, bits int, nonNegative bool) *big.Int {
 }
 
 // Every rule of every field of every method is kept on both ends of every transport: a request that breaks one never
-// leaves its caller, is refused by a server whose caller did not look, and an answer that breaks one never reaches who
-// would believe it.
+// leaves its caller, is refused by a server whose caller did not look, and an answer that breaks one never reaches a
+// caller that would believe it.
 func TestEveryRuleOfEveryMethodIsKept(t *testing.T) {
 	t.Parallel()
 	for name, connect := range transports() {

@@ -180,7 +180,7 @@ func (d *Dispatcher) stream(stream grpc.ServerStream, service, full string, hand
 	if err != nil {
 		return err
 	}
-	// A stream lives until its caller goes: it is no call in flight that draining would wait for.
+	// A stream lives until its caller goes: it is not a call in flight that draining would wait for.
 	d.leave()
 	defer d.recover(full, &err)
 	target, err := d.settings.Resolver.Resolve(service, ObjectOf(stream.Context()))

@@ -103,7 +103,7 @@ func TestDispatcherAnswers(t *testing.T) {
 	}
 }
 
-// A handler that wraps what failed for want of time answers as one that did not.
+// A handler that runs out of time answers with the code for that, even if its error has a less telling one.
 func TestOverdueCalls(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

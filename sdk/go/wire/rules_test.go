@@ -221,7 +221,7 @@ func allowed(f protoreflect.FieldDescriptor) map[string]func(protoreflect.Messag
 	return all
 }
 
-// needed tells whether another field of the message may not be set without f.
+// needed reports whether another field of the message may not be set without f.
 func needed(f protoreflect.FieldDescriptor) bool {
 	for i := range f.ContainingMessage().Fields().Len() {
 		if breakage.Rules(f.ContainingMessage().Fields().Get(i)).GetNeeds() == string(f.Name()) {

@@ -72,7 +72,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds each observation to one spelling.
+// FuzzDecode checks that each observation has only one spelling.
 func FuzzDecode(f *testing.F) {
 	for _, text := range []string{"1 2", "4294967295 -1", "01 2", "1 +2", "1  2", "1 2 ", "-1 2", "",
 		"1 " + strings.Repeat("9", 58)} {

@@ -344,7 +344,7 @@ type inner = func(context.Context, func(any) error) (any, error)
 
 func (b *broken) unary(ctx context.Context, full string, dec func(any) error, next inner) (any, error) {
 	request := breakage.New(methodOf(full).Input())
-	frame := &wire.Frame{} // gRPC ends a call by itself whose request it cannot decode
+	frame := &wire.Frame{} // gRPC itself ends a call whose request it cannot decode
 	decoded := dec(frame)
 	if decoded == nil && proto.Unmarshal(frame.Data.Materialize(), request) != nil {
 		decoded = status.Error(codes.Internal, "the request does not decode")

@@ -108,7 +108,7 @@ func (*fakeProvider) DigestReports(_ context.Context,
 	return response, nil
 }
 
-// spoilDescription makes single answers wrong that a relayer gives before it has a chain, and those about reports.
+// spoilDescription makes wrong single answers that a relayer gives before it has a chain, and those about reports.
 func (b *broken) spoilDescription(answer any) {
 	switch r := answer.(type) {
 	case *relayerv1.DescribeRelayerResponse:

@@ -58,7 +58,7 @@ func (n named) Invoke(ctx context.Context, method string, args, reply any, optio
 	return n.ClientConnInterface.Invoke(ctx, method, args, reply, options...)
 }
 
-// unchecked are the loans without the SDK, which would hold their answers to the contract.
+// unchecked are the loans without the SDK, which would check their answers.
 func (m fakeMedian) unchecked(r *medianv1.CreateMedianFactoryRequest) medianv1loop.CreateMedianFactoryLoans {
 	provider := named{m.raw, r.GetProvider()}
 	return medianv1loop.CreateMedianFactoryLoans{
@@ -313,7 +313,7 @@ func (i *fakeInstance) ShouldAcceptFinalizedReport(ctx context.Context,
 	return &reportingv1.ShouldAcceptFinalizedReportResponse{ShouldAccept: true}, nil
 }
 
-// newer tells whether the contract has nothing as new of the instance's configuration.
+// newer returns the contract's latest timestamp, and whether at is after it in the instance's configuration.
 func (i *fakeInstance) newer(ctx context.Context,
 	at *reportingv1.ReportTimestamp) (*reportingv1.ReportTimestamp, bool, error) {
 	c, err := i.factory.loans.Provider.LatestTransmissionDetails(ctx, &medianv1.LatestTransmissionDetailsRequest{})

@@ -70,7 +70,7 @@ func divide() error {
 	return g.Close()
 }
 
-// filtered is the host of which a filter of system calls refuses clone3, as older ones of containers do.
+// filtered names the host whose clone3 a filter of system calls refuses, as older filters of containers do.
 const filtered = "filtered"
 
 func refuseClone3() error {
@@ -87,8 +87,8 @@ func refuseClone3() error {
 	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(program)), 0, 0)
 }
 
-// A host that was left a part of the tree moves aside in it, and what it starts in a group ends with the group,
-// whatever became of its parents and its session. Nobody takes a part that was not left, or in which nothing can be
+// A host to which a part of the tree is delegated moves aside in it, and what it starts in a group ends with the group,
+// whatever became of its parents and its session. Nobody takes a part that is not delegated, or in which nothing can be
 // started or made.
 func TestDelegated(t *testing.T) {
 	if os.Geteuid() != 0 {

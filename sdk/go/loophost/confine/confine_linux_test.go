@@ -207,7 +207,7 @@ w.on("message", () => {
 	})
 }
 
-// What plugins have had before they were confined, they have.
+// Plugins still have what they had before plugins were confined.
 func TestWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	needLandlock(t)
@@ -251,7 +251,7 @@ func TestWhatIsLeft(t *testing.T) {
 	}
 }
 
-// Of the home folder of the node's user a plugin in Python has what is installed there for it.
+// In the home folder of the node's user a plugin in Python can read what is installed there for it.
 func TestPackagesOfTheUser(t *testing.T) {
 	needLandlock(t)
 	home := t.TempDir()
@@ -286,7 +286,7 @@ func TestLevelsThatCannotBeHad(t *testing.T) {
 	}
 }
 
-// A program that is not executed is told as it is without a stage.
+// The error about a program that is not executed is the same as without a stage.
 func TestNotExecuted(t *testing.T) {
 	t.Parallel()
 	c, err := confine.New(confine.Needs{Level: confine.Limits})
@@ -309,7 +309,7 @@ func TestNotExecuted(t *testing.T) {
 	}
 }
 
-// Where this machine refuses what confinement takes, auto takes what is left of it and says so.
+// If this machine refuses what confinement needs, auto uses what is left of it and says so.
 func TestMachinesThatRefuse(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ refuses, want string }{

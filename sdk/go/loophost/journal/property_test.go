@@ -11,8 +11,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/journal"
 )
 
-// TestProperties has random things happen to two plugins that lend to each other. The world holds every effect to the
-// rules: nothing is made or opened before its parent and its loans, a released name never comes back, makings are
+// TestProperties has random things happen to two plugins that lend to each other. The world checks every effect against
+// the rules: nothing is made or opened before its parent and its loans, a released name never comes back, makings are
 // bounded. In the end generations last, and everything gets open that was not released or refused.
 func TestProperties(t *testing.T) {
 	t.Parallel()

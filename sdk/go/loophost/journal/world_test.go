@@ -55,7 +55,7 @@ type side struct {
 	made        string // the object whose making is being answered
 }
 
-// world is a few plugins that lend to one another. It holds every effect to what must be true of each.
+// world is a few plugins that lend to one another. It checks what must be true of every effect.
 type world struct {
 	sides map[string]*side
 	fatal func(format string, a ...any)
@@ -130,7 +130,7 @@ func (s *side) step(e journal.Event) []journal.Effect {
 	return effects
 }
 
-// apply holds one effect to the rules.
+// apply checks one effect against the rules.
 func (s *side) apply(f journal.Effect) {
 	bad := func(why string) { s.world.fatal("%s: %s: %s", s.name, told(f), why) }
 	if f.Object == "" {
@@ -217,7 +217,7 @@ func (s *side) apply(f journal.Effect) {
 	}
 }
 
-// check holds the machine's word to the gates.
+// check compares what the machine says with the gates.
 func (s *side) check() {
 	for name, e := range s.objects {
 		if !e.lends {

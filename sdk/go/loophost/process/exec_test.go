@@ -33,8 +33,8 @@ func elfHead(t *testing.T, machine elf.Machine, loader string) []byte {
 	return append(all, loader...)
 }
 
-// What the system does not execute is told with what is missing, where its own error would speak of the file that is
-// there.
+// The error about a program that the system does not execute says what is missing; the system's own error would be
+// about the file that is there.
 func TestWhyNot(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

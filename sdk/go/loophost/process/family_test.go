@@ -179,8 +179,8 @@ func TestFamily(t *testing.T) {
 	}
 }
 
-// What has lost its parent, its session and its environment before anybody looked comes to a host that adopts, ends
-// with the plugin, and leaves no zombie.
+// A process that lost its parent, its session and its environment before anybody looked becomes a child of a host that
+// adopts, ends with the plugin, and leaves no zombie.
 func TestStrays(t *testing.T) {
 	t.Parallel()
 	if !process.TellsMemory() {

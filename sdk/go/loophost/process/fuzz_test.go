@@ -12,7 +12,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// counted is a handler that holds records to what a log can take.
+// counted is a handler that checks that a log can take each record.
 type counted struct {
 	t       *testing.T
 	records int

@@ -29,7 +29,7 @@ func TestLinesAreDocumented(t *testing.T) {
 	}
 }
 
-// TestAttributes holds that a line's attributes are logged as the plugin has written them, in one order.
+// TestAttributes checks that a line's attributes are logged as the plugin has written them, in one order.
 func TestAttributes(t *testing.T) {
 	t.Parallel()
 	_, message,

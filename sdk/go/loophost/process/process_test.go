@@ -348,8 +348,8 @@ func TestVariablesAreDocumented(t *testing.T) {
 	}
 }
 
-// A program that is not executed is told with what is missing, pinned or not: a pinned one's path in the command is the
-// child's.
+// The error about a program that is not executed says what is missing, whether the program is pinned or not: a pinned
+// one's path in the command is the child's.
 func TestStartNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	program, content := filepath.Join(t.TempDir(), "plugin"), []byte("#!/opt/none/python3\n")

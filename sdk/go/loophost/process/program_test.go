@@ -14,7 +14,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 )
 
-// put writes a program by a rename. What forks while it is open for writing could not start it.
+// put writes a program by a rename. If a process were forked while it is open for writing, it could not be started.
 func put(t *testing.T, path string, content []byte) string {
 	t.Helper()
 	if err := executable.Write(path+".new", content, 0o700); err != nil {

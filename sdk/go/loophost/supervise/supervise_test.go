@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// TestProperties drives machines with random events and holds what must be true of every one of them.
+// TestProperties drives machines with random events and checks what must be true of every one of them.
 func TestProperties(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

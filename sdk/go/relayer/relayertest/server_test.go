@@ -12,7 +12,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/relayertest"
 )
 
-// TestServerWaitsForItsScripts holds that no script runs when its test is over, and what it uses is closed.
+// TestServerWaitsForItsScripts checks that no script runs when its test is over, and what it uses is closed.
 func TestServerWaitsForItsScripts(t *testing.T) {
 	t.Parallel()
 	var over atomic.Bool

@@ -10,7 +10,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/section"
 )
 
-// TestCheck holds what every section is refused for, by the key at fault.
+// TestCheck checks what every section is refused for, by the key at fault.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -43,7 +43,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestAddress holds that an address is refused for its scheme, and not repeated.
+// TestAddress checks that an address is refused for its scheme, and not repeated.
 func TestAddress(t *testing.T) {
 	t.Parallel()
 	for address, good := range map[string]bool{
@@ -64,7 +64,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestSelection holds that the established names mean the modes that the pool has, and no other name does.
+// TestSelection checks that the established names mean the modes that the pool has, and no other name does.
 func TestSelection(t *testing.T) {
 	t.Parallel()
 	want := map[string]relayer.Selection{
@@ -86,7 +86,7 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// TestInOrder holds that nodes stand by their order, and as the section has them where it is the same.
+// TestInOrder checks that nodes stand by their order, and as the section has them where it is the same.
 func TestInOrder(t *testing.T) {
 	t.Parallel()
 	type node struct {

@@ -12,7 +12,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer"
 )
 
-// TestDoubt holds that what is known of a contract confirms its view, but none that is in doubt: callers have that
+// TestDoubt checks that what is known of a contract confirms its view, but none that is in doubt: callers have that
 // until its time is over, or the contract is read again.
 func TestDoubt(t *testing.T) {
 	t.Parallel()

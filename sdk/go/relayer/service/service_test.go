@@ -142,8 +142,8 @@ func open(t *testing.T, n *node, pause time.Duration,
 	return c, hub
 }
 
-// TestChainWakes holds that each block of a node has a contract read once, and that on a chain whose blocks come fast a
-// pause does.
+// TestChainWakes checks that each block of a node has a contract read once, and that on a chain whose blocks come fast
+// a pause does.
 func TestChainWakes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -192,8 +192,8 @@ func TestChainWakes(t *testing.T) {
 	}
 }
 
-// TestChainQueues holds that an account has one queue, whose trouble the chain tells, and that a chain that is released
-// starts none.
+// TestChainQueues checks that an account has one queue, whose trouble the chain tells, and that a chain that is
+// released starts none.
 func TestChainQueues(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestChainQueues(t *testing.T) {
 	})
 }
 
-// TestChainAnswers holds what a chain answers for its relayer, and that it refuses what the relayer has nothing for.
+// TestChainAnswers checks what a chain answers for its relayer, and that it refuses what the relayer has nothing for.
 func TestChainAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -294,7 +294,7 @@ func gathered(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	return values
 }
 
-// TestChainTells holds that a chain's metrics say what is the case when they are asked, and that nothing is left of
+// TestChainTells checks that a chain's metrics say what is the case when they are asked, and that nothing is left of
 // what has gone.
 func TestChainTells(t *testing.T) {
 	t.Parallel()
@@ -359,7 +359,7 @@ func TestChainTells(t *testing.T) {
 	})
 }
 
-// TestPolled holds what a contract's cache passes over, tells the hub, keeps and does not believe.
+// TestPolled checks what a contract's cache passes over, tells the hub, keeps and does not believe.
 func TestPolled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

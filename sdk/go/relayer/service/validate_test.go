@@ -18,8 +18,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/relayer/service"
 )
 
-// TestValidateChain holds that a section is told what CreateChain refuses it for, under the name that operators know it
-// by and within what the contract takes.
+// TestValidateChain checks that a section is told what CreateChain refuses it for, under the name that operators know
+// it by and within what the contract takes.
 func TestValidateChain(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 600)

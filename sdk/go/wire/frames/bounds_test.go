@@ -53,7 +53,7 @@ func TestRequestsOfAllConnectionsAreLimited(t *testing.T) {
 	})
 }
 
-// Of a request that nobody will serve nothing is kept.
+// Nothing is kept of a request that nobody will serve.
 func TestRequestsThatNobodyServesAreDropped(t *testing.T) {
 	t.Parallel()
 	s := newServer(same)
@@ -74,7 +74,7 @@ func TestRequestsThatNobodyServesAreDropped(t *testing.T) {
 	}
 }
 
-// A caller who is not trusted and does not read his answers has the server hold so much of them and no more.
+// A server holds only so many bytes of answers that a caller who is not trusted does not read.
 func TestAnswersThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 	})
 }
 
-// Answers of who is not trusted that are too many beside others end their calls, and hurt none else.
+// Long answers of a server that is not trusted end their calls if they are too many at a time, and hurt no others.
 func TestLongAnswersAreLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

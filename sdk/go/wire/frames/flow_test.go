@@ -109,7 +109,7 @@ func TestCallsOfManyCallers(t *testing.T) {
 	})
 }
 
-// Who comes when as many calls are open as may be waits, in his turn, for no longer than he wants.
+// A caller who comes when as many calls are open as may be waits for his turn, and for no longer than he wants.
 func TestOpenCallsAreLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestSmallCallsPassLongOnes(t *testing.T) {
 	})
 }
 
-// A line is one: turns are taken in the order of coming, by whoever has not left.
+// A line is first come, first served, among those who have not left.
 func TestLine(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

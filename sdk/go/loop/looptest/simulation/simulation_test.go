@@ -296,7 +296,7 @@ func TestSameSeed(t *testing.T) {
 	}
 }
 
-// Each thing that OCR3 does not bear is found.
+// Each thing that OCR3 does not allow is found.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	disturbed := simulation.Settings{Double: 0.5, Restart: 0.1}
