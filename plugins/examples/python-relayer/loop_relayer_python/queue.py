@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import rlp
@@ -97,6 +97,10 @@ class Queue:
                 for key in self.next():
                     await self.settle(key)
             except (NodeError, Refused, RpcError) as error:
+                if isinstance(error, RpcError) and error.code is Code.ABORTED:
+                    # A put whose answer was lost has changed the stored version.
+                    self.items.clear()
+                    restored = False
                 self.logger.warning("a transmission is delayed", extra={"account": self.account, "reason": str(error)})
                 await asyncio.sleep(self.config.poll_interval)
             except Exception:
@@ -129,7 +133,7 @@ class Queue:
                 if await self.outrun(item) or await self.stale(item):
                     await self.forget(item)
                     return
-                await self.sign(item)
+                item = await self.sign(item)
                 stored = await self.store.put(
                     store_pb2.PutRequest(key=key, value=json.dumps(asdict(item)).encode(), expected_version=version)
                 )
@@ -154,10 +158,11 @@ class Queue:
         await self.store.delete(store_pb2.DeleteRequest(key=item.key()))
         self.items.pop(item.key(), None)
 
-    async def sign(self, item: Item) -> None:
-        count = await self.nodes.call("eth_getTransactionCount", self.account, "latest")
-        item.nonce = int(count, 16)
-        item.hash, item.raw = await self.signed(item.contract, 0, bytes.fromhex(item.data), item.gas, item.nonce)
+    async def sign(self, item: Item) -> Item:
+        """The item with a signed transaction. It may be sent once it is stored."""
+        nonce = int(await self.nodes.call("eth_getTransactionCount", self.account, "latest"), 16)
+        hash_, raw = await self.signed(item.contract, 0, bytes.fromhex(item.data), item.gas, nonce)
+        return replace(item, nonce=nonce, hash=hash_, raw=raw)
 
     async def signed(self, to: str, value: int, data: bytes, gas: int, nonce: int) -> tuple[str, str]:
         """Hash and bytes of a signed transaction of EIP-1559. The key stays in the host."""

@@ -183,6 +183,29 @@ async def test_the_newest_outruns(world: World) -> None:
     await queue.close()
 
 
+@pytest.mark.parametrize("taken", [False, True])
+async def test_a_transaction_that_the_store_fails_to_take(world: World, taken: bool) -> None:
+    """World holds that it is stored before it is sent."""
+    put = world.put
+    failures = 0
+
+    async def failing(request: store_pb2.PutRequest) -> store_pb2.PutResponse:
+        nonlocal failures
+        if request.expected_version == 0 or failures == 2:
+            return await put(request)
+        failures += 1
+        if taken and failures == 1:
+            await put(request)
+        raise RpcError(Code.UNAVAILABLE, "the host is gone")
+
+    world.put = failing  # type: ignore[method-assign]
+    queue = world.queue()
+    await queue.add(item())
+    await until(lambda: not world.values)
+    assert failures == 2 and world.sent == [RAW]
+    await queue.close()
+
+
 async def test_a_nonce_that_went_to_another(world: World) -> None:
     world.mining = False
     queue = world.queue()
