@@ -55,6 +55,14 @@ def view(contract: str, name: str) -> tuple[str, list[Any]]:
     return "eth_call", [{"to": contract, "data": "0x" + selector(name + "()").hex()}, "latest"]
 
 
+def unhex(data: str) -> bytes:
+    """The bytes that a node's answer holds."""
+    try:
+        return bytes.fromhex(data.removeprefix("0x"))
+    except (AttributeError, ValueError):
+        raise FormatError("the answer is not hexadecimal") from None
+
+
 def decode(types: Sequence[str], encoded: bytes) -> tuple[Any, ...]:
     try:
         return abi.decode(types, encoded)
@@ -64,8 +72,8 @@ def decode(types: Sequence[str], encoded: bytes) -> tuple[Any, ...]:
 
 def parse_view(name: str, output: str) -> tuple[Any, ...]:
     try:
-        return decode(VIEWS[name], bytes.fromhex(output.removeprefix("0x")))
-    except (FormatError, ValueError):
+        return decode(VIEWS[name], unhex(output))
+    except FormatError:
         raise FormatError(f"the contract's answer to {name} cannot be read; check that it is an OCR2 aggregator") from None
 
 
@@ -84,21 +92,19 @@ class ContractConfig:
 
 
 def parse_config_set(data: str) -> ContractConfig:
-    _, digest, count, signers, transmitters, f, onchain, version, offchain = decode(
-        CONFIG_SET, bytes.fromhex(data.removeprefix("0x"))
-    )
+    _, digest, count, signers, transmitters, f, onchain, version, offchain = decode(CONFIG_SET, unhex(data))
     return ContractConfig(digest, count, tuple(signers), tuple(transmitters), f, onchain, version, offchain)
 
 
 def parse_round_requested(data: str) -> tuple[bytes, int, int]:
     """Digest, epoch and round."""
-    digest, epoch, number = decode(("bytes32", "uint32", "uint8"), bytes.fromhex(data.removeprefix("0x")))
+    digest, epoch, number = decode(("bytes32", "uint32", "uint8"), unhex(data))
     return digest, epoch, number
 
 
 def parse_new_transmission(data: str) -> tuple[bytes, int, int, str]:
     """Digest, epoch, round and transmitter."""
-    _, transmitter, _, _, _, _, digest, at = decode(NEW_TRANSMISSION, bytes.fromhex(data.removeprefix("0x")))
+    _, transmitter, _, _, _, _, digest, at = decode(NEW_TRANSMISSION, unhex(data))
     return digest, at >> 8, at & 0xFF, address(transmitter)
 
 

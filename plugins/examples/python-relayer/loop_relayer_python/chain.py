@@ -51,7 +51,7 @@ class Contract:
     address: str
     users: int = 0
     view: View | None = None
-    scanned: int = -1  # the last block whose events were read
+    scanned: int | None = None  # the last block whose events were read
     # The round last asked for: digest, epoch, round and the time of its block.
     requested: tuple[bytes, int, int, int] | None = None
     # The newest transmission whose event was read: digest, epoch, round and transmitter.
@@ -152,9 +152,8 @@ class Follower:
 
     async def scan(self, contract: Contract, head: Head) -> None:
         """Read which rounds were asked for and who transmitted since the last scan."""
-        first = contract.scanned + 1
-        if contract.scanned < 0:
-            first = max(0, head.number - self.config.log_backfill_depth)
+        oldest = max(0, head.number - self.config.log_backfill_depth)
+        first = oldest if contract.scanned is None else contract.scanned + 1
         while first <= head.number:
             last = min(first + PAGE - 1, head.number)
             topics = (aggregator.ROUND_REQUESTED_TOPIC, aggregator.NEW_TRANSMISSION_TOPIC)

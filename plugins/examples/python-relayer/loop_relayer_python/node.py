@@ -36,12 +36,10 @@ class Node:
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """Make calls in one request. Raises NodeError, Refused."""
-        if self.state in (relayer_pb2.NODE_STATE_CONNECTING, relayer_pb2.NODE_STATE_UNREACHABLE):
+        if self.state != relayer_pb2.NODE_STATE_ALIVE:
             [chain_id] = await self.request([("eth_chainId", [])])
             if int(chain_id, 16) != self.chain_id:
                 self.fail(relayer_pb2.NODE_STATE_WRONG_CHAIN, f"it serves chain {int(chain_id, 16)}")
-        if self.state == relayer_pb2.NODE_STATE_WRONG_CHAIN:
-            raise NodeError(f"{self.config.name}: {self.reason}")
         self.state, self.reason = relayer_pb2.NODE_STATE_ALIVE, ""
         return await self.request(calls)
 

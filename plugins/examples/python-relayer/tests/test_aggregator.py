@@ -87,8 +87,9 @@ def test_new_transmission() -> None:
     values = (42, transmitter, 1_700_000_000, [41, 42, 43], b"\0\1\2", 7, digest, 5 << 8 | 6)
     data = "0x" + abi.encode(aggregator.NEW_TRANSMISSION, values).hex()
     assert aggregator.parse_new_transmission(data) == (digest, 5, 6, transmitter)
-    with pytest.raises(FormatError):
-        aggregator.parse_new_transmission(data[:-64])
+    for bad in (data[:-64], data[:-1], "0x", "no hexadecimal"):
+        with pytest.raises(FormatError):
+            aggregator.parse_new_transmission(bad)
 
 
 def test_transmitter() -> None:

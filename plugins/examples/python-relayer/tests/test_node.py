@@ -56,6 +56,21 @@ async def test_private_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         server.close()
 
 
+async def test_wrong_chain() -> None:
+    """A node that serves another chain is asked again, and serves once it serves this one."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    nodes = Nodes(Config(7, True, (NodeConfig("a", f"http://127.0.0.1:{port}/secret"),), 1, 10, 1, 1, 1, 1))
+    try:
+        with pytest.raises(NodeError, match="a: it serves chain 1337"):
+            await nodes.call("eth_chainId")
+        nodes.nodes[0].chain_id = 1337
+        assert await nodes.call("eth_chainId") == "0x539"
+    finally:
+        await nodes.close()
+        server.close()
+
+
 async def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node of another machine is reached through the proxy that the environment names."""
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
