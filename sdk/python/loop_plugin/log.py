@@ -21,12 +21,15 @@ SLOG = {"DEBUG": -4, "INFO": 0, "WARN": 4, "ERROR": 8}
 
 
 def level_of(text: str) -> int:
-    """logging's number for slog's level, such as "WARN" or "DEBUG-4". A host that says nothing wants INFO."""
+    """logging's number for slog's level, such as "WARN" or "DEBUG-4". A host that says nothing wants INFO.
+
+    Its lowest is 1: by 0 a logger would take the level of the one above it.
+    """
     name = text.strip().upper()
     for sign in "+-":
         base, found, offset = name.partition(sign)
         if found and base in SLOG and offset.isdigit():
-            return 20 + int((SLOG[base] + int(sign + offset)) * 2.5)
+            return max(1, 20 + int((SLOG[base] + int(sign + offset)) * 2.5))
     return 20 + int(SLOG.get(name, 0) * 2.5)
 
 
@@ -35,9 +38,11 @@ def slog_level(number: int) -> str:
     for name in ("ERROR", "WARN", "INFO", "DEBUG"):
         at_least = 20 + int(SLOG[name] * 2.5)
         if number >= at_least:
-            above = int((number - at_least) / 2.5)
+            above = round((number - at_least) / 2.5)
+            if name != "ERROR":
+                above = min(above, 3)  # at 4 the next name begins
             return f"{name}+{above}" if above else name
-    return f"DEBUG-{int((10 - number) / 2.5)}"
+    return f"DEBUG-{max(1, round((10 - number) / 2.5))}"
 
 
 class Formatter(logging.Formatter):

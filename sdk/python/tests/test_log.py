@@ -14,7 +14,8 @@ from loop_plugin.log import Formatter, level_of, slog_level
     ("text", "number", "back"),
     [
         ("DEBUG", 10, "DEBUG"), ("INFO", 20, "INFO"), ("WARN", 30, "WARN"), ("ERROR", 40, "ERROR"),
-        ("DEBUG-4", 0, "DEBUG-4"), ("ERROR+4", 50, "ERROR+4"), ("", 20, "INFO"), ("nonsense", 20, "INFO"),
+        ("DEBUG-3", 3, "DEBUG-3"), ("DEBUG-4", 1, "DEBUG-4"), ("DEBUG-9", 1, "DEBUG-4"), ("INFO+1", 22, "INFO+1"),
+        ("ERROR+4", 50, "ERROR+4"), ("", 20, "INFO"), ("nonsense", 20, "INFO"),
     ],
 )  # fmt: skip
 def test_levels(text: str, number: int, back: str) -> None:
