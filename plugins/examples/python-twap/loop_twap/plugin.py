@@ -81,7 +81,9 @@ class Instance(ocr3_loop.Ocr3Plugin):
             if error.code in (Code.UNAVAILABLE, Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.INTERNAL):
                 raise  # the node restarts what was asked and asks again, or is at fault itself
             raise NothingSeenError(error.message) from None
-        last = next(result for result in answer.results if result.terminal)
+        last = next((result for result in answer.results if result.terminal), None)
+        if last is None:
+            raise NothingSeenError("the observationSource has no last task")
         if last.error:
             raise NothingSeenError(f"the task {last.task} of the observationSource: {last.error}")
         return integer(last.value_json)
