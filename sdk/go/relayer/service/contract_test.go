@@ -63,3 +63,25 @@ func TestDoubt(t *testing.T) {
 		})
 	}
 }
+
+// TestFollowedAnew holds that a contract goes on being read when a provider follows it while that of the last one is
+// being closed.
+func TestFollowedAnew(t *testing.T) {
+	t.Parallel()
+	r := NewReader(ReaderSettings[int, string]{})
+	if err := r.Close(); err != nil { // nothing has to be read for this
+		t.Fatal(err)
+	}
+	settings := PolledSettings[int]{Hub: &relayer.Hub{}}
+	left, next := r.Follow("a", settings), r.Follow("a", settings)
+	for _, step := range []struct {
+		close, want *Polled[int]
+	}{{left, next}, {next, nil}} {
+		if err := step.close.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Contracts()["a"]; got != step.want {
+			t.Errorf("%p is read, want %p", got, step.want)
+		}
+	}
+}

@@ -59,7 +59,9 @@ func (r *Reader[C, K]) Follow(key K, settings PolledSettings[C]) *Polled[C] {
 	p.leave = func() error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		delete(r.contracts, key)
+		if r.contracts[key] == p { // it may be followed anew, before the one that is left is closed
+			delete(r.contracts, key)
+		}
 		return nil
 	}
 	r.mu.Lock()
