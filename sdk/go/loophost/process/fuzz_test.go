@@ -3,9 +3,13 @@ package process
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -15,7 +19,7 @@ import (
 // counted is a handler that checks that a log can take each record.
 type counted struct {
 	t       *testing.T
-	records int
+	records atomic.Int64
 }
 
 func (c *counted) Enabled(context.Context, slog.Level) bool { return true }
@@ -23,7 +27,7 @@ func (c *counted) WithAttrs([]slog.Attr) slog.Handler       { return c }
 func (c *counted) WithGroup(string) slog.Handler            { return c }
 
 func (c *counted) Handle(_ context.Context, r slog.Record) error {
-	c.records++
+	c.records.Add(1)
 	if len(r.Message) > longestLogLine {
 		c.t.Errorf("a message has %d bytes", len(r.Message))
 	}
@@ -46,8 +50,8 @@ func FuzzStderr(f *testing.F) {
 		kept, records := &tail{}, &counted{t: t}
 		readLog(bytes.NewReader(text), slog.New(records), kept)
 		// The line beside them says how many were dropped.
-		if lines := 1 + bytes.Count(text, []byte("\n")); records.records > lines+1 {
-			t.Errorf("%d records of %d lines", records.records, lines)
+		if lines := 1 + bytes.Count(text, []byte("\n")); int(records.records.Load()) > lines+1 {
+			t.Errorf("%d records of %d lines", records.records.Load(), lines)
 		}
 		for _, line := range kept.lines() {
 			if len(line) > 3*tailWidth || !utf8.ValidString(line) {
@@ -85,18 +89,61 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-// A plugin writes so many lines a second into the log, and the next line says how many it has not.
+// said is a log that is read while others write it.
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+// take returns what was written since the last time.
+func (s *said) take() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.text.Reset()
+	return s.text.String()
+}
+
+// A plugin writes so many lines a second into the log. How many it has not is said a second later, or when it ends.
 func TestLogLinesAreLimited(t *testing.T) {
 	t.Parallel()
-	var said bytes.Buffer
-	l := limiter{logger: slog.New(slog.NewTextHandler(&said, nil))}
-	second := time.Unix(1_700_000_000, 0)
-	for n := range linesPerSecond + 7 {
-		if got := l.allow(second.Add(time.Duration(n) * time.Microsecond)); got != (n < linesPerSecond) {
-			t.Fatalf("line %d: %t", n, got)
+	synctest.Test(t, func(t *testing.T) {
+		var log said
+		stderr, plugin := io.Pipe()
+		var read sync.WaitGroup
+		read.Go(func() { readLog(stderr, slog.New(slog.NewTextHandler(&log, nil)), &tail{}) })
+		for _, step := range []struct {
+			lines int
+			after time.Duration
+			want  string
+		}{
+			{lines: linesPerSecond + 7}, // of which nothing is said yet
+			{after: time.Second, want: "lines=7 limitPerSecond=500"},
+			{lines: linesPerSecond + 3},
+		} {
+			_, err := io.WriteString(plugin, strings.Repeat("a line\n", step.lines))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(step.after)
+			synctest.Wait()
+			text := log.take()
+			lines, told := strings.Count(text, "a line"), strings.Contains(text, "dropped")
+			if lines != min(step.lines, linesPerSecond) || told != (step.want != "") || !strings.Contains(text, step.want) {
+				t.Errorf("of %d lines %d are logged, and what else is told wants %q: %t", step.lines, lines, step.want, told)
+			}
 		}
-	}
-	if !l.allow(second.Add(time.Second)) || !strings.Contains(said.String(), "lines=7 limitPerSecond=500") {
-		t.Errorf("it is told %q", said.String())
-	}
+		if err := plugin.Close(); err != nil {
+			t.Fatal(err)
+		}
+		read.Wait()
+		if text := log.take(); !strings.Contains(text, "lines=3 limitPerSecond=500") {
+			t.Errorf("when it ends is told %q", text)
+		}
+	})
 }

@@ -22,7 +22,7 @@ const (
 	tailLines = 20
 	tailWidth = 512
 	// linesPerSecond bounds what one plugin may put into the host's log: a plugin in a loop of errors must not fill a
-	// disk. Lines beyond it are counted, and the log has their number once a second.
+	// disk. Lines beyond it are counted, and the log has their number a second after the first of them.
 	linesPerSecond = 500
 )
 
@@ -55,6 +55,7 @@ func (t *tail) lines() []string {
 func readLog(r io.Reader, logger *slog.Logger, keep *tail) {
 	b := bufio.NewReaderSize(r, longestLogLine)
 	limit := limiter{logger: logger}
+	defer limit.tell()
 	for {
 		line, err := b.ReadSlice('\n')
 		text := strings.TrimRight(string(line), "\r\n")
@@ -78,25 +79,42 @@ func readLog(r io.Reader, logger *slog.Logger, keep *tail) {
 
 // limiter counts lines by the second.
 type limiter struct {
-	logger  *slog.Logger
-	second  int64
-	lines   int
+	logger *slog.Logger
+	// These are of the goroutine that reads.
+	second int64
+	lines  int
+
+	mu      sync.Mutex
 	dropped int
+	telling *time.Timer
 }
 
 func (l *limiter) allow(now time.Time) bool {
 	if s := now.Unix(); s != l.second {
-		if l.dropped > 0 {
-			l.logger.Warn("log lines of the plugin were dropped", "lines", l.dropped, "limitPerSecond", linesPerSecond)
-		}
-		l.second, l.lines, l.dropped = s, 0, 0
+		l.second, l.lines = s, 0
 	}
-	if l.lines >= linesPerSecond {
-		l.dropped++
-		return false
+	if l.lines < linesPerSecond {
+		l.lines++
+		return true
 	}
-	l.lines++
-	return true
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dropped++; l.dropped == 1 {
+		l.telling = time.AfterFunc(time.Second, l.tell)
+	}
+	return false
+}
+
+// tell says how many lines were dropped since it was last said.
+func (l *limiter) tell() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dropped == 0 {
+		return
+	}
+	l.telling.Stop()
+	l.logger.Warn("log lines of the plugin were dropped", "lines", l.dropped, "limitPerSecond", linesPerSecond)
+	l.dropped = 0
 }
 
 // parse reads a line as slog's or hclog's JSON; any other line is a message. The attributes of plain text are nil.
