@@ -72,10 +72,12 @@ func pathsIn(name string, content []byte, pattern *regexp.Regexp) []string {
 	number := 0
 	for line := range bytes.Lines(content) {
 		number++
-		if found := pattern.FindSubmatch(line); found != nil && !inventedHome.Match(found[1]) {
-			findings = append(findings,
-				fmt.Sprintf("%s:%d names %s, a path of one machine: make it relative, or take it from the environment", name,
-					number, found[1]))
+		for _, found := range pattern.FindAllSubmatch(line, -1) {
+			if !inventedHome.Match(found[1]) {
+				findings = append(findings,
+					fmt.Sprintf("%s:%d names %s, a path of one machine: make it relative, or take it from the environment", name,
+						number, found[1]))
+			}
 		}
 	}
 	return findings

@@ -23,6 +23,7 @@ func TestPathsIn(t *testing.T) {
 		"home of a person":   {`dir = "` + home + `/go"`, finding("f:1", home+"/go")},
 		"this checkout":      {"(" + checkout + "/bin/loop)", finding("f:1", checkout+"/bin/loop)")},
 		"at the start":       {root + "/x", finding("f:1", root+"/x")},
+		"behind one of nobody": {"/home/op/bin " + home + "/go", finding("f:1", home+"/go")},
 		"home of nobody":     {"HOME=/home/op/.local", nil},
 		"relative":           {"see ./root/x and host/root/x and ../work/x", nil},
 		"address":            {"https://example.org/work/x and https://example.org/home/ada/x", nil},
