@@ -84,6 +84,33 @@ func (m member) sign(t *testing.T, reportContext ocrtypes.ReportContext, report 
 	return signature
 }
 
+// TestFeedsKeepTheFee holds that the blocks in which many feeds are made do not raise the base fee.
+func TestFeedsKeepTheFee(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c, err := Start()
+	check(t, err)
+	defer func() { check(t, c.Close()) }()
+	var oracles []Oracle
+	for range 4 {
+		oracles = append(oracles, newMember(t).oracle)
+	}
+	holds := func(what string, deeds int) {
+		t.Helper()
+		head, err := c.client.BlockByNumber(ctx, nil)
+		check(t, err)
+		if n := len(head.Transactions()); n != deeds || head.GasUsed() > head.GasLimit()/2 {
+			t.Errorf("%d transactions %s in a block, want %d; they use %d of %d gas, want half of it at most", n, what, deeds,
+				head.GasUsed(), head.GasLimit())
+		}
+	}
+	feeds, err := c.DeployFeeds(ctx, 1+perBlock)
+	check(t, err)
+	holds("deploy feeds", perBlock)
+	check(t, c.ConfigureFeeds(ctx, feeds[:perBlock], oracles, Timing{}))
+	holds("configure feeds", 2*perBlock)
+}
+
 // TestFeedTakesReports proves that the contract is the real one: it takes a report with f+1 signatures over JSON-RPC,
 // gives it back as an event, and refuses one with f.
 func TestFeedTakesReports(t *testing.T) {

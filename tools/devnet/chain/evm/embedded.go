@@ -27,9 +27,9 @@ import (
 // ID is the id of a chain of this process. go-ethereum's development genesis fixes it.
 const ID = 1337
 
-// blockGasLimit holds the largest transaction of a network, the aggregator's deployment at 5.0M gas, several times
-// over.
-const blockGasLimit = 60_000_000
+// blockGasLimit is five times that of Ethereum: a network of a thousand feeds begins with thousands of millions of gas,
+// in blocks that come once a second.
+const blockGasLimit = 300_000_000
 
 // embedded is a go-ethereum inside this process.
 //

@@ -19,7 +19,9 @@ const (
 	payeesGas = 1_000_000
 	configGas = 4_500_000
 
-	perBlock = 8 // feeds whose transactions a block holds
+	// perBlock is how many feeds are made in a block. Above half of a block's gas the base fee would rise from block to
+	// block: with a thousand feeds it came above what go-ethereum takes for a transaction.
+	perBlock = blockGasLimit / 2 / deployGas
 )
 
 // DeployFeeds deploys unconfigured feeds on one LINK token, as the account that pays.
