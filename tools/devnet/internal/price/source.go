@@ -3,6 +3,7 @@ package price
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -19,8 +20,8 @@ const maxSource = 32 << 10
 func CheckSource(ctx context.Context, url, path string) error {
 	// The URL goes into a job's pipeline between quotes, where these characters would end it or mean something else.
 	if strings.ContainsAny(url, "\"\\\n") || strings.Contains(url, "$(") {
-		return fmt.Errorf("read the price source %q: a job cannot hold quotes, backslashes or $( in a URL; write them as "+
-			"%%22, %%5C and %%24(", url)
+		return errors.New("read the price source: a job cannot hold quotes, backslashes or $( in the URL of --source; " +
+			"write them as %22, %5C and %24(")
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

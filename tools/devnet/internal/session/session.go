@@ -196,7 +196,7 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	}
 	n.result.DurationMS = time.Since(begin).Milliseconds()
 	if err != nil {
-		err = conceal(err, config.RPC)
+		err = conceal(conceal(err, config.RPC), config.Source)
 		n.result.Error = err.Error()
 		return n.result, err
 	}
@@ -212,11 +212,11 @@ func Run(ctx context.Context, config Config, display Display) (Result, error) {
 	return n.result, nil
 }
 
-// conceal takes out of an error what may be secret in the URL of an RPC node: all but its scheme and host. Errors of
+// conceal takes out of an error what may be secret in a URL that the user gave: all but its scheme and host. Errors of
 // connections repeat URLs.
-func conceal(err error, rpc string) error {
-	parsed, invalid := url.Parse(rpc)
-	if rpc == "" || invalid != nil || parsed.Host == "" {
+func conceal(err error, address string) error {
+	parsed, invalid := url.Parse(address)
+	if address == "" || invalid != nil || parsed.Host == "" {
 		return err
 	}
 	var pairs []string

@@ -558,6 +558,9 @@ func TestRunRefuses(t *testing.T) {
 		"no source": {func(c *Config) {
 			c.Source = "http://127.0.0.1:1"
 		}, "check that it runs and that --source is right"},
+		"source with a key": {func(c *Config) {
+			c.Source = "http://127.0.0.1:1/v3/key-of-a-provider?key=another"
+		}, `Get "http://127.0.0.1:1/…"`},
 		"fixed and given": {func(c *Config) {
 			c.Price, c.Source = "1", "http://127.0.0.1:1"
 		}, "--price is one of devnet's own, and --source names another's"},
