@@ -29,6 +29,7 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	}
 	n.mu.Lock()
 	n.landed = append(n.landed, audit.Position{ConfigDigest: t.ConfigDigest, Epoch: t.Epoch, Round: t.Round})
+	kills := n.result.Kills // before the check, in which the next one may come
 	n.mu.Unlock()
 	verified, err := n.check(ctx, t)
 	n.mu.Lock()
@@ -63,7 +64,7 @@ func (n *network) take(ctx context.Context, t transmission) error {
 	// The last kill was before this transmission, so that a feed that the kill ended does not pass for a healthy one. A
 	// report from the pool may land when all nodes are away.
 	runs := slices.ContainsFunc(n.members, func(m *member) bool { return !m.isAway() })
-	if n.calm && runs && n.bounded() && n.result.Transmissions >= n.config.Rounds && n.result.Kills >= n.config.Kills {
+	if n.calm && runs && n.bounded() && n.result.Transmissions >= n.config.Rounds && kills >= n.config.Kills {
 		n.finishLocked()
 	}
 	n.mu.Unlock()
