@@ -5,16 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
 	"github.com/loop-plugins/loop/tools/chaos/internal/trial"
 )
 
@@ -248,7 +247,7 @@ func (b Bench) brokenUpgrade(ctx context.Context, r *trial.Report, d *devnet, bi
 		return err
 	}
 	path := filepath.Join(bin, "loop-median")
-	if err := write(path, strings.NewReader("#!/bin/sh\necho broken >&2\nexit 7\n")); err != nil {
+	if err := write(path, []byte("#!/bin/sh\necho broken >&2\nexit 7\n")); err != nil {
 		return err
 	}
 	_, refused := node.RestartPlugin(ctx, &nodev1.RestartPluginRequest{Name: "median"})
@@ -269,25 +268,16 @@ func (b Bench) brokenUpgrade(ctx context.Context, r *trial.Report, d *devnet, bi
 
 // replace makes a copy of a program take the place of another, as an upgrade does.
 func replace(path, by string) error {
-	f, err := os.Open(by)
+	program, err := os.ReadFile(by)
 	if err != nil {
 		return fmt.Errorf("copying a program: %w; run make build", err)
 	}
-	defer f.Close()
-	return write(path, f)
+	return write(path, program)
 }
 
-func write(path string, from io.Reader) error {
-	// A child forked while this file is open for writing would hold it open, and nobody could start it: ETXTBSY.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	next, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o700) // it is a program
-	if err != nil {
+func write(path string, program []byte) error {
+	if err := executable.Write(path+".new", program, 0o700); err != nil {
 		return fmt.Errorf("replacing a program: %w", err)
 	}
-	_, err = io.Copy(next, from)
-	if err := errors.Join(err, next.Close()); err != nil {
-		return fmt.Errorf("replacing a program: %w", err)
-	}
-	return os.Rename(next.Name(), path)
+	return os.Rename(path+".new", path)
 }
