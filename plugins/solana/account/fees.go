@@ -40,10 +40,6 @@ func decodeTerms(attempt relayer.Attempt) (terms, error) {
 	return t, nil
 }
 
-// perSignature is what each signature of a transaction costs, in lamports (agave's
-// DEFAULT_TARGET_LAMPORTS_PER_SIGNATURE).
-const perSignature = 5000
-
 // fee is what an attempt that is in a block costs, in lamports: its one signature, and its price in millionths of a
 // lamport for each unit of its limit, rounded up. It is nil if its terms are not known.
 func (t terms) fee() *big.Int {
@@ -52,7 +48,7 @@ func (t terms) fee() *big.Int {
 	}
 	fee := new(big.Int).Mul(new(big.Int).SetUint64(t.Price), big.NewInt(int64(t.Limit)))
 	fee.Add(fee, big.NewInt(1e6-1)).Div(fee, big.NewInt(1e6))
-	return fee.Add(fee, big.NewInt(perSignature))
+	return fee.Add(fee, big.NewInt(signatureFee))
 }
 
 // base is what an attempt that replaces none and writes to these accounts offers.

@@ -126,7 +126,7 @@ func (c *gated) Invoke(ctx context.Context, method string, args, reply any, opts
 				return c.unknown(method, "")
 			case journal.Suspect:
 				c.plugin.suspect(c.object, method)
-				return c.unknown(method, " in two lives in a row")
+				return c.unknown(method, " in two generations in a row")
 			case journal.Repeat:
 			}
 		}

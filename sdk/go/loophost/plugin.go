@@ -283,7 +283,8 @@ func (p *Plugin) takeSuccessor() *process.Process {
 	return p.takeStandby()
 }
 
-// Close ends the plugin by a drain, then SIGTERM, then SIGKILL, within the runtime's StopTimeout.
+// Close ends the plugin by a drain, then SIGTERM, then SIGKILL, within less than twice the runtime's
+// StopTimeout.
 func (p *Plugin) Close(ctx context.Context) {
 	p.send(supervise.Stop, nil)
 	select {

@@ -43,7 +43,8 @@ type Settings struct {
 	Telemetry telemetryv1.TelemetryServiceServer
 	// StartTimeout bounds a process's start, handshake and Init. Default: 30 s.
 	StartTimeout time.Duration
-	// StopTimeout bounds the end of a plugin. Default: 3 s.
+	// StopTimeout is how long the end of a plugin may take: half of it to drain, and half for its process to end. Calls
+	// that are in flight before it drains, and answers on their way after it, have a third of it each. Default: 3 s.
 	StopTimeout time.Duration
 	// HealthInterval is the time between health checks. Default: 1 s.
 	HealthInterval time.Duration
@@ -143,7 +144,7 @@ func New(s Settings) (*Runtime, error) {
 	return r, nil
 }
 
-// Close ends all plugins concurrently, and removes the sockets. It takes little more than StopTimeout.
+// Close ends all plugins concurrently, and removes the sockets. It takes less than twice StopTimeout.
 func (r *Runtime) Close(ctx context.Context) {
 	r.mu.Lock()
 	r.closed = true

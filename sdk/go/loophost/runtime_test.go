@@ -419,7 +419,7 @@ func TestPoison(t *testing.T) {
 		p := launchRelayer(t, r, m)
 		poison, other := newChain(r, p, "poison"), newChain(r, p, "")
 		_, err := head(t.Context(), poison)
-		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "two lives in a row") {
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "two generations in a row") {
 			t.Fatalf("got %v", err)
 		}
 		if _, err := head(t.Context(), other); err != nil {

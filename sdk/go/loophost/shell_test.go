@@ -335,7 +335,7 @@ func TestRepeats(t *testing.T) {
 			}
 			second.end()
 		})
-		if status.Code(may) != codes.Unavailable || !strings.Contains(may.Error(), "two lives in a row") {
+		if status.Code(may) != codes.Unavailable || !strings.Contains(may.Error(), "two generations in a row") {
 			t.Errorf("two deaths: %v", may)
 		}
 		if err := call(ctx, other); err != nil {
@@ -499,7 +499,7 @@ func TestGenerations(t *testing.T) {
 				case gone && status.Code(err) != codes.NotFound:
 					bad("%s was released: %v", m, err)
 				case now || err == nil || !calm && strings.Contains(err.Error(), "rests") ||
-					during > 0 && strings.Contains(err.Error(), "in two lives in a row"):
+					during > 0 && strings.Contains(err.Error(), "in two generations in a row"):
 				default:
 					bad("%s lives: %v", m, err)
 				}
