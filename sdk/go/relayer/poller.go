@@ -11,8 +11,8 @@ import (
 type PollerSettings[T any] struct {
 	// Subject names what is read, for errors: "the contract 0x…".
 	Subject string
-	// Fetch reads the chain. It must obey its context. An error that is neither UNAVAILABLE nor DEADLINE_EXCEEDED is
-	// the chain's answer: waiting would not change it.
+	// Fetch reads the chain. It must obey its context. An error that is none of UNAVAILABLE, DEADLINE_EXCEEDED and
+	// CANCELLED is the chain's answer: waiting would not change it.
 	Fetch func(ctx context.Context) (T, error)
 	// Why, if set, says what a first read still waits for: which RPC node, and the reason, as Pool.Why does.
 	Why func() string

@@ -291,7 +291,7 @@ func TestBigIntRoundTrip(t *testing.T) {
 		if again := wire.BigInt(back); !proto.Equal(b, again) {
 			t.Fatalf("%s has two forms: %v and %v", i, b, again)
 		}
-		// Neither form shares memory with the other: whoever changes his own must not change it for others.
+		// Neither form shares memory with the other: a change of one must not change the other.
 		back.Add(back, big.NewInt(1))
 		for k := range b.GetMagnitude() {
 			b.Magnitude[k]++

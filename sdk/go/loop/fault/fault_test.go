@@ -68,7 +68,7 @@ type nothing struct {
 	hostservicev1.UnimplementedStoreServiceServer
 }
 
-// TestEffects breaks the second call of a chain's LatestHead, as an author would, and says what his host sees of it.
+// TestEffects breaks the second call of a chain's LatestHead, as an author would, and says what the host sees of it.
 func TestEffects(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -22,7 +22,7 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
-// Whatever callers do, each gets the answer to his own call or the error that he is due, and nothing is left.
+// Whatever callers do, each gets the answer to its own call or the error that is due, and nothing is left.
 func TestCallsOfManyCallers(t *testing.T) {
 	t.Parallel()
 	type step struct {
@@ -84,7 +84,7 @@ func TestCallsOfManyCallers(t *testing.T) {
 					deadline := cmp.Or(s.Deadline, time.Hour)
 					first := min(s.Take, deadline, cmp.Or(s.End, time.Hour))
 					last := first
-					if s.End == first && s.Size < maxChunk { // who leads sees later that he is cancelled
+					if s.End == first && s.Size < maxChunk { // a caller that leads sees later that it is cancelled
 						last += 2 * leadEvery
 					}
 					answered := s.Take <= min(last, deadline)
@@ -109,7 +109,7 @@ func TestCallsOfManyCallers(t *testing.T) {
 	})
 }
 
-// A caller who comes when as many calls are open as may be waits for his turn, and for no longer than he wants.
+// A caller that comes when as many calls are open as may be waits for its turn, and for no longer than it wants.
 func TestOpenCallsAreLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

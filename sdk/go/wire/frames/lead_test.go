@@ -45,7 +45,7 @@ func leading(t *testing.T) (c *Conn, s *Server, let chan struct{}) {
 	return c, s, let
 }
 
-// A caller who reads his own answer does so for a moment alone: then the goroutine reads for him and all who have come
+// A caller that reads its own answer does so for a moment alone: then the goroutine reads for it and all that have come
 // since.
 func TestACallerLeads(t *testing.T) {
 	t.Parallel()
@@ -77,7 +77,7 @@ func TestACallerLeads(t *testing.T) {
 	})
 }
 
-// A caller who reads sees his deadline at once, and that he is cancelled after a moment.
+// A caller that reads sees its deadline at once, and that it is cancelled after a moment.
 func TestACallerWhoLeadsIsInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -247,7 +247,7 @@ func TestFinish(t *testing.T) {
 	})
 }
 
-// Only the one caller that the server knows by his certificate is served, and he takes no other server.
+// Only the one caller that the server knows by its certificate is served, and it takes no other server.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	s := newServer(says("frames"))
@@ -265,7 +265,7 @@ func TestCertificates(t *testing.T) {
 	answers(t, e.channel(t), "frames")
 }
 
-// A peer that does not read holds nobody beyond his deadline, however much is to be sent.
+// A peer that does not read holds no caller beyond its deadline, however much is to be sent.
 func TestAPeerThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	s := newServer(same)

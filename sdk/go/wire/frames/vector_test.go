@@ -270,7 +270,7 @@ func TestMalformedFrames(t *testing.T) {
 	expect(t, "another caller", err, codes.NotFound, "there is none")
 }
 
-// A caller whose server breaks the protocol ends the connection, and his calls with it.
+// A caller whose server breaks the protocol ends the connection, and its calls with it.
 func TestMalformedAnswers(t *testing.T) {
 	t.Parallel()
 	answer := func(id uint32, kind, flags byte, head, payload string) string {
