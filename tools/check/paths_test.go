@@ -19,18 +19,18 @@ func TestPathsIn(t *testing.T) {
 		content string
 		want    []string
 	}{
-		"home of root":       {"a\ncd " + root + "/x\n", finding("f:2", root+"/x")},
-		"home of a person":   {`dir = "` + home + `/go"`, finding("f:1", home+"/go")},
-		"this checkout":      {"(" + checkout + "/bin/loop)", finding("f:1", checkout+"/bin/loop)")},
-		"at the start":       {root + "/x", finding("f:1", root+"/x")},
+		"home of root":         {"a\ncd " + root + "/x\n", finding("f:2", root+"/x")},
+		"home of a person":     {`dir = "` + home + `/go"`, finding("f:1", home+"/go")},
+		"this checkout":        {"(" + checkout + "/bin/loop)", finding("f:1", checkout+"/bin/loop)")},
+		"at the start":         {root + "/x", finding("f:1", root+"/x")},
 		"behind one of nobody": {"/home/op/bin " + home + "/go", finding("f:1", home+"/go")},
-		"home of nobody":     {"HOME=/home/op/.local", nil},
-		"relative":           {"see ./root/x and host/root/x and ../work/x", nil},
-		"address":            {"https://example.org/work/x and https://example.org/home/ada/x", nil},
-		"from a variable":    {"${DIR}/work/x, $HOME/work/x and ~/work/x", nil},
-		"folder of its own":  {"/usr/bin/env and /tmp/loop and /var/lib/loop", nil},
-		"bytes that no text": {"\x00 " + root + "/x", nil},
-		"empty":              {"", nil},
+		"home of nobody":       {"HOME=/home/op/.local", nil},
+		"relative":             {"see ./root/x and host/root/x and ../work/x", nil},
+		"address":              {"https://example.org/work/x and https://example.org/home/ada/x", nil},
+		"from a variable":      {"${DIR}/work/x, $HOME/work/x and ~/work/x", nil},
+		"folder of its own":    {"/usr/bin/env and /tmp/loop and /var/lib/loop", nil},
+		"bytes that no text":   {"\x00 " + root + "/x", nil},
+		"empty":                {"", nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
