@@ -41,8 +41,8 @@ func (c *Cache[T]) Set(value T) {
 	c.answer()
 }
 
-// Fail records why nothing was read. An error that is none of UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED is the chain's
-// answer: waiting would not change it.
+// Fail records why nothing was read. An error that is none of UNAVAILABLE, DEADLINE_EXCEEDED and CANCELLED is the
+// chain's answer: waiting would not change it.
 func (c *Cache[T]) Fail(err error) {
 	c.mu.Lock()
 	c.failure = err
