@@ -136,7 +136,11 @@ func (f Filter) checked(logs []types.Log, from, to uint64) []types.Log {
 		asked[contract] = true
 	}
 	return slices.DeleteFunc(logs, func(l types.Log) bool {
-		return !asked[l.Address] || l.Removed || len(l.Topics) == 0 || !slices.Contains(f.Topics, l.Topics[0]) ||
-			l.BlockNumber < from || l.BlockNumber > to
+		return !asked[l.Address] || l.Removed || !begins(l, f.Topics) || l.BlockNumber < from || l.BlockNumber > to
 	})
+}
+
+// begins tells whether an event's first topic is one of some.
+func begins(log types.Log, topics []common.Hash) bool {
+	return len(log.Topics) > 0 && slices.Contains(topics, log.Topics[0])
 }

@@ -3,7 +3,6 @@ package endpoint
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -153,7 +152,7 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- pushEve
 		case head := <-heads: // takes the place of one that was not told yet
 			worked, event.head, tell = true, head, events
 		case log := <-logs.logs:
-			if d.settings.wants(log) {
+			if begins(log, d.settings.Topics) { // nodes are not trusted to filter
 				d.settings.Logged(log)
 			}
 		case <-changed:
@@ -197,11 +196,6 @@ func (l *logging) begin(ctx context.Context, d *Driver, client *rpc.Client, addr
 	}
 	l.subscription, l.failed = subscription, subscription.Err()
 	return nil
-}
-
-// wants tells whether a pushed event was asked for: nodes are not trusted to filter.
-func (s *Settings) wants(log types.Log) bool {
-	return len(log.Topics) > 0 && slices.Contains(s.Topics, log.Topics[0])
 }
 
 func (l *logging) end() {

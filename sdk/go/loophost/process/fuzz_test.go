@@ -3,14 +3,10 @@ package process
 import (
 	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 	"unicode/utf8"
 
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -86,64 +82,5 @@ func FuzzHandshake(f *testing.F) {
 			t.Errorf("the problem has control characters: %q", problem)
 		}
 		_ = r.certificate()
-	})
-}
-
-// said is a log that is read while others write it.
-type said struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *said) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-// take returns what was written since the last time.
-func (s *said) take() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	defer s.text.Reset()
-	return s.text.String()
-}
-
-// A plugin writes so many lines a second into the log. How many it has not is said a second later, or when it ends.
-func TestLogLinesAreLimited(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var log said
-		stderr, plugin := io.Pipe()
-		var read sync.WaitGroup
-		read.Go(func() { readLog(stderr, slog.New(slog.NewTextHandler(&log, nil)), &tail{}) })
-		for _, step := range []struct {
-			lines int
-			after time.Duration
-			want  string
-		}{
-			{lines: linesPerSecond + 7}, // of which nothing is said yet
-			{after: time.Second, want: "lines=7 limitPerSecond=500"},
-			{lines: linesPerSecond + 3},
-		} {
-			_, err := io.WriteString(plugin, strings.Repeat("a line\n", step.lines))
-			if err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(step.after)
-			synctest.Wait()
-			text := log.take()
-			lines, told := strings.Count(text, "a line"), strings.Contains(text, "dropped")
-			if lines != min(step.lines, linesPerSecond) || told != (step.want != "") || !strings.Contains(text, step.want) {
-				t.Errorf("of %d lines %d are logged, and what else is told wants %q: %t", step.lines, lines, step.want, told)
-			}
-		}
-		if err := plugin.Close(); err != nil {
-			t.Fatal(err)
-		}
-		read.Wait()
-		if text := log.take(); !strings.Contains(text, "lines=3 limitPerSecond=500") {
-			t.Errorf("when it ends is told %q", text)
-		}
 	})
 }

@@ -135,7 +135,7 @@ func (e *evmLedger) configure(ctx context.Context, members []*member, terms term
 		if err := e.chain.ConfigureFeeds(ctx, e.feeds, oracles, timing); err != nil {
 			return err
 		}
-		e.chain.Pace(max(time.Second, terms.pace/10)) // a thousand feeds are configured in more than a hundred blocks
+		e.chain.Pace(max(time.Second, terms.pace/10)) // from here on: the blocks in which feeds are made come faster
 		return nil
 	}
 	_, err := e.feed.Configure(ctx, oracles, timing, terms.product)
