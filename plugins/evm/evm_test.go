@@ -424,6 +424,9 @@ func TestFeedsAreApart(t *testing.T) {
 			if n := d.nonce(me); n != 1 {
 				t.Errorf("nonce %d, want 1: what nobody takes costs nothing", n)
 			}
+			if n := x.Log.Count("a report was refused; it is sent again later"); n != 1 {
+				t.Errorf("%d lines say that a report rests, want 1:\n%s", n, x.Log)
+			}
 		})
 	}
 }

@@ -211,6 +211,50 @@ func TestUnauthorisedIsRevertedOnce(t *testing.T) {
 	}
 }
 
+// TestWithoutFunds checks that an account that would keep too little after a transaction counts as unfunded, in one line
+// of the log, a metric and the chain's status, that it offers no more meanwhile, and that the report lands once it is
+// funded.
+func TestWithoutFunds(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	key := d.Oracles[0].Transmitter.PrivateKey
+	me := key.PublicKey().String()
+	d.admin("loop_setAccount", me,
+		map[string]any{"lamports": 893_000, "data": "", "owner": sol.SystemProgramID.String()})
+	x := newFixture(t, key)
+	chain, _ := x.chain(settings("FeeBumpPeriod = '1s'\n", d.Nodes...))
+	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
+	unfunded := func() float64 { return x.Gathered("loop_relayer_account_unfunded", "")[""] }
+	troubles := func() []string {
+		state, err := chain.ChainStatus(t.Context(), nil)
+		must(t, err)
+		return state.GetTroubles()
+	}
+	// The fee of the transaction fits into what the account holds. What the account keeps would be too little.
+	_, err := p.Transmit(t.Context(), d.report(0, 1, 1, 42))
+	must(t, err)
+	eventually(t, "the account counts as unfunded", func() bool { return unfunded() == 1 && len(troubles()) == 1 })
+	if trouble := troubles()[0]; !strings.Contains(trouble, me+" cannot pay") ||
+		!strings.Contains(trouble, "it holds 893000 lamports") {
+		t.Errorf("the chain's status says %q", trouble)
+	}
+	d.admin("loop_airdrop", me, 1_000_000_000)
+	eventually(t, "the report is in the feed, and all is settled", func() bool {
+		e, v, _ := d.latest(0)
+		return e == 1 && v == 42 && len(x.Keys()) == 0
+	})
+	if unfunded() != 0 || len(troubles()) != 0 {
+		t.Errorf("once funded, unfunded is %v and the chain's status says %q", unfunded(), troubles())
+	}
+	for text, want := range map[string]int{
+		"cannot pay for its transactions, which wait": 1, "can pay for its transactions again": 1, "replaced a transaction": 0,
+	} {
+		if n := x.Log.Count(text); n != want {
+			t.Errorf("%d lines say %q, want %d:\n%s", n, text, want, x.Log)
+		}
+	}
+}
+
 func TestRestartBetweenAcceptAndSend(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t, "--feeds", "2")

@@ -62,6 +62,7 @@ type Account struct {
 	standing map[string]standing // by hash, of the flights under way
 	mined    map[uint64]mined    // by nonce, of the same
 	trouble  string
+	short    string      // the attempt that the account could not pay for at the last survey, if it was so
 	asked    common.Hash // the newest block when the node proposed
 	proposed *big.Int
 }

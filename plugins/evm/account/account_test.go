@@ -681,6 +681,46 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
+// TestSurveyOfAnAccountWithoutFunds checks that an account that cannot pay for what a node holds counts as unfunded once
+// blocks pass the transaction by, and not if the node does not tell the balance.
+func TestSurveyOfAnAccountWithoutFunds(t *testing.T) {
+	t.Parallel()
+	account, server := scripted(t, mine, true)
+	server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return common.Hash{}, nil })
+	server.Answer("eth_getTransactionCount", func(json.RawMessage) (any, error) { return "0x5", nil })
+	sent, err := account.Sign(t.Context(), relayer.Draft{Sequence: 5}) // 30,000 gas at 1,000 wei
+	if err != nil {
+		t.Fatal(err)
+	}
+	flights := []relayer.Flight{{Sequence: 5, Attempts: []relayer.Attempt{sent}}}
+	for _, c := range []struct {
+		height  uint64
+		balance any // nil: the node does not tell it
+		want    string
+		stuck   bool
+	}{
+		{98, "0x1", "", false},
+		{97, nil, "", true},
+		{97, "0x1c9c380", "", true},
+		{97, "0x1c9c37f", me.Hex() + " holds 29999999 wei, and its transaction with nonce 5 may cost 30000000", true},
+		{97, "0x1c9c380", "", false}, // now that it is funded, its price may do
+		{97, "0x1c9c380", "", true},
+	} {
+		account.standing[sent.Hash] = standing{held: true, passed: true, height: c.height}
+		server.Answer("eth_getBalance", func(json.RawMessage) (any, error) {
+			if c.balance == nil {
+				return nil, errors.New("the method eth_getBalance does not exist")
+			}
+			return c.balance, nil
+		})
+		survey, err := account.Survey(t.Context(), flights, nil)
+		if err != nil || survey.Unfunded != c.want || survey.Outcomes[0].Stuck != c.stuck {
+			t.Errorf("passed by since %d with a balance of %v: %+v, %v, want %q and %v", c.height, c.balance, survey, err, c.want,
+				c.stuck)
+		}
+	}
+}
+
 func TestStanding(t *testing.T) {
 	t.Parallel()
 	word := func(n byte) []byte { return common.LeftPadBytes([]byte{n}, 32) }

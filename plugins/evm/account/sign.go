@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"google.golang.org/grpc/status"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	"github.com/loop-plugins/loop/plugins/evm/endpoint"
@@ -93,7 +94,15 @@ func (a *Account) gas(ctx context.Context, call Call, draft relayer.Draft) (uint
 	if limit.Estimate {
 		var err error
 		if gas, err = a.estimate(ctx, call.To, call.Data, (*big.Int)(call.Value)); err != nil {
-			return 0, fmt.Errorf("estimate the gas of a call to %s: %w", call.To, err)
+			_, unanswered := status.FromError(err)
+			err = fmt.Errorf("estimate the gas of a call to %s: %w", call.To, err)
+			switch {
+			case ShortOfFunds(err):
+				err = fmt.Errorf("%w: %w", relayer.ErrUnfunded, err)
+			case !unanswered: // it would revert
+				err = fmt.Errorf("%w: %w", relayer.ErrRefused, err)
+			}
+			return 0, err
 		}
 		gas += gas * estimateMargin / 100
 	}

@@ -113,6 +113,10 @@ func (l *look) all(ctx context.Context, known uint64) (relayer.Survey, error) {
 	if err := l.ask(ctx, nil, ended); err != nil {
 		return relayer.Survey{}, err
 	}
+	var err error
+	if survey.Unfunded, err = l.unfunded(ctx, survey.Outcomes); err != nil {
+		return relayer.Survey{}, err
+	}
 	l.account.forget(l.flights)
 	survey.Verdicts = l.account.doubts.Verdicts(l.items, func(contract string) *relayer.Standing {
 		v := l.contracts[contract]
@@ -308,6 +312,40 @@ func (l *look) outcome(i int, f relayer.Flight) relayer.Outcome {
 	return relayer.Outcome{Stuck: a.stuck(f.Attempts[len(f.Attempts)-1].Hash, l.head.Number)}
 }
 
+// unfunded says that the account cannot pay for the transaction that blocks pass by, if there is one and it is so: nodes
+// of some chains (Monad) take it all the same, and it could pay for a dearer one even less. When it can pay again, the
+// transaction is not stuck: blocks are counted anew.
+func (l *look) unfunded(ctx context.Context, outcomes []relayer.Outcome) (string, error) {
+	at := slices.IndexFunc(outcomes, func(o relayer.Outcome) bool { return o.Stuck })
+	if at < 0 {
+		return "", nil
+	}
+	attempts := l.flights[at].Attempts
+	newest := attempts[len(attempts)-1]
+	var tx types.Transaction
+	if err := tx.UnmarshalBinary(newest.Raw); err != nil {
+		return "", nil //nolint:nilerr // Sign, which is next, says what is wrong with it
+	}
+	var balance hexutil.Big
+	a, address := l.account, l.account.settings.Address
+	switch err := l.client.Call(ctx, &balance, "eth_getBalance", address, "latest"); {
+	case relayer.IsAnswered(err): // a node that does not tell is a good node
+		return "", nil
+	case err != nil:
+		return "", err
+	case balance.ToInt().Cmp(tx.Cost()) >= 0:
+		if a.pays(newest.Hash) {
+			outcomes[at].Stuck = false
+		}
+		return "", nil
+	}
+	a.mu.Lock()
+	a.short = newest.Hash
+	a.mu.Unlock()
+	return fmt.Sprintf("%s holds %s wei, and its transaction with nonce %d may cost %s", address, balance.ToInt(),
+		tx.Nonce(), tx.Cost()), nil
+}
+
 func (m mined) outcome(forGood bool) relayer.Outcome {
 	outcome := relayer.Outcome{State: relayer.Succeeded, Hash: m.hash}
 	switch {
@@ -337,6 +375,18 @@ func (a *Account) stuck(hash string, head uint64) bool {
 	default:
 		return patience > 0 && said.held && head >= said.height+patience
 	}
+}
+
+// pays records that the account can pay for an attempt, and reports whether it could not before.
+func (a *Account) pays(hash string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.short != hash {
+		return false
+	}
+	a.short = ""
+	a.standing[hash] = standing{held: true}
+	return true
 }
 
 // in is the block that a flight was found in, if it was.

@@ -55,6 +55,8 @@ type Account struct {
 	hash   endpoint.Blockhash
 	asked  time.Time        // when hash was asked for
 	doubts map[doubt]uint64 // the newest slot when each arose
+	owed   uint64           // what a transaction costs that the account could not pay, in lamports; 0: there is none
+	funded time.Time        // when it could pay again
 }
 
 var _ relayer.Sender = (*Account)(nil)

@@ -23,7 +23,10 @@ func (a *Account) Survey(ctx context.Context, flights []relayer.Flight, items []
 		if survey.Outcomes, err = a.outcomes(ctx, client, flights); err != nil {
 			return err
 		}
-		survey.Verdicts, err = a.verdicts(ctx, client, items, horizon)
+		if survey.Verdicts, err = a.verdicts(ctx, client, items, horizon); err != nil {
+			return err
+		}
+		survey.Unfunded, err = a.unfunded(ctx, client, flights, survey.Outcomes)
 		return err
 	})
 	return survey, err
@@ -84,6 +87,49 @@ func (a *Account) outcomes(ctx context.Context, client *endpoint.Client,
 	return outcomes, nil
 }
 
+// unfunded says that the account cannot pay, if no block takes its transactions, or if it could not at the last survey:
+// nodes take what nobody can pay for, and blocks never do. When it can pay again, its transactions are not stuck: they
+// get as long as new ones at their price.
+func (a *Account) unfunded(ctx context.Context, client *endpoint.Client, flights []relayer.Flight,
+	outcomes []relayer.Outcome) (string, error) {
+	a.mu.Lock()
+	owed := a.owed
+	a.mu.Unlock()
+	for i, o := range outcomes {
+		attempts := flights[i].Attempts
+		t, err := decodeTerms(attempts[len(attempts)-1])
+		if (o.Stuck || o.State == relayer.Lost) && err == nil {
+			owed = t.fee().Uint64()
+		}
+	}
+	if owed == 0 {
+		return "", nil
+	}
+	balance, err := client.Balance(ctx, a.settings.Key)
+	if err != nil {
+		return "", err
+	}
+	least, err := client.LeastBalance(ctx)
+	if err != nil && ctx.Err() != nil {
+		return "", err
+	} // a node that does not tell it is a good node
+	short := balance < owed || balance > owed && balance-owed < least
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !short && a.owed > 0 {
+		a.funded = time.Now()
+		for i := range outcomes {
+			outcomes[i].Stuck = false
+		}
+	}
+	if a.owed = owed; !short {
+		a.owed = 0
+		return "", nil
+	}
+	return fmt.Sprintf("it holds %d lamports; a transaction costs %d, and an account keeps at least %d or nothing", balance,
+		owed, least), nil
+}
+
 // expire forgets a blockhash that is dead: a transaction with it could not land.
 func (a *Account) expire(height uint64) {
 	a.mu.Lock()
@@ -129,8 +175,13 @@ func (a *Account) outcome(f relayer.Flight, height uint64, known map[string]*end
 		return relayer.Outcome{State: relayer.Lost}
 	case seen == 0:
 		bump := a.settings.Fees.BumpPeriod
-		newest := f.Attempts[len(f.Attempts)-1]
-		return relayer.Outcome{Stuck: bump > 0 && !last.Once && time.Since(newest.Signed) >= bump}
+		since := f.Attempts[len(f.Attempts)-1].Signed
+		a.mu.Lock()
+		if a.funded.After(since) { // until then its price did not matter
+			since = a.funded
+		}
+		a.mu.Unlock()
+		return relayer.Outcome{Stuck: bump > 0 && !last.Once && time.Since(since) >= bump}
 	case seen < len(f.Attempts) && !expired: // another attempt may still succeed
 		failed.State, failed.Fee = relayer.Reverted, nil
 	}

@@ -72,6 +72,13 @@ func (c *Client) BlockHeight(ctx context.Context) (height uint64, err error) {
 	return height, err
 }
 
+// LeastBalance returns what an account that holds no data must keep if it keeps anything, in lamports: a transaction
+// that would leave its payer less is in no block.
+func (c *Client) LeastBalance(ctx context.Context) (lamports uint64, err error) {
+	err = c.call(ctx, &lamports, "getMinimumBalanceForRentExemption", 0)
+	return lamports, err
+}
+
 // Blockhash names a block that transactions can refer to.
 type Blockhash struct {
 	Hash sol.Hash

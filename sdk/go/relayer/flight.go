@@ -80,6 +80,8 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 		return false, nil // it expires, and is lost
 	case useless && f.unsent && f == q.flights[len(q.flights)-1]: // no gap, and nothing to pay
 		return true, q.land(ctx, f)
+	case q.short:
+		return false, nil // the better terms of another attempt could be paid even less
 	case outcome.Stuck, useless && !f.taken && !f.newest().Fill:
 		if useless {
 			payload = nil
@@ -274,15 +276,12 @@ func (q *Queue) send(ctx context.Context, f *flight) error {
 	f.taken = err == nil
 	f.held = f.held || f.taken
 	f.unsent = f.unsent && errors.Is(err, ErrRefused)
-	switch short := errors.Is(err, ErrUnfunded); {
+	switch {
 	case len(f.record.Payload) > 0: // a submitted payload that is too dear says nothing of the others
-	case short && !q.unfunded:
-		q.settings.Logger.Warn("the account cannot pay for its transactions, which wait until it is funded", "account",
-			q.settings.Account, "reason", err)
-		q.funds(true)
-	case f.taken && q.unfunded:
-		q.settings.Logger.Info("the account can pay for its transactions again", "account", q.settings.Account)
-		q.funds(false)
+	case errors.Is(err, ErrUnfunded):
+		q.fund(err)
+	case f.taken && !q.short:
+		q.fund(nil)
 	}
 	if err != nil {
 		return fmt.Errorf("send the transaction with number %d: %w", f.sequence, err)
@@ -290,10 +289,34 @@ func (q *Queue) send(ctx context.Context, f *flight) error {
 	return nil
 }
 
-func (q *Queue) funds(unfunded bool) {
-	q.unfunded = unfunded
+// afford records what a survey says of the account's funds. What it does not say, sending may have found out.
+func (q *Queue) afford(unfunded string) {
+	before := q.short
+	q.short = unfunded != ""
+	switch {
+	case q.short:
+		q.fund(errors.New(unfunded))
+		q.barred = fmt.Sprintf("account %s cannot pay for its transactions, which wait until it is funded: %s",
+			q.settings.Account, unfunded)
+	case before:
+		q.fund(nil)
+	}
+}
+
+// fund records why the account cannot pay for its transactions, nil if it can, and tells of it when that changes.
+func (q *Queue) fund(lack error) {
+	if q.unfunded == (lack != nil) {
+		return
+	}
+	q.unfunded = lack != nil
+	if q.unfunded {
+		q.settings.Logger.Warn("the account cannot pay for its transactions, which wait until it is funded", "account",
+			q.settings.Account, "reason", lack)
+	} else {
+		q.settings.Logger.Info("the account can pay for its transactions again", "account", q.settings.Account)
+	}
 	if q.settings.Unfunded != nil {
-		q.settings.Unfunded(unfunded)
+		q.settings.Unfunded(q.unfunded)
 	}
 }
 

@@ -61,8 +61,8 @@ type QueueSettings struct {
 //     never holds two numbers that can both be used.
 //   - An item that became stale before it took a number is never sent. If it became stale later, a filler replaces it
 //     when it stays out of blocks, or it gives its number back if no node ever accepted it.
-//   - A report that the chain refuses, or that the node refuses to sign again, delays no other report. A report that is
-//     refused for lack of funds is sent again unchanged.
+//   - A report that the chain refuses, or that the node refuses to sign, delays no other report. A report that is refused
+//     for lack of funds is sent again unchanged.
 type Queue struct {
 	settings QueueSettings
 	shelf    shelf
@@ -76,6 +76,7 @@ type Queue struct {
 	floor    uint64    // the largest Next that was seen; guarded by stepping
 	floorAt  time.Time
 	unfunded bool   // guarded by stepping
+	short    bool   // the last survey said that the account is unfunded; guarded by stepping
 	barred   string // the trouble that this step has found; guarded by stepping
 
 	mu     sync.Mutex
@@ -282,6 +283,7 @@ func (q *Queue) Step(ctx context.Context) error {
 		return fmt.Errorf("the chain's survey answers %d flights of %d and %d items of %d", len(survey.Outcomes),
 			len(q.flights), len(survey.Verdicts), len(items))
 	}
+	q.afford(survey.Unfunded)
 	next := q.next(survey.Next)
 	verdicts := make(map[string]Verdict, len(items))
 	for i, item := range items {
@@ -332,6 +334,12 @@ func (q *Queue) begin(ctx context.Context, next uint64, items []*queued) (failur
 		switch {
 		case err != nil && !q.sure():
 			return nil, err
+		case errors.Is(err, ErrUnfunded):
+			q.fund(err)
+			return nil, err
+		case errors.Is(err, ErrRefused), unsigned(err): // each try costs the chain's nodes or the node a question
+			q.rest(item, err)
+			continue
 		case err != nil: // this one cannot be signed; others may
 			failures = append(failures, err)
 			continue
@@ -358,7 +366,7 @@ func (q *Queue) begin(ctx context.Context, next uint64, items []*queued) (failur
 // blocked reports whether nothing more can be sent: the account cannot pay, or no node has taken one of its
 // transactions, so that those behind it could not be mined.
 func (q *Queue) blocked(next uint64) bool {
-	return !q.settings.Unordered && slices.ContainsFunc(q.flights, func(f *flight) bool {
+	return q.short || !q.settings.Unordered && slices.ContainsFunc(q.flights, func(f *flight) bool {
 		return f.sequence >= next && !f.mined && (!f.held || !f.taken && q.unfunded)
 	})
 }

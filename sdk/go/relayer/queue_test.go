@@ -31,6 +31,7 @@ type script struct {
 	signErr  error
 	signErrs map[string]error // by hash, before signErr
 	surveyed int
+	unfunded string
 	sent     []string
 }
 
@@ -38,7 +39,7 @@ func (s *script) Survey(_ context.Context, flights []Flight, items []Item) (Surv
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.surveyed++
-	survey := Survey{Next: s.next}
+	survey := Survey{Next: s.next, Unfunded: s.unfunded}
 	for _, f := range flights {
 		outcome := s.outcome
 		outcome.Hash = f.Attempts[len(f.Attempts)-1].Hash
@@ -372,6 +373,70 @@ func TestQueueWithoutFunds(t *testing.T) {
 		}
 		if diff := cmp.Diff([]bool{true, false}, told); diff != "" || strings.Count(log.String(), "\n") != 1 {
 			t.Errorf("told (-want +got):\n%s and the log has\n%s", diff, log)
+		}
+	})
+}
+
+// TestQueueOfAnAccountThatASurveyFindsPoor checks that an account that cannot pay for what nodes have taken is told of
+// once, offers no more and sends nothing until it is funded.
+func TestQueueOfAnAccountThatASurveyFindsPoor(t *testing.T) {
+	t.Parallel()
+	for _, unordered := range []bool{false, true} {
+		var told []bool
+		log := &bytes.Buffer{}
+		q, s, _ := newScripted(t, QueueSettings{
+			Unordered: unordered, Resend: time.Nanosecond, Unfunded: func(unfunded bool) { told = append(told, unfunded) },
+			Logger: slog.New(slog.NewTextHandler(log, nil)),
+		})
+		add(t, q, item("x", 1))
+		step(t, q, "<nil>")
+		wantSent(t, s, "0 x/1 #0")
+		add(t, q, item("y", 1))
+		s.set(func(s *script) { s.outcome.Stuck, s.unfunded = true, "it holds 3 and needs 5" })
+		for range 3 {
+			step(t, q, "<nil>")
+		}
+		wantSent(t, s)
+		s.set(func(s *script) { s.outcome.Stuck, s.unfunded = false, "" })
+		step(t, q, "<nil>")
+		wantSent(t, s, "0 x/1 #0", "1 y/1 #0")
+		if diff := cmp.Diff([]bool{true, false}, told); diff != "" || strings.Count(log.String(), "\n") != 2 ||
+			!strings.Contains(log.String(), "it holds 3 and needs 5") {
+			t.Errorf("unordered %v: told (-want +got):\n%s and the log has\n%s", unordered, diff, log)
+		}
+	}
+}
+
+// TestQueueRestsWhatIsNotSigned checks that a report that the chain would refuse, or that the node does not sign, is not
+// tried again at each block, and that one for which the account lacks funds is told of.
+func TestQueueRestsWhatIsNotSigned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []bool
+		q, s, _ := newScripted(t, QueueSettings{Unfunded: func(unfunded bool) { told = append(told, unfunded) }})
+		s.signErrs = map[string]error{
+			"0 x/1 #0": fmt.Errorf("%w: it would revert", ErrRefused), "0 z/1 #0": status.Error(codes.PermissionDenied, "no"),
+		}
+		add(t, q, item("x", 1), item("z", 1))
+		step(t, q, "<nil>")
+		add(t, q, item("y", 1))
+		step(t, q, "<nil>")
+		wantSent(t, s, "0 y/1 #0")
+		s.signErrs = nil
+		step(t, q, "<nil>")
+		wantSent(t, s)
+		time.Sleep(firstPause)
+		step(t, q, "<nil>")
+		wantSent(t, s, "0 y/1 #0", "1 x/1 #0", "2 z/1 #0")
+		s.signErrs = map[string]error{"3 w/1 #0": ErrUnfunded}
+		add(t, q, item("w", 1), item("w2", 1))
+		step(t, q, "sign a transaction with number 3: the account cannot pay for the transaction")
+		wantSent(t, s)
+		s.signErrs = nil
+		step(t, q, "<nil>")
+		wantSent(t, s, "3 w/1 #0", "4 w2/1 #0")
+		if diff := cmp.Diff([]bool{true, false}, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -94,6 +94,10 @@ type Survey struct {
 	Outcomes []Outcome
 	// Verdicts has the answers for the items, in their order.
 	Verdicts []Verdict
+	// Unfunded says why the account cannot pay for its transactions, as one clause for a log; empty if it can. It is for
+	// chains whose nodes take what the account cannot pay for; on others ErrUnfunded says it. As long as it is not empty
+	// the queue sends nothing, since no block would include it.
+	Unfunded string
 }
 
 // Verdict says whether a report can still have an effect.
@@ -109,7 +113,8 @@ type Sender interface {
 	// Survey reads the chain once for all flights and items, from one node, so that its parts agree. The verdict of an
 	// item whose flight is in a block that is not final may be Wait, since it is not used.
 	Survey(ctx context.Context, flights []Flight, items []Item) (Survey, error)
-	// Sign makes a transaction without sending it. It returns ErrCeiling if no better terms are allowed.
+	// Sign makes a transaction without sending it. It returns ErrCeiling if no better terms are allowed, ErrRefused if the
+	// chain says beforehand that it would refuse it, and ErrUnfunded if it says that the account cannot pay.
 	Sign(ctx context.Context, draft Draft) (Attempt, error)
 	// Send sends a transaction to the chain. It also returns nil if the chain has it already, or has used its number.
 	// ErrRefused means that every node that answered refused it and none may have kept it. ErrUnfunded, joined with

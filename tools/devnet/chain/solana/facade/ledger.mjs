@@ -252,11 +252,13 @@ export class Ledger extends EventEmitter {
       tx.message.version === 'legacy' ? this.#svm.sendLegacyTransaction(tx.bytes) : this.#svm.sendVersionedTransaction(tx.bytes),
     );
     const { err, logs, units, returned, inner } = outcome(result);
-    if (err !== null && !landed(err)) return;
+    const after = balances();
+    // A payer that would keep too little after the fee is refused before anything runs, and pays nothing.
+    if (err !== null && (!landed(err) || after[0] === before[0])) return;
     const { fee, price } = feeOf(message);
     this.#record({
       signature: tx.signatures[0], addresses: message.accountKeys, slot: this.slot, err, logs, fee, units,
-      tx, price: Number(price), writable, before, after: balances(), returned, inner,
+      tx, price: Number(price), writable, before, after, returned, inner,
     });
     this.emit('change', this.slot);
   }
