@@ -73,7 +73,7 @@ type Database struct {
 type Keystore struct {
 	PasswordFile string `comment:"File with the password of the node's keys. Line ends at its end do not count.\nThe environment variable CL_PASSWORD_KEYSTORE takes precedence over it. One of the two is required."`
 
-	AllowExport bool `comment:"Whether admins may export accounts (loop keys export)."`
+	AllowExport bool `comment:"Whether admins may export keys of any kind (loop keys export)."`
 
 	// Password comes from the environment or the file. It is never empty after Load.
 	Password Password `toml:"-"`
@@ -124,7 +124,6 @@ type OCR2 struct {
 	ContractConfigLoadTimeout          document.Duration `comment:"Longest wait for a configuration to be loaded, 1s to 1h." bounds:"1s 1h"`
 	DefaultMaxDurationInitialization   document.Duration `comment:"Longest wait for a reporting plugin to be created, 1s to 1h." bounds:"1s 1h"`
 	KeyBundleID                        string            `comment:"Key bundle of jobs that name none: 64 hexadecimal digits."`
-	CaptureEATelemetry                 bool              `comment:"Send telemetry of bridge calls for every job."`
 	TraceLogging                       bool              `comment:"Log every step of the protocol."`
 }
 

@@ -88,7 +88,7 @@ func read(path string, all map[string]string, builtIn []string) (*Config, error)
 				rules, elsewhere = append(rules, table), append(elsewhere, table.Path)
 			}
 		}
-		found, whole := document.Read(text, config, document.Settings{Elsewhere: elsewhere})
+		found, whole := document.Read(text, config, document.Settings{Elsewhere: elsewhere, Idle: idle})
 		p.file = *found
 		if !whole {
 			return nil, p.err()
@@ -100,6 +100,13 @@ func read(path string, all map[string]string, builtIn []string) (*Config, error)
 	config.Warnings = p.warnings()
 	return config, nil
 }
+
+// idle are keys of established nodes without an effect.
+var idle = []document.Idle{{
+	Keys: []string{"OCR2.CaptureEATelemetry"},
+	Why: "this node sends no telemetry of its bridges; the metrics loop_bridge_requests_total and " +
+		"loop_bridge_request_duration_seconds tell of them",
+}}
 
 var (
 	chainTable = regexp.MustCompile(`^([A-Za-z0-9_-]+)\[[0-9]+\]$`)

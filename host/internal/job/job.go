@@ -1,5 +1,5 @@
-// Package job reads the job specs of operators: OCR2 median and bootstrap jobs in TOML. It knows every key, its
-// spelling and type, what is checked in which order, and on which line of the file a problem is.
+// Package job reads the job specs of operators: jobs of the median, of other products and of bootstrappers, in TOML. It
+// knows every key, its spelling and type, what is checked in which order, and on which line of the file a problem is.
 //
 // It must not know how a job is run, stored or given to a relayer, nor what any chain is: what a check needs to know
 // about the node and its relayers comes through the small interfaces in [Settings].
@@ -63,23 +63,20 @@ type Spec struct {
 	BlockchainTimeout                 time.Duration // from the node if the file has none
 	ContractConfigTrackerPollInterval time.Duration // from the node if the file has none
 	ContractConfigConfirmations       uint16        // from the node if the file has none
-	MonitoringEndpoint                string
 
 	// What follows is for TypeOCR2 alone.
 
-	PluginType         string       // PluginMedian or PluginProduct
-	PluginConfig       PluginConfig // of a median job
-	Product            *Product     // of a product's job; nil for a median job
-	ObservationSource  string
-	Observation        *pipeline.Pipeline
-	MaxTaskDuration    time.Duration         // for each attempt of each task; 0 means no limit
-	TransmitterID      string                // as written; see Transmitter
-	KeyBundleID        string                // from the node if the file has none
-	Bootstrappers      []config.Bootstrapper // from the node if the file has none
-	ForwardingAllowed  bool
-	GasLimit           uint32 // 0 means the chain's default
-	CaptureEATelemetry bool
-	Isolated           bool // the job's plugins get processes of their own
+	PluginType        string       // PluginMedian or PluginProduct
+	PluginConfig      PluginConfig // of a median job
+	Product           *Product     // of a product's job; nil for a median job
+	ObservationSource string
+	Observation       *pipeline.Pipeline
+	MaxTaskDuration   time.Duration         // for each attempt of each task; 0 means no limit
+	TransmitterID     string                // as written; see Transmitter
+	KeyBundleID       string                // from the node if the file has none
+	Bootstrappers     []config.Bootstrapper // from the node if the file has none
+	GasLimit          uint32                // 0 means the chain's default
+	Isolated          bool                  // the job's plugins get processes of their own
 }
 
 // Transmitter returns the key that signs the job's transactions, in the relayer's spelling. It is empty for a job that

@@ -195,14 +195,14 @@ func TestSpecs(t *testing.T) {
 				ReadsContracts: true, ContractID: "0x00000000000000000000000000000000000000Aa", PluginType: "median",
 				BlockchainTimeout: 20 * time.Second, ContractConfigTrackerPollInterval: 2 * time.Minute,
 				ContractConfigConfirmations: 100,
-				MonitoringEndpoint:          "telemetry.example:1234", ObservationSource: "price [type=sum values=<[1,2]>]\n",
-				MaxTaskDuration: 90 * time.Second,
-				TransmitterID:   "0x00000000000000000000000000000000000000bB", KeyBundleID: "ab",
+				ObservationSource:           "price [type=sum values=<[1,2]>]\n",
+				MaxTaskDuration:             90 * time.Second,
+				TransmitterID:               "0x00000000000000000000000000000000000000bB", KeyBundleID: "ab",
 				Bootstrappers: []config.Bootstrapper{
 					{PeerID: "12D3KooWFirst", Addresses: []string{"one.example:6690", "10.0.0.1:6690"}},
 					{PeerID: "12D3KooWSecond", Addresses: []string{"two.example:6690"}},
 				},
-				ForwardingAllowed: true, GasLimit: 1_000_000, CaptureEATelemetry: true, Isolated: true,
+				GasLimit: 1_000_000, Isolated: true,
 				PluginConfig: job.PluginConfig{
 					JuelsPerFeeCoinSource: one,
 					JuelsPerFeeCoinCache: job.Cache{Disable: true, UpdateInterval: 30 * time.Second,
@@ -371,8 +371,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("a spec with a byte order mark gives %v", report.Err())
 	}
 	s := settings()
-	s.OCR2.CaptureEATelemetry = true
-	if spec, _ = job.Parse(t.Context(), []byte(frame), s); !spec.CaptureEATelemetry || spec.KeyBundleID != "node" {
+	if spec, _ = job.Parse(t.Context(), []byte(frame), s); spec.KeyBundleID != "node" {
 		t.Errorf("spec is %+v", spec)
 	}
 	if spec, _ = job.Parse(t.Context(), []byte(frame+"relayConfig.sendingkeys = []"),

@@ -144,7 +144,9 @@ func (d *document) common(spec *Spec) {
 		d.problem(d.top.line("maxTaskDuration"), "maxTaskDuration", "%s is negative; leave the key out for no limit",
 			spec.MaxTaskDuration)
 	}
-	spec.ForwardingAllowed = d.top.flag("forwardingAllowed")
+	if spec.Type != TypeBootstrap {
+		d.idle()
+	}
 	spec.GasLimit = uint32(d.top.whole("gasLimit", math.MaxUint32))
 	spec.Isolated = d.top.flag("isolated")
 	spec.ObservationSource = d.top.text("observationSource")
@@ -224,6 +226,27 @@ type ocr2Keys struct {
 	allowNoBootstrappers bool
 }
 
+// idle warns of what a spec asks for and this node does not do. Specs of established nodes have these keys.
+func (d *document) idle() {
+	for _, asked := range []struct {
+		key string
+		set bool
+		why string
+	}{
+		{"forwardingAllowed", d.top.flag("forwardingAllowed"),
+			"this node sends through no forwarder: the job's account itself must be the contract's transmitter"},
+		{"captureEATelemetry", d.top.flag("captureEATelemetry"),
+			"this node sends no telemetry of its bridges; the metrics loop_bridge_requests_total and " +
+				"loop_bridge_request_duration_seconds tell of them"},
+		{"monitoringEndpoint", d.top.text("monitoringEndpoint") != "",
+			"this node sends no telemetry of the protocol; its own metrics and loop rounds tell of the job"},
+	} {
+		if asked.set {
+			d.warning(d.top.line(asked.key), asked.key, "it has no effect: %s", asked.why)
+		}
+	}
+}
+
 // ocr2 checks the keys of an OCR2 job.
 func (d *document) ocr2(spec *Spec, s Settings) ocr2Keys {
 	t := d.top
@@ -231,7 +254,6 @@ func (d *document) ocr2(spec *Spec, s Settings) ocr2Keys {
 	spec.PluginType = t.text("pluginType")
 	spec.TransmitterID = t.text("transmitterID")
 	spec.KeyBundleID = t.text("ocrKeyBundleID")
-	spec.CaptureEATelemetry = t.flag("captureEATelemetry")
 	own := ocr2Keys{allowNoBootstrappers: t.flag("allowNoBootstrappers")}
 
 	if spec.Relay != "" && !known(s.Relayers, spec.Relay) {
@@ -289,14 +311,14 @@ func (d *document) bootstrap(spec *Spec) {
 		[]string{"isBootstrapPeer", "juelsPerFeeCoinSource", "observationSource"})
 	for _, key := range []string{
 		"pluginType", "pluginConfig", "p2pv2Bootstrappers", "ocrKeyBundleID", "transmitterID", "allowNoBootstrappers",
-		"captureEATelemetry", "maxTaskDuration", "forwardingAllowed", "gasLimit", "isolated",
+		"captureEATelemetry", "monitoringEndpoint", "maxTaskDuration", "forwardingAllowed", "gasLimit", "isolated",
 	} {
 		if spelled, ok := d.top.spelled(key); ok {
 			d.top.read[spelled] = true
 			d.warning(d.top.line(key), key, "this key has no effect in this type of job")
 		}
 	}
-	spec.MaxTaskDuration, spec.ForwardingAllowed, spec.GasLimit, spec.Isolated = 0, false, 0, false
+	spec.MaxTaskDuration, spec.GasLimit, spec.Isolated = 0, 0, false
 }
 
 // shared reads the keys that both types of job have beyond the common ones.
@@ -305,7 +327,6 @@ func (d *document) shared(spec *Spec) {
 	spec.Relay = t.text("relay")
 	spec.ContractID = t.text("contractID")
 	spec.ChainID = t.text("chainID")
-	spec.MonitoringEndpoint = t.text("monitoringEndpoint")
 	spec.FeedID = t.text("feedID")
 	if spec.FeedID != "" && !feedID.MatchString(spec.FeedID) {
 		d.problem(t.line("feedID"), "feedID", "%q is not 0x and 64 hexadecimal digits", spec.FeedID)

@@ -45,7 +45,6 @@ func (d *document) start(ctx context.Context, spec *Spec, relayConfig table, own
 		if spec.KeyBundleID == "" && !s.Offline {
 			d.problem(t.line("ocrKeyBundleID"), "ocrKeyBundleID", "no key bundle: name one here or in [OCR2] KeyBundleID")
 		}
-		spec.CaptureEATelemetry = spec.CaptureEATelemetry || s.OCR2.CaptureEATelemetry
 		if spec.Product != nil {
 			d.askProduct(ctx, spec, s)
 		} else {
