@@ -391,8 +391,8 @@ test-release: .venv/ready ## Make a release for this platform and build new plug
 	@rm -rf .bin/released && git clone --quiet . .bin/released
 	$(MAKE) -C .bin/released release VERSION=v0.0.1-rc.1 TARGETS=$$(go env GOOS)/$$(go env GOARCH) \
 		PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi)
-	@cd .bin/released/dist && sha256sum --check --quiet SHA256SUMS && tar -xzf loop_v*.tar.gz --strip-components=1 && ls man/loop.1 completions/loop.bash > /dev/null
-	cd .bin/released/dist && export GOWORK=off GONOSUMDB=github.com/loop-plugins/loop GOPROXY=file://$$PWD/proxy,file://$$(go env GOMODCACHE)/cache/download,$$(go env GOPROXY) \
+	@cd .bin/released/dist && sha256sum --check --quiet SHA256SUMS && tar -xzf loop_v*.tar.gz --strip-components=1 && tar -xzf modules_v*.tar.gz && ls man/loop.1 completions/loop.bash > /dev/null
+	cd .bin/released/dist && export GOWORK=off GONOSUMDB=github.com/loop-plugins/loop GOPROXY=file://$$PWD/modules_v0.0.1-rc.1,file://$$(go env GOMODCACHE)/cache/download,$$(go env GOPROXY) \
 		GOMODCACHE=$$PWD/mod GOFLAGS='-trimpath -modcacherw -mod=mod' && \
 		bin/loop version && bin/loop new plugin mine && cd loop-mine && go build . && ./loop-mine --version
 	@if [ -e .venv/ready ]; then set -x; cd .bin/released/dist && $(CURDIR)/.venv/bin/python -m venv environment && \

@@ -82,6 +82,9 @@ func run(ctx context.Context, version, out, python string, targets []string) (er
 	if err := r.programs(ctx, targets); err != nil {
 		return err
 	}
+	if err := r.modulesArchive(); err != nil {
+		return fmt.Errorf("pack the modules: %w", err)
+	}
 	if err := r.checksums(); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -130,8 +131,8 @@ func (r *release) documents(ctx context.Context, bin string) error {
 	return nil
 }
 
-// pack writes an archive whose bytes depend on nothing but its content and the commit's date.
-func (r *release) pack(name, bin string, systemd bool) (err error) {
+// pack writes the archive of a platform.
+func (r *release) pack(name, bin string, systemd bool) error {
 	files := map[string]string{} // in the archive, and where they are
 	for _, program := range programs {
 		files["bin/"+path.Base(program)] = filepath.Join(bin, path.Base(program))
@@ -151,6 +152,32 @@ func (r *release) pack(name, bin string, systemd bool) (err error) {
 			files[folder+"/"+entry.Name()] = filepath.Join(r.work, folder, entry.Name())
 		}
 	}
+	return r.archive(name, files)
+}
+
+// modulesArchive packs the module proxy. Its files are in the release as they are served.
+func (r *release) modulesArchive() error {
+	files := map[string]string{}
+	proxy := filepath.Join(r.out, "proxy")
+	err := filepath.WalkDir(proxy, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		inside, err := filepath.Rel(proxy, name)
+		files[filepath.ToSlash(inside)] = name
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	name := "modules_" + r.version
+	r.say("%s.tar.gz", name)
+	return r.archive(name, files)
+}
+
+// archive writes an archive of files in a folder of its name. Its bytes depend on nothing but their content and the
+// commit's date.
+func (r *release) archive(name string, files map[string]string) (err error) {
 	file, err := os.Create(filepath.Join(r.out, name+".tar.gz"))
 	if err != nil {
 		return err
