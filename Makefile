@@ -240,7 +240,7 @@ $(PACKAGES): $(FACADE)/package.json $(FACADE)/package-lock.json
 
 .PHONY: test-solana
 test-solana: build solana ## Run the tests and the devnets that need the Solana chain.
-	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test $(UNVETTED) -count=1 ./tools/devnet/chain/solana/...
+	LOOP_SOLANA_DIR=$(CURDIR)/bin/solana go test $(UNVETTED) -count=1 ./tools/devnet/chain/solana/... ./plugins/solana
 	bin/devnet --chain solana --rounds 5 --json
 	bin/devnet --chain solana --rounds 5 --json --max-duration-query 0 --price $(EXACT)
 	bin/devnet --chain solana --rounds 10 --json --kill-every 2s
