@@ -34,7 +34,9 @@ func (f fault) texts() []string {
 		all = append(all, strings.TrimPrefix(f.says.stderr, "loop: "))
 	}
 	for _, c := range f.says.parts {
-		all = append(all, c.Reason)
+		if !slices.Contains(all, c.Reason) { // a plugin and its chain may have the same
+			all = append(all, c.Reason)
+		}
 	}
 	if j := f.says.job; j != nil && !slices.Contains(all, j.reason) {
 		all = append(all, j.reason)
