@@ -59,24 +59,3 @@ func (d *Database) Keys(ctx context.Context) ([]Key, error) {
 	}
 	return keys, nil
 }
-
-// Key returns one key, or ErrNotFound.
-func (d *Database) Key(ctx context.Context, kind, id string) (Key, error) {
-	key, err := one(ctx, d, scanKey, "SELECT "+keyColumns+" FROM node_keys WHERE kind = $1 AND id = $2", kind, id)
-	if err != nil {
-		return Key{}, fmt.Errorf("read %s key %q: %w", kind, id, err)
-	}
-	return key, nil
-}
-
-// RemoveKey removes a key for good. It returns ErrNotFound if there is no such key.
-func (d *Database) RemoveKey(ctx context.Context, kind, id string) error {
-	rows, err := d.exec(ctx, flushed, "DELETE FROM node_keys WHERE kind = $1 AND id = $2", kind, id)
-	if err == nil && rows == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return fmt.Errorf("remove %s key %q: %w", kind, id, err)
-	}
-	return nil
-}

@@ -470,7 +470,7 @@ func TestReopenKeepsAll(t *testing.T) {
 	if got, err := d.Bridge(ctx, "a"); err != nil || !cmp.Equal(bridge, got) {
 		t.Errorf("%v, %v", got, err)
 	}
-	if got, err := d.Key(ctx, "p2p", "x"); err != nil || !bytes.Equal(got.Sealed, key.Sealed) {
+	if got, err := d.Keys(ctx); err != nil || len(got) != 1 || !bytes.Equal(got[0].Sealed, key.Sealed) {
 		t.Errorf("%v, %v", got, err)
 	}
 	if got, err := d.OCR2(job.ID).ReadState(ctx, digestOf(1)); err != nil || !cmp.Equal(&testState, got) {

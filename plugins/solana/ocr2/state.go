@@ -17,13 +17,12 @@ const (
 	// oracles.
 	HeadLength = 368
 
-	stateVersion      = 1
-	offchainAt        = 368
-	offchainLengthAt  = offchainAt + 8 + MaxOffchainConfig
-	oraclesAt         = offchainLengthAt + 8
-	oracleLength      = 128
-	oraclesLengthAt   = oraclesAt + MaxOracles*oracleLength
-	oraclesLengthSize = 8
+	stateVersion     = 1
+	offchainAt       = 368
+	offchainLengthAt = offchainAt + 8 + MaxOffchainConfig
+	oraclesAt        = offchainLengthAt + 8
+	oracleLength     = 128
+	oraclesLengthAt  = oraclesAt + MaxOracles*oracleLength
 )
 
 // Head is the part of a contract's State that changes with each transmission.
