@@ -53,7 +53,7 @@ STEPS := 'prepare generated' 'lint standalone unraced race binaries test-release
 	'e2e test-faults hosts-if-possible solana-if-possible anvil-if-possible test-python test-tutorials fuzz-blind'
 
 .PHONY: test
-test: ## Run everything that CI runs; it stops at the first step that fails.
+test: ## Run every test that CI runs; it stops at the first step that fails.
 	@.ci/steps $(STEPS)
 
 # go test would vet each package first, with and without the race detector, by some of the checks that lint-go makes of them all.

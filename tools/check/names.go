@@ -26,7 +26,7 @@ var namesAllowed = []struct {
 	{"host/go.mod", nil, "the modules of the plugins that are built in"},
 	{"host/go.sum", nil, "the modules of the plugins that are built in"},
 	{"host/internal/keystore/secp256k1.go", regexp.MustCompile(`github\.com/ethereum/go-ethereum/crypto`),
-		"a library, which has secp256k1 in C: it recovers a signer five times as fast as one in Go"},
+		"a library for secp256k1: where it is built with cgo it is in C, which recovers a signer five times as fast"},
 	{"", regexp.MustCompile(`evmChainID`),
 		"a key of job specs and an attribute of their tasks as established nodes have them"},
 }

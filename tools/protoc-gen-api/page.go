@@ -14,8 +14,8 @@ import (
 var introduction = strings.ReplaceAll(`# The operator's API
 
 This page is generated from ”proto/%s” by ”make generate”: every method of the API that the command
-line and the dashboard use. The API is [Connect](https://connectrpc.com): gRPC clients can call it, and so can curl with
-JSON, on the node's unix socket or over TCP with a token:
+line uses. The API is [Connect](https://connectrpc.com): gRPC clients can call it, and so can curl with JSON, on the
+node's unix socket or over TCP with a token:
 
 ”””sh
 curl --unix-socket ~/.local/share/loop/loop.sock http://localhost/%[2]s/ListJobs \

@@ -147,13 +147,13 @@ func (r *Runtime) ChecksumsOf(command []string) ([]process.Checksum, error) {
 // there is none, or if this machine does not tell.
 func (p *Plugin) Memory() (serving, standby uint64) {
 	p.mu.Lock()
-	l, spare := p.generation, p.standby.proc
+	l, waiting := p.generation, p.standby.proc
 	p.mu.Unlock()
 	if l != nil && !l.dying() {
 		serving = l.memory()
 	}
-	if spare != nil {
-		standby = spare.Memory()
+	if waiting != nil {
+		standby = waiting.Memory()
 	}
 	return serving, standby
 }

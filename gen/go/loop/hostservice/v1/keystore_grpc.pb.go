@@ -29,7 +29,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// KeystoreService signs with the accounts that are lent to the calling plugin and with no others. Keys never leave the host.
+// KeystoreService signs with the accounts that are lent to the calling plugin and with no others. No plugin gets a key.
 type KeystoreServiceClient interface {
 	// ListAccounts names the lent accounts.
 	ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
@@ -81,7 +81,7 @@ func (c *keystoreServiceClient) Sign(ctx context.Context, in *SignRequest, opts 
 // All implementations should embed UnimplementedKeystoreServiceServer
 // for forward compatibility.
 //
-// KeystoreService signs with the accounts that are lent to the calling plugin and with no others. Keys never leave the host.
+// KeystoreService signs with the accounts that are lent to the calling plugin and with no others. No plugin gets a key.
 type KeystoreServiceServer interface {
 	// ListAccounts names the lent accounts.
 	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: loop/node/v1/node.proto
 
-// The operator's API, over Connect. The command line and the dashboard speak it.
+// The operator's API, over Connect. The command line speaks it, and so can any program of an operator.
 
 package nodev1
 

@@ -10,7 +10,7 @@ from loop_plugin.binding import Stub
 
 
 class KeystoreServiceStub(Stub):
-    """KeystoreService signs with the accounts that are lent to the calling plugin and with no others. Keys never leave the host."""
+    """KeystoreService signs with the accounts that are lent to the calling plugin and with no others. No plugin gets a key."""
 
     async def list_accounts(
         self, request: keystore_pb2.ListAccountsRequest, *, timeout: float | None = None

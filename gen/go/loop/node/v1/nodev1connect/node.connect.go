@@ -2,7 +2,7 @@
 //
 // Source: loop/node/v1/node.proto
 
-// The operator's API, over Connect. The command line and the dashboard speak it.
+// The operator's API, over Connect. The command line speaks it, and so can any program of an operator.
 package nodev1connect
 
 import (
