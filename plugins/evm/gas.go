@@ -93,6 +93,7 @@ var peculiars = []peculiar{
 		keys: "GasEstimator.EstimateLimit = true\n" + quiet},
 	{name: "ZKsync", ids: []string{"324", "300"}, kind: "zksync",
 		keys: "GasEstimator.EstimateLimit = true\nFinalityDepth = 10"},
+	// The sequencer has no use for a tip, also not for that of a replacement.
 	{name: "Mantle", ids: []string{"5000", "5003"}, kind: "mantle",
 		keys: "GasEstimator.EstimateLimit = true\nTipCapDefault = '0'"},
 	// The least that nodes take. Blocks that "finalized" had were undone.

@@ -37,8 +37,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestReplacementsAreTaken checks that every replacement is above the last by what nodes ask, never above the ceiling,
-// and that the ceiling is reached before it is refused.
+// TestReplacementsAreTaken checks that every replacement is above the last by what nodes ask, has the least tip of a
+// replacement however low the node's proposal, is never above the ceiling, and that the ceiling is reached before it is
+// refused.
 func TestReplacementsAreTaken(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -48,10 +49,11 @@ func TestReplacementsAreTaken(t *testing.T) {
 		fees.CapDefault = lesser(amount("cap", 1e12), fees.CapMax)
 		fees.TipDefault = lesser(amount("tip", 1e12), fees.CapDefault)
 		var base *big.Int
+		price := amount("price", 1e12)
 		if rapid.Bool().Draw(t, "1559") {
 			base = amount("base", 1e12)
+			price = big.NewInt(rapid.Int64Range(0, 1e12).Draw(t, "tip proposed"))
 		}
-		price := amount("price", 1e12)
 		attempts := []terms{fees.first(base, price)}
 		if first := attempts[0]; first.Cap.Cmp(fees.CapMax) > 0 || first.Tip != nil && first.Tip.Cmp(first.Cap) > 0 {
 			t.Fatalf("a first attempt offers %v, with %v allowed", first, fees.CapMax)
@@ -72,7 +74,8 @@ func TestReplacementsAreTaken(t *testing.T) {
 			if next.Cap.Cmp(fees.CapMax) > 0 || next.Cap.Cmp(grown(last.Cap, 10)) < 0 {
 				t.Fatalf("%v after %v, with %v allowed", next.Cap, last.Cap, fees.CapMax)
 			}
-			if next.Tip != nil && (next.Tip.Cmp(next.Cap) > 0 || next.Tip.Cmp(grown(last.Tip, 10)) < 0) {
+			if next.Tip != nil && (next.Tip.Cmp(next.Cap) > 0 || next.Tip.Cmp(grown(last.Tip, 10)) < 0 ||
+				next.Tip.Cmp(fees.TipDefault) < 0) {
 				t.Fatalf("tip %v after %v, fee %v", next.Tip, last.Tip, next.Cap)
 			}
 			attempts = append(attempts, next)
@@ -240,9 +243,12 @@ func TestFirstTerms(t *testing.T) {
 		"a dear block":              {fees, wei(150), nil, terms{Cap: wei(302), Tip: wei(2)}},
 		"beyond the highest":        {fees, wei(1000), nil, terms{Cap: wei(500), Tip: wei(2)}},
 		"the node's tip":            {fees, wei(10), wei(30), terms{Cap: wei(100), Tip: wei(30)}},
-		"a tip below the default":   {fees, wei(10), wei(1), terms{Cap: wei(100), Tip: wei(2)}},
+		"a tip below the default":   {fees, wei(10), wei(1), terms{Cap: wei(100), Tip: wei(1)}},
+		"a tip of 0":                {fees, wei(10), wei(0), terms{Cap: wei(100), Tip: wei(0)}},
 		"a tip of a node that errs": {fees, wei(10), wei(1e9), terms{Cap: wei(120), Tip: wei(100)}},
 		"the least tip": {with(func(f *Fees) { f.TipMin = wei(25) }), wei(10), wei(3),
+			terms{Cap: wei(100), Tip: wei(25)}},
+		"the least tip, and none is proposed": {with(func(f *Fees) { f.TipMin = wei(25) }), wei(10), nil,
 			terms{Cap: wei(100), Tip: wei(25)}},
 		"fixed": {with(func(f *Fees) { f.Fixed = true }), wei(10), wei(30), terms{Cap: wei(100), Tip: wei(2)}},
 		"no fees": {with(func(f *Fees) { f.CapDefault, f.TipDefault = wei(0), wei(0) }), wei(0), wei(7),
@@ -457,16 +463,20 @@ func TestStubbornNodes(t *testing.T) {
 }
 
 // TestPriceOfWhatNobodyTook checks that an attempt which no node ever took is followed by one at a first attempt's
-// price, that one which a node has is outbid, and that a node which names the least tip is paid that.
+// price, that one which a node has is outbid, at once by the default tip if the proposed one was far below it, and that
+// a node which names the least tip is paid that.
 func TestPriceOfWhatNobodyTook(t *testing.T) {
 	t.Parallel()
 	said := map[string]string{
-		"first": "insufficient funds", "held": "",
+		"first": "insufficient funds", "held": "", "tiny": "",
 		"cheap": "transaction gas price below minimum: gas tip cap 10, minimum needed 400",
 	}
-	want := map[string][2]int64{"first": {1000, 10}, "cheap": {1200, 400}, "held": {1200, 12}}
+	want := map[string][2]int64{"first": {1000, 10}, "cheap": {1200, 400}, "held": {1200, 12}, "tiny": {1200, 10}}
 	for name, answer := range said {
 		account, server := scripted(t, mine, true)
+		if name == "tiny" {
+			server.Answer("eth_maxPriorityFeePerGas", func(json.RawMessage) (any, error) { return "0x1", nil })
+		}
 		server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) {
 			if answer == "" {
 				return common.Hash{}, nil
@@ -492,6 +502,17 @@ func TestTips(t *testing.T) {
 	propose := func(s *relayertest.Server) {
 		s.Answer("eth_maxPriorityFeePerGas", func(json.RawMessage) (any, error) { return "0x14", nil })
 	}
+	free := func(s *relayertest.Server) {
+		s.Answer("eth_maxPriorityFeePerGas", func(json.RawMessage) (any, error) { return "0x0", nil })
+	}
+	nothing := func(s *relayertest.Server) {
+		s.Answer("eth_maxPriorityFeePerGas", func(json.RawMessage) (any, error) { return nil, nil })
+	}
+	empty := func(s *relayertest.Server) {
+		s.Answer("eth_feeHistory", func(json.RawMessage) (any, error) {
+			return map[string]any{"reward": []any{[]string{"0x0"}, nil, []string{}, []any{nil}}}, nil
+		})
+	}
 	past := func(s *relayertest.Server) {
 		s.Answer("eth_feeHistory", func(params json.RawMessage) (any, error) {
 			if string(params) != `["0x8","latest",[60]]` {
@@ -510,6 +531,11 @@ func TestTips(t *testing.T) {
 		"it has none":           {0, []func(*relayertest.Server){past}, 31},
 		"history":               {8, []func(*relayertest.Server){propose, past}, 31},
 		"history is not served": {8, []func(*relayertest.Server){propose}, 20},
+		"a proposal of 0":       {0, []func(*relayertest.Server){free, past}, 0},
+		"null":                  {0, []func(*relayertest.Server){nothing}, 10},
+		"empty blocks":          {0, []func(*relayertest.Server){empty}, 10},
+		"history of nothing":    {8, []func(*relayertest.Server){empty, free}, 0},
+		"neither has any":       {8, []func(*relayertest.Server){empty, nothing}, 10},
 	}
 	for name, c := range cases {
 		account, server := scripted(t, mine, true)

@@ -18,8 +18,8 @@ type Fees struct {
 	Percentile uint16
 	// Legacy makes all transactions offer a gas price, as before EIP-1559, also on chains with a base fee.
 	Legacy bool
-	// CapDefault is the largest fee of a first attempt, unless the base fee makes it too low, and TipDefault its tip,
-	// unless the node proposes more.
+	// CapDefault is the largest fee of a first attempt, unless the base fee makes it too low. TipDefault is its tip if
+	// Fixed or if none is proposed, and the least tip of a replacement.
 	CapDefault, TipDefault *big.Int
 	// PriceDefault is the gas price of an attempt without a base fee if Fixed; nil means CapDefault.
 	PriceDefault *big.Int
@@ -67,12 +67,11 @@ func (f Fees) first(base, proposed *big.Int) terms {
 		}
 		return terms{Cap: lesser(greater(price, f.PriceMin), f.CapMax)}
 	}
-	tip := greater(f.TipDefault, f.TipMin)
-	if !f.Fixed {
-		// A node that errs must not cost a fortune.
-		tip = greater(tip, lesser(greater(proposed, new(big.Int)), f.CapDefault))
+	tip := f.TipDefault
+	if !f.Fixed && proposed != nil { // also 0: where blocks are not full, the going tip is far below TipDefault
+		tip = lesser(proposed, f.CapDefault) // a node that errs must not cost a fortune
 	}
-	tip = lesser(tip, f.CapMax)
+	tip = lesser(greater(tip, f.TipMin), f.CapMax)
 	return terms{Cap: lesser(greater(f.CapDefault, needed(base, tip)), f.CapMax), Tip: tip}
 }
 
@@ -83,6 +82,9 @@ func needed(base, tip *big.Int) *big.Int { return new(big.Int).Add(new(big.Int).
 // replacement are terms that take the place of all earlier ones: above them by BumpPercent, and by 10 % at least, which
 // is what nodes ask; with what the base fee needs and at least what the node proposes, so that one replacement suffices
 // after a sudden rise. base and proposed may be nil.
+//
+// The tip is TipDefault at least: blocks have passed by what the node proposed, or nodes refused it, and the node may
+// propose the same again. From a few wei, BumpPercent alone would take a hundred attempts to a tip that blocks take.
 //
 // Error: relayer.ErrCeiling, also on a chain without fees, where nothing is dearer than nothing.
 func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, error) {
@@ -95,7 +97,7 @@ func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, erro
 	if highest.Tip == nil {
 		next.Cap = greater(next.Cap, proposed)
 	} else {
-		next.Tip = greater(f.grown(greater(highest.Tip, big.NewInt(1))), proposed)
+		next.Tip = greater(f.grown(greater(highest.Tip, big.NewInt(1))), greater(f.TipDefault, proposed))
 		if base != nil {
 			next.Cap = greater(next.Cap, needed(base, next.Tip))
 		}
