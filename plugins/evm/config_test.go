@@ -195,6 +195,8 @@ func TestPeculiarities(t *testing.T) {
 		"Scroll, otherwise": {"ChainID = '534352'\nFeeBumpThreshold = 9", facts{9, 20, false, false, "<nil>", "1000000000"}},
 		"Rootstock": {"ChainID = '30'\nGasEstimator.BumpPercent = 50",
 			facts{3, 50, true, false, "<nil>", "1000000000"}},
+		"Monad":         {"ChainID = '143'", facts{3, 20, false, true, "<nil>", "1000000000"}},
+		"Monad testnet": {"ChainID = '10143'", facts{3, 20, false, true, "<nil>", "1000000000"}},
 		"Hedera":        {"ChainID = '295'", facts{0, 20, false, true, "<nil>", "1000000000"}},
 		"Polygon":       {"ChainID = '137'", facts{3, 20, false, false, "30000000000", "1000000000"}},
 		"Polygon, less": {"ChainID = '137'\nGasEstimator.TipCapMin = '1 wei'", facts{3, 20, false, false, "1", "1000000000"}},

@@ -88,6 +88,8 @@ var peculiars = []peculiar{
 	// There is no mempool, and most of the gas limit is charged, used or not.
 	{name: "Hedera", ids: []string{"295", "296"}, kind: "hedera",
 		keys: "FeeBumpThreshold = 0\nGasEstimator.EstimateLimit = true"},
+	// All of the gas limit is charged, used or not: blocks are made before they are executed.
+	{name: "Monad", ids: []string{"143", "10143"}, keys: "GasEstimator.EstimateLimit = true"},
 	// The gas of a call holds the price of its bytes on Ethereum, which no fixed limit foresees.
 	{name: "Arbitrum", ids: []string{"42161", "42170", "421614"}, kind: "arbitrum",
 		keys: "GasEstimator.EstimateLimit = true\n" + quiet},
