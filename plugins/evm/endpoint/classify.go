@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,7 +45,31 @@ func classify(err error) error {
 	case errors.Is(err, rpc.ErrSubscriptionQueueOverflow):
 		return relayer.Said("pushes faster than can be read")
 	default:
+		return refusedHandshake(err)
+	}
+}
+
+// handshake is how go-ethereum's client says that a server answered a WebSocket handshake otherwise than by opening
+// one. The status stands nowhere else in its error, and the answer's headers, Retry-After among them, are lost: neither
+// that package nor the WebSocket package's Dialer hands them on. After the number comes the server's own text.
+var handshake = regexp.MustCompile(`^websocket: bad handshake \(HTTP status (\d{3})\b`)
+
+// refusedHandshake makes of a refused WebSocket handshake what relayer.Transport makes of the same status over HTTP. It
+// returns every other error as it is.
+func refusedHandshake(err error) error {
+	found := handshake.FindStringSubmatch(err.Error())
+	if found == nil {
 		return err
+	}
+	code, _ := strconv.Atoi(found[1]) // three digits
+	status := relayer.StatusCode(code)
+	switch {
+	case code < http.StatusMultipleChoices: // such as at a node's port for HTTP alone
+		return fmt.Errorf("%w (%w)", relayer.Said("answers with "+status.Error()+" and opens no WebSocket"), status)
+	case code == http.StatusPaymentRequired, code == http.StatusTooManyRequests:
+		return relayer.Throttled(status, 0)
+	default:
+		return status
 	}
 }
 
