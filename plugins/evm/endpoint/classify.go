@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -17,14 +16,9 @@ import (
 
 // Codes of JSON-RPC errors that speak of the server and not of the call.
 const (
-	codeMethodNotFound  = -32601
-	codeInternal        = -32603
-	codeLimitExceeded   = -32005 // EIP-1474
-	codeRequestLimit    = -32007 // QuickNode
-	codeCredits         = -32012 // QuickNode
-	codePruned          = 4444   // EIP-4444
-	codePaymentRequired = 402    // several hosted nodes, as HTTP has it
-	codeTooMany         = 429    // the same
+	codeMethodNotFound = -32601
+	codeInternal       = -32603
+	codePruned         = 4444 // EIP-4444
 )
 
 // classify tells a node's answer from its failure, and has words for errors of packages that relayer.Reason does not
@@ -79,10 +73,8 @@ func classifyAnswer(answer rpc.Error) error {
 	switch code := answer.ErrorCode(); {
 	case says(text, answers):
 		return relayer.Answered(relayer.Said(text))
-	case code == codePaymentRequired, code == codeTooMany: // a status of HTTP's, and meant so
-		return relayer.Throttled(fmt.Errorf("%w (%w)", fault, relayer.StatusCode(code)), backoffOf(answer))
 	case isThrottle(answer):
-		return relayer.Throttled(fault, backoffOf(answer))
+		return throttleOf(answer)
 	case code == codeMethodNotFound:
 		return relayer.Unserved(fault)
 	case code == codeInternal, code == codePruned, says(text, faults):
@@ -93,26 +85,19 @@ func classifyAnswer(answer rpc.Error) error {
 }
 
 // isThrottle reports whether a server says that it is asked too often.
-func isThrottle(answer rpc.Error) bool {
-	switch answer.ErrorCode() {
-	case codeLimitExceeded, codeRequestLimit, codeCredits, codePaymentRequired, codeTooMany:
-		return true
-	}
-	return says(answer.Error(), throttles)
-}
+func isThrottle(answer rpc.Error) bool { return throttleOf(answer) != nil }
 
-// backoffOf is how long a server wants to be left alone, where it says so in its error's data as Infura does; 0
-// otherwise.
-func backoffOf(answer rpc.Error) time.Duration {
-	var detailed rpc.DataError
-	if !errors.As(answer, &detailed) {
-		return 0
+// throttleOf is what relayer.ThrottleOf makes of a server's error.
+func throttleOf(answer rpc.Error) error {
+	if revertOf(answer) != nil { // a contract's reason may have any words
+		return nil
 	}
-	data, _ := detailed.ErrorData().(map[string]any)
-	rate, _ := data["rate"].(map[string]any)
-	seconds, _ := rate["backoff_seconds"].(float64)
-	const day = 86_400 // more than a pool waits, and far from what a Duration cannot hold
-	return time.Duration(min(max(seconds, 0), day) * float64(time.Second))
+	var data any
+	var detailed rpc.DataError
+	if errors.As(answer, &detailed) {
+		data = detailed.ErrorData()
+	}
+	return relayer.ThrottleOf(answer.ErrorCode(), answer.Error(), data)
 }
 
 // isAnswer reports whether an error is marked by relayer.Answered.

@@ -12,22 +12,8 @@ import (
 // phrase is a text in the answers of servers, in lower case, and whose answers have it.
 type phrase struct{ text, whose string }
 
-// throttles are said by servers that are asked too often.
-var throttles = []phrase{
-	{"rate limit", "Base, zkSync and many more"},
-	{"too many requests", "Ankr, Blast, Tatum"},
-	{"request limit reached", "QuickNode: 15/second request limit reached"},
-	{"exceeded the rps limit", "Chainstack"},
-	{"compute units per second", "Alchemy"},
-	{"throughput", "Alchemy: concurrent requests capacity, throughput limited"},
-	{"request count exceeded", "Infura: daily request count exceeded"},
-	{"requests exceeded", "dRPC, GetBlock"},
-	{"limit exceeded", "EIP-1474"},
-	{"capacity exceeded", "Cloudflare"},
-	{"capacity limit exceeded", "Alchemy: monthly capacity limit exceeded"},
-}
-
-// faults are said by servers that cannot answer now: they lag, prune, or fail themselves.
+// faults are said by servers that cannot answer now: they lag, prune, or fail themselves. What providers say of their
+// limits is in relayer.ThrottleOf.
 var faults = []phrase{
 	{"header not found", "go-ethereum"},
 	{"missing trie node", "go-ethereum"},

@@ -20,7 +20,6 @@ const (
 	codeUnhealthy      = -32005
 	codeScanLimit      = -32012
 	codeMinContextSlot = -32016
-	codeTooMany        = 429 // several hosted nodes
 )
 
 // noBlock are codes by which a node says that it has no block of a slot: it was cleaned up, is not there yet, was
@@ -33,9 +32,9 @@ const CodeVersion = -32015
 // CodePreflight is the code for a transaction that the node simulated and refused.
 const CodePreflight = -32002
 
-// faults are texts by which nodes say that they cannot answer now. Compared in lower case.
-var faults = []string{"rate limit", "too many requests", "limit exceeded", "timed out", "deadline exceeded",
-	"unhealthy", "service unavailable", "node is behind"}
+// faults are texts by which nodes say that they cannot answer now. Compared in lower case. What providers say of their
+// limits is in relayer.ThrottleOf.
+var faults = []string{"timed out", "deadline exceeded", "unhealthy", "service unavailable", "node is behind"}
 
 // Refusal is a JSON-RPC error that is the node's answer.
 type Refusal struct {
@@ -62,22 +61,41 @@ func classify(method string, err error) error {
 	case errors.Is(err, rpc.ErrNotFound):
 		return relayer.Said("answers without a result")
 	case errors.As(err, &answer):
-		text := relayer.Said(answer.Message).Error() // without addresses
-		switch answer.Code {
-		case codeMethodNotFound:
-			return fmt.Errorf("%w: %w", errNoMethod, relayer.Said("has no method "+method))
-		case codeInternal, codeUnhealthy, codeScanLimit, codeMinContextSlot, codeTooMany:
-			return relayer.Said("answers with the error: " + text)
-		}
-		for _, fault := range faults {
-			if strings.Contains(strings.ToLower(text), fault) {
-				return relayer.Said("answers with the error: " + text)
-			}
-		}
-		return relayer.Answered(&Refusal{Code: answer.Code, Message: text})
+		return classifyAnswer(method, answer)
 	case errors.As(err, &web):
 		return web.Err // without the address; relayer.Reason knows the rest
 	default: // the decoder's words
 		return relayer.Said("answers with something other than the JSON expected")
 	}
+}
+
+func classifyAnswer(method string, answer *jsonrpc.RPCError) error {
+	if throttle := throttleOf(answer); throttle != nil {
+		return throttle
+	}
+	text := relayer.Said(answer.Message).Error() // without addresses
+	switch answer.Code {
+	case codeMethodNotFound:
+		return fmt.Errorf("%w: %w", errNoMethod, relayer.Said("has no method "+method))
+	case codeInternal, codeUnhealthy, codeScanLimit, codeMinContextSlot:
+		return relayer.Said("answers with the error: " + text)
+	}
+	for _, fault := range faults {
+		if strings.Contains(strings.ToLower(text), fault) {
+			return relayer.Said("answers with the error: " + text)
+		}
+	}
+	return relayer.Answered(&Refusal{Code: answer.Code, Message: text})
+}
+
+// throttleOf is what relayer.ThrottleOf makes of an error.
+func throttleOf(answer *jsonrpc.RPCError) error {
+	code := answer.Code
+	switch {
+	case strings.Contains(strings.ToLower(answer.Message), "simulation failed"):
+		return nil // what follows is said of a transaction
+	case -32099 <= code && code <= -32000:
+		code = 0 // agave's: -32007 is a slot that was skipped, and a limit of QuickNode's as well, so the words tell
+	}
+	return relayer.ThrottleOf(code, answer.Message, answer.Data)
 }

@@ -33,14 +33,13 @@ const (
 // faults are errors that speak of the node and not of the call.
 var faults = map[Code]bool{
 	-32700: true, -32601: true, -32603: true, // JSON-RPC: parse error, no such method, internal error
-	-32005: true, 429: true, // limits of hosted nodes
 	24: true, 32: true, // it does not have the block
 	63: true, // it met an unexpected error itself
 }
 
-// limits are texts that say that a hosted node limits calls, whatever code it sends with them. Compared in lower case.
-var limits = []string{"rate limit", "too many requests", "limit exceeded", "capacity exceeded", "timed out",
-	"service unavailable"}
+// troubles are texts by which a hosted node says that it cannot answer now, whatever code it sends with them. Compared
+// in lower case. What providers say of their limits is in relayer.ThrottleOf.
+var troubles = []string{"timed out", "service unavailable"}
 
 // AnswerError is a node's answer that a call cannot be served.
 type AnswerError struct {
@@ -76,21 +75,47 @@ type answerError struct {
 	Data    json.RawMessage `json:"data"`
 }
 
+// text is what the node says, with the cause in the error's data.
+func (e *answerError) text() string {
+	if detail := Innermost(e.Data); detail != "" {
+		return e.Message + ": " + detail
+	}
+	return e.Message
+}
+
+// throttle is what relayer.ThrottleOf makes of the error.
+func (e *answerError) throttle() error {
+	quotes := e.Code == CodeContractError || e.Code == CodeExecutionError || e.Code == CodeValidationFailure
+	if quotes { // the words are a contract's
+		return nil
+	}
+	return relayer.ThrottleOf(int(e.Code), e.text(), e.Data)
+}
+
 // classify tells a node's answer from its failure.
 func (e *answerError) classify() error {
-	text := e.Message
-	if detail := Innermost(e.Data); detail != "" {
-		text += ": " + detail
+	if throttle := e.throttle(); throttle != nil {
+		return throttle
 	}
+	text := e.text()
 	said := strings.ToLower(text)
 	fault := faults[e.Code]
-	for _, limit := range limits {
-		fault = fault || e.Code <= 0 && strings.Contains(said, limit)
+	for _, trouble := range troubles {
+		fault = fault || e.Code <= 0 && strings.Contains(said, trouble)
 	}
 	if fault {
 		return relayer.Said("answers with the error: " + text)
 	}
 	return relayer.Answered(&AnswerError{Code: e.Code, Reason: relayer.Said(text).Error()})
+}
+
+// ofBatch is an error by which a node answers a batch as a whole: a refusal of the batch, unless the node is asked too
+// often, for then it would be asked even more often without the batch.
+func (e *answerError) ofBatch() error {
+	if throttle := e.throttle(); throttle != nil && !strings.Contains(strings.ToLower(e.Message), "batch") {
+		return throttle
+	}
+	return &refusal{e.classify()}
 }
 
 // Innermost returns the cause in the data of an error, or in the reason of a revert: they have calls nested within

@@ -84,23 +84,27 @@ func (c *Client) batch(ctx context.Context, asked []Asked) error {
 	if json.Unmarshal(body, &answers) != nil {
 		var one response
 		if json.Unmarshal(body, &one) == nil && one.Error != nil {
-			return &refusal{one.Error.classify()}
+			return one.Error.ofBatch()
 		}
 		return relayer.Said("answers with something other than the JSON expected")
 	}
-	found := false
+	found, whole := false, error(&refusal{relayer.Said("answers none of the calls of a batch")})
 	for _, answer := range answers {
 		id, err := strconv.ParseUint(string(answer.ID), 10, 64)
-		if at := id - first; err == nil && at < uint64(len(asked)) {
+		at := id - first
+		switch {
+		case err == nil && at < uint64(len(asked)):
 			found = true
 			asked[at].Err = answer.into(&asked[at].Answer)
 			if asked[at].Err != nil {
 				asked[at].Err = fmt.Errorf("starknet_call: %w", asked[at].Err)
 			}
+		case answer.Error != nil:
+			whole = answer.Error.ofBatch()
 		}
 	}
 	if !found {
-		return &refusal{relayer.Said("answers none of the calls of a batch")}
+		return whole
 	}
 	return nil
 }

@@ -56,13 +56,47 @@ class Node:
         for call in body:
             answer = answers.get(call["id"], {"error": {"message": "no answer"}})
             if answer.get("error"):
-                raise Refused(f"{call['method']}: {str(answer['error'].get('message', ''))[:200]}")
+                code, message = answer["error"].get("code"), str(answer["error"].get("message", ""))
+                if is_limit(code, message):
+                    limit = f"{call['method']} met a limit of the node's provider, error {code}"
+                    self.fail(relayer_pb2.NODE_STATE_UNREACHABLE, limit)
+                raise Refused(f"{call['method']}: {message[:200]}")
             results.append(answer.get("result"))
         return results
 
     def fail(self, state: relayer_pb2.NodeState, reason: str) -> NoReturn:
         self.state, self.reason = state, reason
         raise NodeError(f"{self.config.name}: {reason}")
+
+
+# By these codes and words, in lower case, providers of nodes limit what is asked of them. They are the ones of
+# sdk/go/relayer/throttle.go, which has their sources.
+LIMIT_CODES = frozenset((402, 429, -32005, -32007, -32012, -32429))
+LIMIT_WORDS = (
+    "rate limit",
+    "rate exceeded",
+    "too many request",
+    "request limit reached",
+    "exceeded the rps limit",
+    "exceeded the quota",
+    "reached the usage limit",
+    "max usage reached",
+    "compute units per second",
+    "throughput limit",
+    "concurrent requests capacity",
+    "request count exceeded",
+    "requests exceeded",
+    "limit exceeded",
+    "capacity exceeded",
+)
+
+
+def is_limit(code: Any, message: str) -> bool:
+    """Whether an error is a provider's limit, which another provider does not share. A contract's reason may have any words."""
+    message = message.lower()
+    if code == 3 or "revert" in message:
+        return False
+    return code in LIMIT_CODES or any(words in message for words in LIMIT_WORDS)
 
 
 def why(error: BaseException) -> str:

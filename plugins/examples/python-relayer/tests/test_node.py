@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from loop_plugin.handshake import new_key_pair
 from loop_plugin.tls import server_context
 from loop_relayer_python.config import Config, NodeConfig
-from loop_relayer_python.node import NodeError, Nodes
+from loop_relayer_python.node import LIMIT_CODES, LIMIT_WORDS, NodeError, Nodes, Refused
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,6 +70,54 @@ async def test_wrong_chain() -> None:
     finally:
         await nodes.close()
         server.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "limit"),
+    [
+        (429, "", True),
+        (402, "upgrade to go on", True),
+        (-32007, "", True),
+        (-32000, "50/second request limit reached", True),
+        (-32000, "You've exceeded the RPS limit available on the current plan.", True),
+        (3, "execution reverted: rate limit exceeded", False),
+        (-32000, "execution reverted: daily limit", False),
+        (-32000, "nonce too low", False),
+    ],
+)
+async def test_limit(code: int, message: str, limit: bool) -> None:
+    """A provider's limit is not the answer to a call: the next node is asked. What other nodes would say too is one."""
+
+    async def limited(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        [call] = json.loads(await reader.readexactly(length))
+        given = {"result": "0x539"} if call["method"] == "eth_chainId" else {"error": {"code": code, "message": message}}
+        body = json.dumps([{"jsonrpc": "2.0", "id": call["id"], **given}]).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body))
+        writer.close()
+
+    servers = [await asyncio.start_server(serve, "127.0.0.1", 0) for serve in (limited, answer)]
+    addresses = [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/secret" for server in servers]
+    configs = tuple(NodeConfig(name, address) for name, address in zip("ab", addresses, strict=True))
+    nodes = Nodes(Config(1337, True, configs, 1, 10, 1, 1, 1, 1))
+    try:
+        if limit:
+            assert await nodes.call("eth_blockNumber") == "0x539"
+            assert nodes.nodes[0].reason == f"eth_blockNumber met a limit of the node's provider, error {code}"
+        else:
+            with pytest.raises(Refused, match=message):
+                await nodes.call("eth_blockNumber")
+    finally:
+        await nodes.close()
+        for server in servers:
+            server.close()
+
+
+def test_limits_are_those_of_the_sdk() -> None:
+    table = (Path(__file__).parents[4] / "sdk/go/relayer/throttle.go").read_text()
+    assert sorted(re.findall(r'^\t{"([^"]+)", ', table, re.MULTILINE)) == sorted(LIMIT_WORDS)
+    assert {402, 429, *map(int, re.findall(r"^\t(-[0-9]+),", table, re.MULTILINE))} == LIMIT_CODES
 
 
 async def test_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

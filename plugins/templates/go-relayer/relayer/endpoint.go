@@ -101,11 +101,11 @@ func (c *client) latest(ctx context.Context) (service.Head, error) {
 	return service.Head{Number: uint64(block.Number), Hash: block.Hash[:], Time: at}, nil
 }
 
-// Codes of JSON-RPC errors by which a server speaks of itself and not of the call.
+// Codes of JSON-RPC errors: by the first a contract speaks, by the others a server of itself and not of the call.
 const (
+	reverted       = 3
 	methodNotFound = -32601
 	internalError  = -32603
-	limitExceeded  = -32005
 )
 
 // call makes one call. Its error is a fault of the node, so that the next one is asked, unless it is marked as an
@@ -113,12 +113,12 @@ const (
 func (c *client) call(ctx context.Context, result any, method string, params ...any) error {
 	err := c.rpc.CallContext(ctx, result, method, params...)
 	if answer := rpc.Error(nil); errors.As(err, &answer) {
-		err = relayer.Said(answer.Error())
-		switch answer.ErrorCode() {
-		case limitExceeded:
-			err = relayer.Throttled(err, 0)
-		case methodNotFound, internalError:
-		default:
+		code, text := answer.ErrorCode(), answer.Error()
+		throttle := relayer.ThrottleOf(code, text, nil)
+		switch err = relayer.Said(text); {
+		case throttle != nil && code != reverted:
+			err = throttle
+		case code != methodNotFound && code != internalError:
 			err = relayer.Answered(err)
 		}
 	}

@@ -115,8 +115,9 @@ func (s *Server) SetFault(f Fault) {
 }
 
 // Answer scripts the result of a method, instead of the node's; nil ends that. An error becomes a JSON-RPC error, with
-// the code that its method ErrorCode() int returns, if it has one. The relayer's goroutines run the script until the
-// test's end: it must not end the test, and an error of its own is one to return.
+// the code that its method ErrorCode() int returns, and the data that ErrorData() any does, if it has them. The
+// relayer's goroutines run the script until the test's end: it must not end the test, and an error of its own is one to
+// return.
 func (s *Server) Answer(method string, script func(params json.RawMessage) (any, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,12 +251,7 @@ func (s *Server) one(r *http.Request, one request, fault Fault) reply {
 	case script != nil:
 		result, err := script(one.Params)
 		if err != nil {
-			code := -32000
-			var coded interface{ ErrorCode() int }
-			if errors.As(err, &coded) {
-				code = coded.ErrorCode()
-			}
-			out.Error, _ = json.Marshal(map[string]any{"code": code, "message": err.Error()})
+			out.Error = errorOf(err)
 			return out
 		}
 		out.Result, _ = json.Marshal(result)
@@ -283,6 +279,21 @@ func (s *Server) one(r *http.Request, one request, fault Fault) reply {
 		s.mu.Unlock()
 	}
 	return out
+}
+
+// errorOf is a JSON-RPC error that says what an error of Go does.
+func errorOf(err error) json.RawMessage {
+	answer := map[string]any{"code": -32000, "message": err.Error()}
+	var coded interface{ ErrorCode() int }
+	if errors.As(err, &coded) {
+		answer["code"] = coded.ErrorCode()
+	}
+	var detailed interface{ ErrorData() any }
+	if errors.As(err, &detailed) {
+		answer["data"] = detailed.ErrorData()
+	}
+	text, _ := json.Marshal(answer)
+	return text
 }
 
 // gatedListener makes connections that the faults Down and Hang reach.
