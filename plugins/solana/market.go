@@ -138,7 +138,8 @@ func (m *market) median(ctx context.Context, slot uint64) (*uint64, error) {
 	return &median, nil
 }
 
-// recent asks what was enough, in three of four recent blocks, to write to these accounts.
+// recent asks what was enough, in three of four recent blocks, to write to these accounts. The account that pays must
+// not be among them: the node would answer with what it has paid itself.
 func (m *market) recent(ctx context.Context, written []sol.PublicKey) (price uint64, err error) {
 	defer func() { m.told(ctx, price, err) }()
 	var fees []uint64

@@ -20,7 +20,8 @@ type Fees struct {
 	// BumpPeriod is how long an attempt may be in no block before one with twice the price replaces it; 0 means that
 	// none is replaced.
 	BumpPeriod time.Duration
-	// Market, if set, returns what other writers of these accounts paid recently; 0 if it is not known.
+	// Market, if set, returns what was paid recently to write to these accounts, which do not include the one that pays;
+	// 0 if it is not known.
 	Market func(ctx context.Context, written []sol.PublicKey) uint64
 }
 

@@ -117,9 +117,11 @@ func (a *Account) terms(ctx context.Context, call Call, attempts []relayer.Attem
 	return t, nil
 }
 
-// written are the accounts that a transaction of the call locks for writing.
+// written are the accounts, other than the one that pays, that a transaction of the call locks for writing. Whoever
+// competes for the call competes for these. The one that pays is written by nobody else, so that what was paid to write
+// it is what this relayer itself has offered.
 func (a *Account) written(call Call) []sol.PublicKey {
-	keys := []sol.PublicKey{a.settings.Key} // which pays
+	keys := []sol.PublicKey{} // not nil, which would be sent as null
 	for _, m := range call.Accounts {
 		if m.Writable && m.Key != a.settings.Key {
 			keys = append(keys, m.Key)

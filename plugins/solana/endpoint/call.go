@@ -340,10 +340,11 @@ func (c *Client) Block(ctx context.Context, slot uint64) (Block, error) {
 	return *block, nil
 }
 
-// RecentFees returns the lowest offer, in each of the last 150 blocks, of transactions that wrote to these accounts
-// (MaxFeeAccounts at most), or of all if there are no accounts, in millionths of a lamport per compute unit. With a
-// percentile, in hundredths of a percent, it returns that percentile of the block's offers instead; only nodes of
-// Triton's kind know it (0 means the lowest). If the node lacks the method, the error is marked relayer.Unserved.
+// RecentFees returns what it took, in each of the last 150 blocks, to write to these accounts (MaxFeeAccounts at most),
+// in millionths of a lamport per compute unit: the largest of the lowest offer of all of the block's transactions and,
+// for each account, the lowest offer of those that wrote to it (agave's runtime/src/prioritization_fee_cache.rs). With
+// a percentile, in hundredths of a percent, it returns that percentile in place of the lowest; only nodes of Triton's
+// kind know it (0 means the lowest). If the node lacks the method, the error is marked relayer.Unserved.
 func (c *Client) RecentFees(ctx context.Context, accounts []sol.PublicKey, percentile uint16) ([]uint64, error) {
 	params := []any{accounts[:min(len(accounts), MaxFeeAccounts)]}
 	if percentile > 0 {

@@ -317,11 +317,12 @@ const METHODS = {
     const keys = named ?? [];
     keys.forEach(address);
     const fees = [];
+    const least = (records) => (records.length > 0 ? Math.min(...records.map((record) => record.price)) : 0);
     for (let slot = Math.max(node.ledger.firstSlot, node.tip - FEE_SLOTS + 1); slot <= node.tip; slot++) {
-      const prices = node.ledger.block(slot).transactions
-        .filter((record) => record.tx && keys.every((key) => record.writable.includes(key)))
-        .map((record) => record.price);
-      fees.push({ slot, prioritizationFee: prices.length > 0 ? Math.min(...prices) : 0 });
+      const records = node.ledger.block(slot).transactions.filter((record) => record.tx);
+      // What it took to be in the block, and to write each of the accounts: one that nobody wrote adds nothing.
+      const each = keys.map((key) => least(records.filter((record) => record.writable.includes(key))));
+      fees.push({ slot, prioritizationFee: Math.max(least(records), ...each) });
     }
     return fees;
   },

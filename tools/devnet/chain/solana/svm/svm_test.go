@@ -145,6 +145,44 @@ func TestTransaction(t *testing.T) {
 	}
 }
 
+// TestRecentFees asks, as of agave, what it took in a slot to write to accounts: the largest of the least price of all
+// transactions and the least of those that wrote to each account.
+func TestRecentFees(t *testing.T) {
+	t.Parallel()
+	ctx, s := startStill(t, Settings{})
+	pay := func(price uint64) solana.PublicKey {
+		transfer, to := s.pay(solana.LAMPORTS_PER_SOL / 100)
+		offer := computebudget.NewSetComputeUnitPriceInstruction(price).Build()
+		_, err := s.client.SendTransactionWithOpts(ctx, s.signed(t, s.hash(ctx, t), offer, transfer), processed)
+		check(t, err)
+		return to
+	}
+	cheap, dear := pay(10), pay(30)
+	slot := s.warp(ctx, t, 1) - 1
+	for name, c := range map[string]struct {
+		accounts solana.PublicKeySlice
+		want     uint64
+	}{
+		"none":                      {solana.PublicKeySlice{}, 10},
+		"one":                       {solana.PublicKeySlice{dear}, 30},
+		"two of two transactions":   {solana.PublicKeySlice{cheap, dear}, 30},
+		"one of both, by the least": {solana.PublicKeySlice{s.rich.PublicKey()}, 10},
+		"one that nobody wrote":     {solana.PublicKeySlice{solana.NewWallet().PublicKey()}, 10},
+	} {
+		fees, err := s.client.GetRecentPrioritizationFees(ctx, c.accounts)
+		check(t, err)
+		for _, fee := range fees[len(fees)-10:] {
+			want := uint64(0) // there is no transaction
+			if fee.Slot == slot {
+				want = c.want
+			}
+			if fee.PrioritizationFee != want {
+				t.Errorf("%s: slot %d has the fee %d, want %d", name, fee.Slot, fee.PrioritizationFee, want)
+			}
+		}
+	}
+}
+
 func message(t *testing.T, tx *solana.Transaction) string {
 	t.Helper()
 	bytes, err := tx.Message.MarshalBinary()
