@@ -29,9 +29,6 @@ var noBlock = []int{-32001, -32004, -32007, -32009, -32014}
 // CodeVersion is the code for a block with a transaction of a newer version than the caller knows.
 const CodeVersion = -32015
 
-// CodePreflight is the code for a transaction that the node simulated and refused.
-const CodePreflight = -32002
-
 // faults are texts by which nodes say that they cannot answer now. Compared in lower case. What providers say of their
 // limits is in relayer.ThrottleOf.
 var faults = []string{"timed out", "deadline exceeded", "unhealthy", "service unavailable", "node is behind"}

@@ -16,7 +16,7 @@ import (
 func TestThrottle(t *testing.T) {
 	t.Parallel()
 	simulated := func(failure string) relayertest.RPCError {
-		return relayertest.RPCError{Code: CodePreflight, Message: "Transaction simulation failed: " + failure}
+		return relayertest.RPCError{Code: -32002, Message: "Transaction simulation failed: " + failure}
 	}
 	relayertest.Throttle(t, relayertest.Throttles{
 		Results: map[string]any{"getGenesisHash": "a", "getSlot": 1, "getBlock": rpc.M{}},
