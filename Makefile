@@ -200,7 +200,7 @@ test-hosts: build ## Run a devnet whose nodes have hosts of their own, and break
 		--net 'cut 3 at 3s for 10s' \
 		--net 'split 0,1|2,3 at 18s for 30s' \
 		--net 'delay 300ms at 54s for 20s' --net 'restart 3 at 55s' \
-		--net 'stop 0 at 112s for 12s' --net 'move 2 at 114s'
+		--net 'stop 0 at 125s for 40s' --net 'move 2 at 127s'
 
 .PHONY: hosts-if-possible
 hosts-if-possible: # Where there may be namespaces; elsewhere it says why not.
