@@ -235,14 +235,6 @@ func row(w io.Writer, cells ...string) {
 	_, _ = fmt.Fprintln(w, strings.Join(shown, "\t")) // the tabwriter keeps the error for Flush
 }
 
-// none wants no argument.
-func none(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("%s takes no argument, and %q is one; see: %[1]s --help", cmd.CommandPath(), args[0])
-	}
-	return nil
-}
-
 // group returns a command that has subcommands only. Without a known one it prints what there is. Its examples are the
 // first of each.
 func group(use, short string, subs ...*cobra.Command) *cobra.Command {

@@ -12,6 +12,56 @@ import (
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 )
 
+func (c *command) plugins() *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "List the plugins with their state", Args: none,
+		Example: "  loop plugins list\n  loop plugins list --json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := call(cmd.Context(), c, api.ListPlugins, &nodev1.ListPluginsRequest{})
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(w io.Writer) { pluginTable(w, r.GetPlugins()) })
+		},
+	}
+	return group("plugins", "List, inspect and restart plugins", list, c.inspect(), c.pluginLogs(), c.restart())
+}
+
+func pluginTable(w io.Writer, plugins []*nodev1.PluginStatus) {
+	row(w, "NAME", "KIND", "STATE", "PROCESS", "PID", "GENERATION", "RESTARTS", "OBJECTS", "UP", "STANDBY", "CONFINEMENT",
+		"VERSION",
+		"LAST EXIT")
+	for _, p := range plugins {
+		pid := "in-process"
+		if !p.GetInProcess() {
+			pid = strconv.Itoa(int(p.GetPid()))
+		}
+		open := 0
+		for _, o := range p.GetObjects() {
+			if o.GetState() == nodev1.ObjectState_OBJECT_STATE_OPEN {
+				open++
+			}
+		}
+		process := strings.ToLower(strings.TrimPrefix(p.GetState().String(), "PLUGIN_STATE_"))
+		row(w, p.GetName(), p.GetKind(), partState(p.GetHealth()), process, pid, strconv.FormatUint(p.GetGeneration(), 10),
+			strconv.FormatUint(p.GetRestarts(), 10),
+			fmt.Sprintf("%d/%d", open, len(p.GetObjects())), age(p.GetReadyAt()), standby(p.GetStandby()),
+			dash(p.GetConfinement()),
+			dash(p.GetVersion()), dash(brief(p.GetLastExit())))
+	}
+}
+
+// standby is the process that stands by; a dash if there should be none.
+func standby(s *nodev1.StandbyStatus) string {
+	switch {
+	case s == nil:
+		return "-"
+	case s.GetPid() == 0:
+		return "none"
+	}
+	return strconv.Itoa(int(s.GetPid()))
+}
+
 func (c *command) inspect() *cobra.Command {
 	return &cobra.Command{
 		Use: "inspect NAME", Short: "Show a plugin, its objects and how its last generation ended",

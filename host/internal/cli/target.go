@@ -16,6 +16,9 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 )
 
+// api is the operator's API, as a client calls it.
+type api = nodev1connect.NodeServiceClient
+
 // target is how a node is reached: by its socket, which needs only the right user, or by TCP with a token. Flags take
 // precedence over the environment, and the environment over the socket of the configuration.
 type target struct {
@@ -87,6 +90,15 @@ func (t *target) name() string {
 		return "the socket " + socket
 	}
 	return masked(address)
+}
+
+// masked is a URL for a terminal, on which a password does not belong.
+func masked(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	return u.Redacted()
 }
 
 // longestToken bounds what is read of a file with a token, which has 69 bytes.
