@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	nodeapi "github.com/loop-plugins/loop/host/internal/api"
 	"github.com/loop-plugins/loop/host/internal/build"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/node"
@@ -152,7 +153,7 @@ func (c *command) start(ctx context.Context, file string) error {
 		logger.Warn("configuration warning", "place", w.Place(), "key", w.Key, "warning", w.Text)
 	}
 	settings := c.settings(loaded, logger)
-	settings.Level = level
+	settings.Level, settings.API = level, nodeapi.Handler
 	settings.Reread = func() (*config.Config, error) {
 		// A node that runs needs no password any more: something in its place keeps its file from being read.
 		return config.Load(file, c.streams.Environ, []byte("unread"), c.builtin()...)

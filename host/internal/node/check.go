@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,30 +16,6 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
-
-// pluginError is a plugin that did not start.
-type pluginError struct{ err error }
-
-func (e *pluginError) Error() string { return e.err.Error() }
-func (e *pluginError) Unwrap() error { return e.err }
-
-// configError is the error of a configuration that this node cannot run.
-type configError struct{ err error }
-
-func (e *configError) Error() string { return e.err.Error() }
-func (e *configError) Unwrap() error { return e.err }
-
-// IsConfig reports whether an error of Start or Check is about the configuration.
-func IsConfig(err error) bool {
-	var e *configError
-	return errors.As(err, &e)
-}
-
-// IsPlugin reports whether an error of Start or Check is about a plugin that did not start.
-func IsPlugin(err error) bool {
-	var e *pluginError
-	return errors.As(err, &e)
-}
 
 // Checked is the result of Check.
 type Checked struct {
@@ -235,7 +210,7 @@ func checkChain(ctx context.Context, relay, id string, c *relayerv1loophost.Chai
 	checked := CheckedChain{Relay: relay, ID: id, Answers: awaitHead(ctx, c)}
 	nodes, err := c.ListNodeStatuses(context.WithoutCancel(ctx), &relayerv1.ListNodeStatusesRequest{})
 	if err != nil {
-		checked.Nodes = append(checked.Nodes, CheckedNode{Name: "-", Text: worded(err.Error())})
+		checked.Nodes = append(checked.Nodes, CheckedNode{Name: "-", Text: Worded(err.Error())})
 		return checked
 	}
 	for _, s := range nodes.GetNodes() {

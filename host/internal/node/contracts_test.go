@@ -1,41 +1,20 @@
 package node
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/pipeline"
 )
-
-// ReadContract answers with what it was asked.
-func (*fakeChain) ReadContract(_ context.Context,
-	r *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
-	switch r.GetBlock() {
-	case "earliest":
-		return nil, status.Error(codes.Unimplemented, "it reads none")
-	case "safe":
-		return nil, status.Error(codes.FailedPrecondition, `the contract reverts the call: "asleep"`)
-	}
-	asked := []string{r.GetContractId(), string(r.GetCallData()), r.GetFrom(), r.GetBlock()}
-	if r.GetGasLimit() != 7 {
-		asked = append(asked, "with another limit of gas")
-	}
-	return &relayerv1.ReadContractResponse{ReturnData: []byte(strings.Join(asked, " "))}, nil
-}
 
 // Pipelines read contracts through the relayer of the chain that the task or the job names.
 func TestPipelinesReadContracts(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
 	f.acme(t, "RELAYER=fake")
-	f.chain("5", "")
-	f.chain("1", "")
+	f.Chain("5", "")
+	f.Chain("1", "")
 	n := f.start(t)
 	const one, other = "0x00000000000000000000000000000000000000aa", "0x00000000000000000000000000000000000000bb"
 	for name, c := range map[string]struct{ attributes, chain, want string }{

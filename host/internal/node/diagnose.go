@@ -27,27 +27,20 @@ const (
 	// diagnosisTimeout bounds a diagnosis, and askTimeout one of its calls: a person waits.
 	diagnosisTimeout = 15 * time.Second
 	askTimeout       = 5 * time.Second
-	// maxDiagnosing is how many diagnoses are made at the same time: each asks every bridge.
-	maxDiagnosing = 1
 	// bridgesAtOnce is how many bridges are asked concurrently.
 	bridgesAtOnce = 16
 )
 
-// Diagnose implements nodev1connect.NodeServiceHandler.
-func (s *service) Diagnose(ctx context.Context, _ *nodev1.DiagnoseRequest) (*nodev1.DiagnoseResponse, error) {
-	done, err := s.node.diagnosing.take(ctx, "another diagnosis was being made")
-	if err != nil {
-		return nil, apiError(err)
-	}
-	defer done()
+// Diagnose looks at all that a running node knows. It asks every chain and every bridge, and returns the worst finding
+// first.
+func (n *Node) Diagnose(ctx context.Context) []*nodev1.Finding {
 	ctx, cancel := context.WithTimeout(ctx, diagnosisTimeout)
 	defer cancel()
-	found := s.node.diagnose(ctx)
+	found := n.diagnose(ctx)
 	doctor.Sort(found)
-	return &nodev1.DiagnoseResponse{Findings: found}, nil
+	return found
 }
 
-// diagnose looks at all that a running node knows.
 func (n *Node) diagnose(ctx context.Context) []*nodev1.Finding {
 	found := []*nodev1.Finding{
 		doctor.Good(doctor.Node, "node", fmt.Sprintf("it runs %s since %s", n.settings.Version,
@@ -183,7 +176,7 @@ func ofChain(ctx context.Context, title string, c *relayerv1loophost.Chain) []*n
 	defer cancel()
 	nodes, err := c.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
 	if err != nil {
-		return []*nodev1.Finding{doctor.Failed(doctor.Chain, title, worded(err.Error()), "see the state of its plugin")}
+		return []*nodev1.Finding{doctor.Failed(doctor.Chain, title, Worded(err.Error()), "see the state of its plugin")}
 	}
 	var rpc []doctor.RPC
 	for _, s := range nodes.GetNodes() {
@@ -198,10 +191,10 @@ func ofChain(ctx context.Context, title string, c *relayerv1loophost.Chain) []*n
 	}
 	status, err := c.ChainStatus(ctx, &relayerv1.ChainStatusRequest{})
 	if err != nil {
-		return append(found, doctor.Failed(doctor.Chain, title, worded(err.Error()), "see the state of its plugin"))
+		return append(found, doctor.Failed(doctor.Chain, title, Worded(err.Error()), "see the state of its plugin"))
 	}
 	for _, trouble := range status.GetTroubles() {
-		found = append(found, doctor.Warning(doctor.Chain, title, worded(trouble), ""))
+		found = append(found, doctor.Warning(doctor.Chain, title, Worded(trouble), ""))
 	}
 	for _, a := range status.GetAccounts() {
 		found = append(found, doctor.OfFunds(title, doctor.Account{Name: a.GetAccount(), Balance: wire.Int(a.GetBalance()),
@@ -268,7 +261,7 @@ func (n *Node) ofBridges(ctx context.Context) []*nodev1.Finding {
 			if err != nil {
 				answer.Fault = err.Error()
 			}
-			_, used := n.jobs.uses(b.Name)
+			_, used := n.UsesBridge(b.Name)
 			found[at] = doctor.OfBridge(b.Name, used, answer)
 		})
 	}

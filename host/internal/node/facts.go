@@ -62,6 +62,36 @@ func (c *chainSeen) part() partID { return chainPart(c.served.plugin.Name(), c.i
 // title is how people call the chain.
 func (c *chainSeen) title() string { return c.served.title + " chain " + c.id }
 
+// Chain is a chain as a process of its relayer serves it.
+type Chain struct {
+	Relay, ID string
+	// Plugin is the name of that process.
+	Plugin string
+	Health health.Part
+	// Nodes and Accounts are what the relayer told when it was asked last.
+	Nodes    []*relayerv1.NodeStatus
+	Accounts []*relayerv1.AccountStatus
+}
+
+// Chains looks at all parts of the node, and returns its chains: one that isolated jobs use once for each process.
+func (n *Node) Chains(ctx context.Context) []Chain {
+	n.states.look(ctx)
+	found := n.states.last()
+	var all []Chain
+	for _, part := range found.all {
+		if part.kind != health.KindChain {
+			continue
+		}
+		now, _ := n.states.of(part.partID)
+		c := found.chains[part.partID]
+		all = append(all, Chain{
+			Relay: c.served.relayer.Relay(), ID: c.id, Plugin: c.served.plugin.Name(), Health: now, Nodes: c.nodes,
+			Accounts: c.told.GetAccounts(),
+		})
+	}
+	return all
+}
+
 // survey is the result of a look at the node's parts.
 type survey struct {
 	all    []seen
@@ -170,7 +200,7 @@ func (s *states) plugin(st loophost.Status, now time.Time) seen {
 	facts := health.Plugin{Name: st.Name, Phase: m.phase, Exit: st.LastExit, Since: m.since, Ends: len(m.ends)}
 	for _, o := range st.Objects {
 		if o.State == loophost.Parked {
-			facts.Parked = append(facts.Parked, o.Type+": "+worded(o.Reason))
+			facts.Parked = append(facts.Parked, o.Type+": "+Worded(o.Reason))
 		}
 	}
 	state := facts.State(now)
@@ -228,7 +258,7 @@ func (s *states) chain(c *chainSeen, plugin health.State, now time.Time) health.
 	case c.told != nil:
 		m.told.Note(now, nil)
 	case c.err != nil:
-		m.told.Note(now, errors.New(worded(c.err.Error())))
+		m.told.Note(now, errors.New(Worded(c.err.Error())))
 	}
 	for _, n := range c.nodes {
 		node := health.RPCNode{
@@ -273,7 +303,7 @@ func (r *running) state(found *survey, now time.Time) health.State {
 		return health.State{Level: health.Failed, Cause: "failed", Reason: r.failure()}
 	}
 	facts := r.oracle.Facts()
-	facts.Failure = worded(facts.Failure)
+	facts.Failure = Worded(facts.Failure)
 	for _, p := range r.plugins {
 		facts.Plugins = append(facts.Plugins, found.states[pluginPart(p.Name())])
 	}
@@ -286,7 +316,7 @@ func (r *running) state(found *survey, now time.Time) health.State {
 		facts.Account = account.State(now)
 	}
 	s := facts.State(now)
-	s.Reason = worded(s.Reason)
+	s.Reason = Worded(s.Reason)
 	return s
 }
 
@@ -302,19 +332,6 @@ func (r *running) transmitter(found *survey) *relayerv1.AccountStatus {
 		}
 	}
 	return nil
-}
-
-// bridgesOf are the bridges that jobs use, by name.
-func bridgesOf(jobs []*running) []string {
-	used := map[string]bool{}
-	for _, r := range jobs {
-		if r.spec != nil {
-			for _, name := range r.spec.Bridges() {
-				used[strings.ToLower(name)] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(used))
 }
 
 // landings is how many jobs' contracts are asked concurrently.

@@ -18,6 +18,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
@@ -29,7 +30,7 @@ const patient = "HealthInterval = \"1m\"\nHealthTimeout = \"1m\"\n"
 func TestDiscoveryNamesTheNodeAndItsPlugins(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.chain("1337", "")
+	f.Chain("1337", "")
 	n := f.start(t)
 	_, port, err := net.SplitHostPort(n.Address())
 	if err != nil {
@@ -58,7 +59,7 @@ func TestDiscoveryNamesTheNodeAndItsPlugins(t *testing.T) {
 func TestEachPluginServesItsOwnMetrics(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.chain("1337", "")
+	f.Chain("1337", "")
 	n := f.start(t)
 	const text, open = "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; " +
 		"charset=utf-8"
@@ -106,8 +107,8 @@ func TestEachPluginServesItsOwnMetrics(t *testing.T) {
 func TestPluginThatIsDown(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.chain("1337", "")
-	illness := filepath.Join(f.dir, "ill")
+	f.Chain("1337", "")
+	illness := filepath.Join(f.Dir, "ill")
 	f.plugin(t, "MEDIAN", "FAIL_WHILE="+illness)
 	n := f.start(t)
 	url := "http://" + n.Address()
@@ -158,7 +159,7 @@ func TestPluginThatIsDown(t *testing.T) {
 	if err := os.Remove(illness); err != nil {
 		t.Fatal(err)
 	}
-	client := operator(n.Socket())
+	client := nodetest.Operator(n.Socket())
 	if _, err := client.RestartPlugin(t.Context(), &nodev1.RestartPluginRequest{Name: "median"}); err != nil {
 		t.Fatal(err)
 	}
@@ -178,10 +179,10 @@ func TestTransportOfPlugins(t *testing.T) {
 		t.Run(setting, func(t *testing.T) {
 			t.Parallel()
 			f := newFiles(t)
-			f.config += "[Plugins.Acme]\n" + setting + "\n"
+			f.Config += "[Plugins.Acme]\n" + setting + "\n"
 			f.acme(t, "RELAYER=fake")
-			f.chain("1337", "")
-			list, err := operator(f.start(t).Socket()).ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
+			f.Chain("1337", "")
+			list, err := nodetest.Operator(f.start(t).Socket()).ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -201,11 +202,11 @@ func TestPluginThatEatsMemory(t *testing.T) {
 		t.Skip("the memory of processes is told by Linux alone")
 	}
 	f := newFiles(t)
-	f.config += "[Plugins.Acme]\nMemoryLimit = \"384MiB\"\n"
+	f.Config += "[Plugins.Acme]\nMemoryLimit = \"384MiB\"\n"
 	f.acme(t, "RELAYER=fake")
-	f.chain("1337", "")
+	f.Chain("1337", "")
 	n := f.start(t)
-	client := operator(n.Socket())
+	client := nodetest.Operator(n.Socket())
 	status := func() *nodev1.PluginStatus {
 		list, err := client.ListPlugins(t.Context(), &nodev1.ListPluginsRequest{})
 		if err != nil {
@@ -242,8 +243,8 @@ func TestPluginThatEatsMemory(t *testing.T) {
 func TestPluginThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.config += patient // after [Plugins]
-	f.chain("1337", "")
+	f.Config += patient // after [Plugins]
+	f.Chain("1337", "")
 	n := f.start(t)
 	url := "http://" + n.Address() + "/plugins/evm/metrics"
 	signal(t, n, "evm", syscall.SIGSTOP)
@@ -262,14 +263,14 @@ func TestPluginThatDoesNotAnswer(t *testing.T) {
 func TestNodeThatStarts(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.chain("1337", "")
+	f.Chain("1337", "")
 	address := ports.Address(t)
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.config = strings.Replace(f.config, "HTTPPort = 0", "HTTPPort = "+port, 1)
-	sleep := filepath.Join(f.dir, "sleep")
+	f.Config = strings.Replace(f.Config, "HTTPPort = 0", "HTTPPort = "+port, 1)
+	sleep := filepath.Join(f.Dir, "sleep")
 	if err := os.WriteFile(sleep, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +292,7 @@ func TestNodeThatStarts(t *testing.T) {
 		!strings.Contains(a.body, `{"kind":"node","name":"node","state":"waiting","reason":"the node starts",`) {
 		t.Errorf("health while the node starts: %d %s", a.code, a.body)
 	}
-	client := operator(settings.Config.WebServer.Socket)
+	client := nodetest.Operator(settings.Config.WebServer.Socket)
 	if _, err := client.ListJobs(t.Context(), &nodev1.ListJobsRequest{}); err == nil ||
 		!strings.Contains(err.Error(), "the node is starting; try again when /readyz says so") {
 		t.Errorf("jobs of a node that starts: %v", err)
@@ -317,7 +318,7 @@ func TestNodeThatStarts(t *testing.T) {
 // addJob adds a job on chain 1337, with processes of its own if it is isolated.
 func addJob(t *testing.T, n *Node, isolated bool) *nodev1.Job {
 	t.Helper()
-	added, err := operator(n.Socket()).AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
+	added, err := nodetest.Operator(n.Socket()).AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
 type = "offchainreporting2"
 schemaVersion = 1
 pluginType = "median"
@@ -343,10 +344,10 @@ juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
 func TestIsolatedJobHasPagesOfItsOwn(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.chain("1337", "")
+	f.Chain("1337", "")
 	n := f.start(t)
 	url := "http://" + n.Address()
-	client := operator(n.Socket())
+	client := nodetest.Operator(n.Socket())
 	job := addJob(t, n, true)
 	if job.GetState() == nodev1.JobState_JOB_STATE_FAILED { // it waits: the fake contract has no configuration
 		t.Fatalf("the job is %s: %s", job.GetState(), job.GetReason())

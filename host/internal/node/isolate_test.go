@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,19 +14,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
-	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
-	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/host/internal/web"
-	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -35,7 +31,7 @@ import (
 // keeps an item for each job, and goes on until its process ends. While it uses an account it holds a lock on a file of
 // that name, so that two processes that do so at once are seen.
 type queueing struct {
-	described
+	nodetest.Relayer
 	dir string
 }
 
@@ -48,7 +44,7 @@ const (
 
 func (q queueing) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest,
 	loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
-	c := &queueChain{fakeChain: fakeChain{loans: loans}, dir: q.dir, held: map[string]*os.File{}}
+	c := &queueChain{Chain: nodetest.Chain{Loans: loans}, dir: q.dir, held: map[string]*os.File{}}
 	go func() {
 		page, err := loans.Store.List(context.Background(), &hostservicev1.ListRequest{Prefix: "transmit/"})
 		if err != nil {
@@ -61,14 +57,8 @@ func (q queueing) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest
 	return c, &relayerv1.CreateChainResponse{}, nil
 }
 
-func (queueing) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
-	s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
-	<-s.Context().Done()
-	return s.Context().Err()
-}
-
 type queueChain struct {
-	fakeChain
+	nodetest.Chain
 	dir  string
 	mu   sync.Mutex
 	held map[string]*os.File
@@ -82,7 +72,7 @@ func (c *queueChain) use(account string) {
 	if c.held[account] != nil {
 		return
 	}
-	page, err := c.loans.Store.List(context.Background(), &hostservicev1.ListRequest{Prefix: "transmit/" + account + "/"})
+	page, err := c.Loans.Store.List(context.Background(), &hostservicev1.ListRequest{Prefix: "transmit/" + account + "/"})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "listing the account's entries:", err)
 		return
@@ -118,42 +108,11 @@ func (c *queueChain) CreateProvider(ctx context.Context,
 	r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
 	c.use(r.GetTransmitterId())
 	key := "transmit/" + r.GetTransmitterId() + "/item/" + r.GetConfig().GetContractId()
-	if _, err := c.loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: key}); err != nil &&
+	if _, err := c.Loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: key}); err != nil &&
 		status.Code(err) != codes.Aborted {
 		return nil, nil, err
 	}
-	return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
-}
-
-// queueProvider answers what a median asks while it is made. Its contract has no configuration.
-type queueProvider struct {
-	relayerv1.UnimplementedContractConfigServiceServer
-	relayerv1.UnimplementedContractTransmitterServiceServer
-	relayerv1.UnimplementedReportDigestServiceServer
-	medianv1.UnimplementedMedianContractServiceServer
-	medianv1.UnimplementedReportCodecServiceServer
-	medianv1.UnimplementedOnchainConfigCodecServiceServer
-}
-
-func (*queueProvider) LatestBlockHeight(context.Context,
-	*relayerv1.LatestBlockHeightRequest) (*relayerv1.LatestBlockHeightResponse, error) {
-	return &relayerv1.LatestBlockHeightResponse{BlockHeight: 1}, nil
-}
-
-func (*queueProvider) LatestConfigDetails(context.Context,
-	*relayerv1.LatestConfigDetailsRequest) (*relayerv1.LatestConfigDetailsResponse, error) {
-	return &relayerv1.LatestConfigDetailsResponse{ConfigDigest: make([]byte, 32)}, nil
-}
-
-func (*queueProvider) MaxReportLength(_ context.Context,
-	r *medianv1.MaxReportLengthRequest) (*medianv1.MaxReportLengthResponse, error) {
-	return &medianv1.MaxReportLengthResponse{MaxReportLength: 128 + r.GetN()*32}, nil
-}
-
-func (*queueProvider) DecodeOnchainConfig(context.Context,
-	*medianv1.DecodeOnchainConfigRequest) (*medianv1.DecodeOnchainConfigResponse, error) {
-	return &medianv1.DecodeOnchainConfigResponse{Config: &medianv1.OnchainConfig{Min: wire.BigInt(big.NewInt(1)),
-		Max: wire.BigInt(big.NewInt(1e12))}}, nil
+	return &nodetest.Provider{}, &relayerv1.CreateProviderResponse{}, nil
 }
 
 // feeding is a node whose relayer queues.
@@ -167,16 +126,16 @@ type feeding struct {
 
 func newFeed(t *testing.T) *feeding {
 	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
-	f.files.config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
+	f.files.Config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
 	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir)
-	f.files.chain("1", "")
+	f.files.Chain("1", "")
 	f.start()
 	return f
 }
 
 func (f *feeding) start() {
 	f.node = f.files.start(f.T)
-	f.client = operator(f.node.Socket())
+	f.client = nodetest.Operator(f.node.Socket())
 }
 
 func (f *feeding) account() string {
@@ -400,11 +359,9 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 
 	// Inside the node there are no processes to have.
 	f.node.Close(t.Context())
-	delete(f.files.environment, "CL_ACME_CMD")
-	delete(f.files.environment, "CL_ACME_ENV")
-	f.files.builtin["acme"] = fallback.Plugin{New: func() loop.Plugin {
-		return relayerv1loop.RelayerPlugin(func(*loop.Host) relayerv1loop.RelayerService { return queueing{acme(), f.dir} })
-	}}
+	delete(f.files.Environment, "CL_ACME_CMD")
+	delete(f.files.Environment, "CL_ACME_ENV")
+	f.files.Builtin["acme"] = nodetest.Inside(queueing{nodetest.Acme(), f.dir})
 	f.start()
 	f.refused("d1", f.account(), true,
 		"isolated: an isolated job has processes of its own, and the acme plugin runs inside this node; set CL_ACME_CMD, "+
@@ -437,8 +394,8 @@ func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 		return len(written) == 1
 	})
 	f.files.acme(t, "")
-	f.files.environment["LOOP_REATTACH"] = "acme=" + written[0]
-	f.files.chain("1", "")
+	f.files.Environment["LOOP_REATTACH"] = "acme=" + written[0]
+	f.files.Chain("1", "")
 	f.start()
 	if pid := f.pid("acme"); pid != cmd.Process.Pid {
 		t.Errorf("the node calls process %d and not %d", pid, cmd.Process.Pid)

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/google/uuid"
@@ -56,7 +54,7 @@ type running struct {
 func (r *running) fail(reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reason = worded(reason)
+	r.reason = Worded(reason)
 }
 
 func (r *running) failure() string {
@@ -380,17 +378,6 @@ func (j *jobs) BySender(spec *job.Spec) (name string, isolated, found bool) {
 	return name, false, found
 }
 
-// uses returns the job that uses a bridge.
-func (j *jobs) uses(bridge string) (string, bool) {
-	for _, r := range j.list() {
-		if r.spec != nil &&
-			slices.ContainsFunc(r.spec.Bridges(), func(used string) bool { return strings.EqualFold(used, bridge) }) {
-			return r.title(), true
-		}
-	}
-	return "", false
-}
-
 // label is how people call the job.
 func (r *running) label() string {
 	if r.stored.Name != "" {
@@ -445,22 +432,4 @@ func (k knownKeys) HasKeyBundle(relay, id string) bool {
 // HasTransmitter implements job.Keys. An account that the chain's relayer may not use to sign does not count.
 func (k knownKeys) HasTransmitter(relay, chain, id string) bool {
 	return slices.Contains(k.node.lent(relay, chain, "").Accounts(), id)
-}
-
-// bridges are the node's bridges, for specs and for pipelines.
-type bridges struct{ database *database.Database }
-
-// HasBridge implements job.Bridges.
-func (b bridges) HasBridge(name string) bool {
-	_, err := b.database.Bridge(context.Background(), name)
-	return err == nil
-}
-
-// Bridge implements pipeline.Bridges.
-func (b bridges) Bridge(ctx context.Context, name string) (string, error) {
-	found, err := b.database.Bridge(ctx, name)
-	if errors.Is(err, database.ErrNotFound) {
-		return "", fmt.Errorf("could not find bridge with name %q; add it with: loop bridges add", name)
-	}
-	return found.URL, err
 }

@@ -26,8 +26,8 @@ func TestRelayerSignsWithTheAccountsOfItsChain(t *testing.T) {
 	first.Close(t.Context())
 
 	const absent = "nobody"
-	f.chain("1", `Accounts = ["`+strings.ToUpper(own)+`", "`+absent+`"]`)
-	f.chain("2", "")
+	f.Chain("1", `Accounts = ["`+strings.ToUpper(own)+`", "`+absent+`"]`)
+	f.Chain("2", "")
 	n := f.start(t)
 	for chain, want := range map[string][]string{"1": {own}, "2": all} {
 		_, c, err := n.plugins.chain("acme", chain)

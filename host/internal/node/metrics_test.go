@@ -19,6 +19,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/sdk/go/loop"
 )
 
@@ -114,14 +115,14 @@ func named(t *testing.T, registry *prometheus.Registry, all map[string]metric) {
 func measured(t *testing.T) (node *prometheus.Registry, plugins map[string]*prometheus.Registry) {
 	t.Helper()
 	f := twap(t, "") // a product on OCR3, which counts what medians on OCR2 do not
-	delete(f.environment, "CL_EVM_CMD")
-	delete(f.environment, "CL_MEDIAN_CMD")
+	delete(f.Environment, "CL_EVM_CMD")
+	delete(f.Environment, "CL_MEDIAN_CMD")
 	var mu sync.Mutex
 	plugins = map[string]*prometheus.Registry{}
-	f.builtin = maps.Clone(f.builtin)
-	for name, inside := range f.builtin {
+	f.Builtin = maps.Clone(f.Builtin)
+	for name, inside := range f.Builtin {
 		build := inside.New
-		f.builtin[name] = fallback.Plugin{Files: inside.Files, New: func() loop.Plugin {
+		f.Builtin[name] = fallback.Plugin{Files: inside.Files, New: func() loop.Plugin {
 			p := build()
 			root := p.New
 			p.New = func(h *loop.Host) any {
@@ -134,16 +135,16 @@ func measured(t *testing.T) (node *prometheus.Registry, plugins map[string]*prom
 		}}
 	}
 	for section, id := range map[string]string{"Solana": "localnet", "Starknet": "SN_SEPOLIA"} {
-		f.section = section
-		f.chain(id, "")
+		f.Section = section
+		f.Chain(id, "")
 	}
-	f.config = strings.NewReplacer(
+	f.Config = strings.NewReplacer(
 		"[[Solana.Nodes]]\nName = \"nobody\"\nHTTPURL", "[[Solana.Nodes]]\nName = \"nobody\"\nURL",
-		"[[Starknet.Nodes]]\nName = \"nobody\"\nHTTPURL", "[[Starknet.Nodes]]\nName = \"nobody\"\nURL").Replace(f.config)
+		"[[Starknet.Nodes]]\nName = \"nobody\"\nHTTPURL", "[[Starknet.Nodes]]\nName = \"nobody\"\nURL").Replace(f.Config)
 	n := f.start(t)
 	addJob(t, n, false)
 	spec := strings.Replace(productSpec(n, "window = 1"), "0000Aa", "0000Bb", 1)
-	if _, err := operator(n.Socket()).AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: spec}); err != nil {
+	if _, err := nodetest.Operator(n.Socket()).AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: spec}); err != nil {
 		t.Fatal(err)
 	}
 	return n.registry, plugins

@@ -1,7 +1,8 @@
-// Package node builds a node from its parts, starts and ends it, and answers the operator's API.
+// Package node builds a node from its parts, starts and ends it, and keeps the states of its parts.
 //
 // It decides what runs and in which order. The parts decide how a job observes, how a plugin is restarted or how a key
-// is kept; this package must not know.
+// is kept; this package must not know. Nor must it know what an operator's call looks like: package api answers them
+// by what this one exports, and is mounted by a setting.
 package node
 
 import (
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -18,12 +20,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
-	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/door"
@@ -51,6 +53,8 @@ type Settings struct {
 	Level *slog.LevelVar
 	// Reread reads the configuration again, as far as possible if there is an error. Default: there is none to read.
 	Reread func() (*config.Config, error)
+	// API makes what answers the node's operators, under the path that it is served at. Start needs it, Check does not.
+	API func(*Node, connect.HandlerOption) (path string, api http.Handler)
 	// Alone reports whether this process starts only plugins. Then it adopts their orphans.
 	Alone bool
 }
@@ -84,11 +88,8 @@ type Node struct {
 	metrics   *oracle.Metrics
 	web       *web.Server
 
-	stretching turns // of keys' passwords
-	checking   turns // of job specs
-	diagnosing turns
-	reloading  sync.Mutex
-	reread     reread
+	reloading sync.Mutex
+	reread    reread
 
 	level *slog.LevelVar
 	lines *lines.Lines // of plugins
@@ -100,8 +101,7 @@ const socketHint = "name another by [Plugins] SocketDir"
 func newNode(s Settings) *Node {
 	n := &Node{
 		startedAt: time.Now(), registry: prometheus.NewRegistry(), tables: tables{chains: s.Config.Chains},
-		stretching: make(turns, maxStretching), checking: make(turns, maxChecking),
-		diagnosing: make(turns, maxDiagnosing), lines: lines.New(), level: s.Level,
+		lines: lines.New(), level: s.Level,
 	}
 	s.Logger = slog.New(n.lines.Handler(s.Logger.Handler()))
 	if n.level == nil {
@@ -325,7 +325,7 @@ func (n *Node) serve() (*web.Server, error) {
 	host := c.Environment.DiscoveryHostname
 	guard := door.New(n.database, &nodev1.TokenWanted{Socket: n.Socket(), StartedAt: timestamppb.New(n.startedAt)},
 		n.logger)
-	path, api := nodev1connect.NewNodeServiceHandler(&service{node: n}, guard.Options())
+	path, api := n.settings.API(n, guard.Options())
 	s := web.Settings{
 		Address:       net.JoinHostPort(c.WebServer.ListenIP, strconv.Itoa(int(c.WebServer.HTTPPort))),
 		Socket:        c.WebServer.Socket,

@@ -266,6 +266,15 @@ func (p *plugins) chainIDs(relayName string) []string {
 	return ids
 }
 
+// RestartPlugin replaces a plugin's process, and asks the next one what it is.
+func (n *Node) RestartPlugin(ctx context.Context, p *loophost.Plugin) error {
+	if err := p.Restart(ctx); err != nil {
+		return err
+	}
+	n.plugins.describeAgain(ctx, p.Name())
+	return nil
+}
+
 // describeAgain asks a replaced plugin for its description again. The parts that the node relies on do not change while
 // it runs.
 func (p *plugins) describeAgain(ctx context.Context, name string) {
@@ -293,5 +302,33 @@ func (p *plugins) describeAgain(ctx context.Context, name string) {
 	p.node.remember(ctx, name, r.plugin.Status().Kind, now)
 }
 
-// relaysServed are the relays that a process of the node serves.
-func (p *plugins) relaysServed() []string { return slices.Sorted(maps.Keys(p.shared)) }
+// RelaysServed returns the relays that a process of the node serves.
+func (n *Node) RelaysServed() []string { return slices.Sorted(maps.Keys(n.plugins.shared)) }
+
+// Chain returns a chain of the relayer process that jobs share, or says why there is none.
+func (n *Node) Chain(relay, id string) (*relayerv1loophost.Chain, error) {
+	_, chain, err := n.plugins.chain(relay, id)
+	return chain, err
+}
+
+// Owners returns which chain or job each object in a plugin belongs to, by the objects' names. It leaves out children.
+func (n *Node) Owners() map[string]string {
+	owners := map[string]string{}
+	if !n.ready.Load() {
+		return owners
+	}
+	for _, r := range n.plugins.running() {
+		for id, c := range r.all() {
+			owners[c.Name()] = "chain " + id
+		}
+	}
+	for _, r := range n.jobs.list() {
+		if r.oracle == nil {
+			continue
+		}
+		for _, name := range r.oracle.Objects() {
+			owners[name] = r.title()
+		}
+	}
+	return owners
+}

@@ -18,6 +18,7 @@ import (
 	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loop"
+	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
@@ -58,9 +59,9 @@ func (fakeProduct) CreateProductFactory(context.Context, *productv1.CreateProduc
 func twap(t *testing.T, environment string) *files {
 	t.Helper()
 	f := newFiles(t)
-	f.environment["CL_TWAP_CMD"] = os.Args[0]
+	f.Environment["CL_TWAP_CMD"] = os.Args[0]
 	f.plugin(t, "TWAP", "PRODUCT=fake\n"+environment)
-	f.chain("1337", "")
+	f.Chain("1337", "")
 	return f
 }
 
@@ -90,7 +91,7 @@ func TestProductOfAnyName(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"evm": "relayer", "median": "median", "twap": "product"}, kinds(n)); diff != "" {
 		t.Error(diff)
 	}
-	client := operator(n.Socket())
+	client := nodetest.Operator(n.Socket())
 	for name, c := range map[string]struct{ config, want string }{
 		"what the product finds": {"", `line 12: pluginConfig.window: say how many seconds`},
 		"a version it has not": {"window = 1\nOCRVersion = 2",
@@ -139,7 +140,8 @@ func TestProductIsDownAtTheStart(t *testing.T) {
 	illness := filepath.Join(t.TempDir(), "ill")
 	f := twap(t, "FAIL_WHILE="+illness)
 	n := f.start(t)
-	added, err := operator(n.Socket()).AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: productSpec(n, "window = 1")})
+	added, err := nodetest.Operator(n.Socket()).AddJob(t.Context(),
+		&nodev1.AddJobRequest{SpecToml: productSpec(n, "window = 1")})
 	if err != nil || added.GetJob().GetState() == nodev1.JobState_JOB_STATE_FAILED {
 		t.Fatal(added, err)
 	}
@@ -149,7 +151,7 @@ func TestProductIsDownAtTheStart(t *testing.T) {
 	}
 
 	n = f.start(t)
-	client := operator(n.Socket())
+	client := nodetest.Operator(n.Socket())
 	jobs, err := client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
 	if err != nil || len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetState() == nodev1.JobState_JOB_STATE_RUNNING {
 		t.Errorf("jobs: %v, %v", jobs, err)

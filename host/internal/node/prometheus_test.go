@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
@@ -133,13 +134,13 @@ func (s *scraper) holds(what, expression string) {
 func TestPrometheusTellsProcessesApart(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	delete(f.environment, "CL_PROMETHEUS_DISCOVERY_HOSTNAME")
-	f.config += patient // after [Plugins]
-	f.chain("1337", "")
-	illness := filepath.Join(f.dir, "ill")
+	delete(f.Environment, "CL_PROMETHEUS_DISCOVERY_HOSTNAME")
+	f.Config += patient // after [Plugins]
+	f.Chain("1337", "")
+	illness := filepath.Join(f.Dir, "ill")
 	f.plugin(t, "MEDIAN", "FAIL_WHILE="+illness)
 	n := f.start(t)
-	s, client := newScraper(t, n), operator(n.Socket())
+	s, client := newScraper(t, n), nodetest.Operator(n.Socket())
 	restart := func(plugin string) {
 		t.Helper()
 		if _, err := client.RestartPlugin(t.Context(), &nodev1.RestartPluginRequest{Name: plugin}); err != nil {
@@ -209,7 +210,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 		t.Skip("promtool is not installed")
 	}
 	f := newFiles(t)
-	f.chain("1337", "")
+	f.Chain("1337", "")
 	n := f.start(t)
 	addJob(t, n, true)
 	for _, page := range []string{"/metrics", "/plugins/evm/metrics", "/plugins/median/metrics"} {

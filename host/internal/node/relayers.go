@@ -96,8 +96,11 @@ func (n *Node) wanted(r *relay.Relayer) keystore.Wanted {
 	}
 }
 
-// wantedOf is wanted by the relay's name.
-func (n *Node) wantedOf(relay string) (keystore.Wanted, bool) {
+// Relayers returns the relayers that the node knows, by relay: those that a process serves, and the built-in ones.
+func (n *Node) Relayers() map[string]*relay.Relayer { return maps.Clone(n.plugins.known) }
+
+// WantedOf returns what a relay needs of the keystore, and false if the node does not know the relay.
+func (n *Node) WantedOf(relay string) (keystore.Wanted, bool) {
 	r := n.plugins.known[relay]
 	if r == nil {
 		return keystore.Wanted{}, false

@@ -30,12 +30,12 @@ func kinds(n *Node) map[string]string {
 func TestPluginsOfAnyName(t *testing.T) {
 	t.Parallel()
 	f := newFiles(t)
-	f.builtin = nil
+	f.Builtin = nil
 	f.acme(t, "RELAYER=fake")
-	delete(f.environment, "CL_MEDIAN_CMD")
-	f.environment["CL_FIGURES_CMD"] = os.Args[0]
+	delete(f.Environment, "CL_MEDIAN_CMD")
+	f.Environment["CL_FIGURES_CMD"] = os.Args[0]
 	f.plugin(t, "FIGURES", "RELAYER=none")
-	f.chain("7", "")
+	f.Chain("7", "")
 	want := map[string]string{"acme": "relayer", "figures": "median"}
 	n := f.start(t)
 	if diff := cmp.Diff(want, kinds(n)); diff != "" {
@@ -82,14 +82,14 @@ func TestRelayersThatAreRefused(t *testing.T) {
 				"have; it has SECP256K1, ED25519, STARK; upgrade the plugin or the node"},
 		"two of one relay": {func(f *files) {
 			f.acme(t, "RELAYER=fake")
-			f.environment["CL_OTHER_CMD"], f.environment["CL_OTHER_ENV"] = os.Args[0], f.environment["CL_ACME_ENV"]
+			f.Environment["CL_OTHER_CMD"], f.Environment["CL_OTHER_ENV"] = os.Args[0], f.Environment["CL_ACME_ENV"]
 		}, "the plugins acme and other both serve the relay acme: remove CL_ACME_CMD or CL_OTHER_CMD"},
 		"a chain of nobody's": {func(f *files) {
-			f.section = "Emv"
-			f.chain("1", "")
+			f.Section = "Emv"
+			f.Chain("1", "")
 		}, "Emv[0]: unknown key; did you mean EVM?"},
 		"an account that cannot be": {func(f *files) {
-			f.chain("1", `Accounts = ["me"]`)
+			f.Chain("1", `Accounts = ["me"]`)
 		}, ": EVM[0].Accounts[0]: this is not an account, which is 0x and 40 hexadecimal digits"},
 	} {
 		f := newFiles(t)
@@ -110,9 +110,9 @@ func TestRelayerIsDownAtTheStart(t *testing.T) {
 	t.Parallel()
 	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
 	illness := filepath.Join(f.dir, "ill")
-	f.files.config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
+	f.files.Config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
 	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir+"\nFAIL_WHILE="+illness)
-	f.files.chain("1", "")
+	f.files.Chain("1", "")
 	f.start()
 	own := f.account()
 	f.runs("a1", strings.ToUpper(own), false)

@@ -9,31 +9,19 @@ import (
 	"strings"
 	"sync"
 
-	"connectrpc.com/connect"
-
-	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/health"
 )
 
-// Reload implements nodev1connect.NodeServiceHandler.
-func (s *service) Reload(ctx context.Context, _ *nodev1.ReloadRequest) (*nodev1.ReloadResponse, error) {
-	if err := s.starting(); err != nil {
-		return nil, err
-	}
-	r, err := s.node.Reload(ctx)
-	switch {
-	case IsConfig(err):
-		return nil, connect.NewError(connect.CodeInvalidArgument, err)
-	case err != nil:
-		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
-	}
-	return r, nil
+// Reloaded is what became of a configuration that was read again.
+type Reloaded struct {
+	// Applied are the keys and the chains that changed, and AtRestart those that change when the node starts anew.
+	Applied, AtRestart []string
 }
 
 // Reload reads the configuration again and applies what can change while the node runs: the log level, and the tables
 // of chains. An invalid configuration changes nothing.
-func (n *Node) Reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
+func (n *Node) Reload(ctx context.Context) (*Reloaded, error) {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
 	r, err := n.reload(ctx)
@@ -42,8 +30,8 @@ func (n *Node) Reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
 		n.logger.Error("the configuration could not be reloaded; the node keeps the old one", "error", err)
 		return nil, err
 	}
-	n.logger.Info("the configuration was reloaded", "applied", strings.Join(r.GetApplied(), ", "),
-		"atNextStart", strings.Join(r.GetAtRestart(), ", "))
+	n.logger.Info("the configuration was reloaded", "applied", strings.Join(r.Applied, ", "),
+		"atNextStart", strings.Join(r.AtRestart, ", "))
 	return r, nil
 }
 
@@ -67,12 +55,12 @@ func (r *reread) configuration() health.Configuration {
 	return health.Configuration{Fault: r.fault}
 }
 
-func (n *Node) reload(ctx context.Context) (*nodev1.ReloadResponse, error) {
+func (n *Node) reload(ctx context.Context) (*Reloaded, error) {
 	next, spelled, err := n.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &nodev1.ReloadResponse{}
+	r := &Reloaded{}
 	if level := level(next.Log.Level); level != n.level.Level() {
 		n.level.Set(level)
 		r.Applied = append(r.Applied, logLevelKey)

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/protobuf/testing/protocmp"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/config"
@@ -28,20 +27,20 @@ func TestReload(t *testing.T) {
 	alone := ownName("acme", own.GetId())
 	f.held(a, "acme", 0)
 	f.held(b, alone, 0)
-	pid, original := f.pid("acme"), f.files.config
-	f.node.settings.Reread = func() (*config.Config, error) { return f.files.load(t), nil }
+	pid, original := f.pid("acme"), f.files.Config
+	f.node.settings.Reread = func() (*config.Config, error) { return f.files.Load(t), nil }
 	reload := func(accounts ...string) {
 		t.Helper()
-		f.files.config = strings.Replace(original, `ChainID = "1"`, fmt.Sprintf("ChainID = \"1\"\nAccounts = [\"%s\"]",
+		f.files.Config = strings.Replace(original, `ChainID = "1"`, fmt.Sprintf("ChainID = \"1\"\nAccounts = [\"%s\"]",
 			strings.Join(accounts, `", "`)), 1)
 		got, err := f.node.Reload(t.Context())
-		want := &nodev1.ReloadResponse{Applied: []string{`Acme, ChainID = "1"`}}
-		if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
+		want := &Reloaded{Applied: []string{`Acme, ChainID = "1"`}}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Fatalf("%v (-want +got):\n%s", err, diff)
 		}
 	}
-	state := func(id int64) *nodev1.Job { return f.node.jobs.get(id).describe(f.node.states) }
-	if got, err := f.node.Reload(t.Context()); err != nil || len(got.GetApplied())+len(got.GetAtRestart()) > 0 {
+	state := func(id int64) health.Part { return f.node.states.job(f.node.jobs.get(id)) }
+	if got, err := f.node.Reload(t.Context()); err != nil || len(got.Applied)+len(got.AtRestart) > 0 {
 		t.Errorf("of the same configuration: %v, %v", got, err)
 	}
 
@@ -53,7 +52,7 @@ func TestReload(t *testing.T) {
 	}
 	for _, j := range []*nodev1.Job{shared, own} {
 		if now := state(j.GetId()); f.node.jobs.get(j.GetId()).oracle == nil {
-			t.Errorf("job %d is %s: %s", j.GetId(), now.GetState(), now.GetReason())
+			t.Errorf("job %d is %s: %s", j.GetId(), now.Level, now.Reason)
 		}
 	}
 	f.held(b, alone, 1) // in another process, which has found what the one before had accepted
@@ -62,9 +61,9 @@ func TestReload(t *testing.T) {
 	}
 
 	reload(b)
-	if now := state(shared.GetId()); now.GetState() != nodev1.JobState_JOB_STATE_FAILED ||
-		!strings.Contains(now.GetReason(), "transmitterID") {
-		t.Errorf("a job whose account is not the chain's any more is %s: %s", now.GetState(), now.GetReason())
+	if now := state(shared.GetId()); now.Level != health.Failed ||
+		!strings.Contains(now.Reason, "transmitterID") {
+		t.Errorf("a job whose account is not the chain's any more is %s: %s", now.Level, now.Reason)
 	}
 	f.node.settings.Reread = func() (*config.Config, error) { return nil, errors.New("line 1: unknown key") }
 	if _, err := f.node.Reload(t.Context()); !IsConfig(err) || !strings.Contains(err.Error(), "line 1") {
@@ -79,13 +78,13 @@ func TestReload(t *testing.T) {
 	if now := part(); now.Level != health.Degraded || !strings.Contains(now.Reason, "line 1: unknown key") {
 		t.Errorf("the configuration is %s: %s", now.Level, now.Reason)
 	}
-	f.node.settings.Reread = func() (*config.Config, error) { return f.files.load(t), nil }
+	f.node.settings.Reread = func() (*config.Config, error) { return f.files.Load(t), nil }
 	reload(a, b)
 	if now := part(); now.Level != health.Running {
 		t.Errorf("the configuration that was taken is %s: %s", now.Level, now.Reason)
 	}
 	if now := state(shared.GetId()); f.node.jobs.get(shared.GetId()).oracle == nil {
-		t.Errorf("the job is %s: %s", now.GetState(), now.GetReason())
+		t.Errorf("the job is %s: %s", now.Level, now.Reason)
 	}
 }
 
@@ -105,20 +104,20 @@ func TestReloadOfASlowRelayer(t *testing.T) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	f.files.config = strings.Replace(f.files.config, `ChainID = "1"`,
+	f.files.Config = strings.Replace(f.files.Config, `ChainID = "1"`,
 		fmt.Sprintf("ChainID = \"1\"\nAccounts = [%q]", a), 1)
-	f.node.settings.Reread = func() (*config.Config, error) { return f.files.load(t), nil }
+	f.node.settings.Reread = func() (*config.Config, error) { return f.files.Load(t), nil }
 	got, err := f.node.Reload(t.Context())
-	want := &nodev1.ReloadResponse{Applied: []string{`Acme, ChainID = "1"`}}
-	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" || err != nil {
+	want := &Reloaded{Applied: []string{`Acme, ChainID = "1"`}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Fatalf("%v (-want +got):\n%s", err, diff)
 	}
 	if lent := f.lent("acme"); !slices.Equal(lent, []string{a}) {
 		t.Errorf("acme is lent %v", lent)
 	}
 	if r := f.node.jobs.get(j.GetId()); r.oracle == nil {
-		now := r.describe(f.node.states)
-		t.Errorf("the job is %s: %s", now.GetState(), now.GetReason())
+		now := f.node.states.job(r)
+		t.Errorf("the job is %s: %s", now.Level, now.Reason)
 	}
 	f.held(a, "acme", 1)
 }

@@ -20,12 +20,13 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 )
 
 // configured is a contract with a configuration.
 type configured struct {
-	queueProvider
+	nodetest.Provider
 	config *relayerv1.ContractConfig
 }
 
@@ -119,7 +120,7 @@ func scraping(t testing.TB) (scrape func() (page string, processor time.Duration
 		c.nodes = []*relayerv1.NodeStatus{{Name: "a", State: relayerv1.NodeState_NODE_STATE_ALIVE}}
 		c.config = ofFour(t, n)
 	})
-	client := operator(n.Socket())
+	client := nodetest.Operator(n.Socket())
 	if _, err := client.AddBridge(t.Context(), &nodev1.AddBridgeRequest{
 		Bridge: &nodev1.Bridge{Name: "prices", Url: "http://127.0.0.1:9"},
 	}); err != nil {

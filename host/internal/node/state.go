@@ -108,6 +108,15 @@ func (s *states) look(ctx context.Context) []health.Part {
 	return all
 }
 
+// Look looks at every part of the node now, and returns them with their states.
+func (n *Node) Look(ctx context.Context) []health.Part { return n.states.look(ctx) }
+
+// LastHealth returns the health that a part had at the last look, by its kind and its own name; known is false if there
+// was no look at it. It asks nobody, so that it does not wait for a part that hangs.
+func (n *Node) LastHealth(kind health.Kind, name string) (part health.Part, known bool) {
+	return n.states.of(partID{kind, name})
+}
+
 // of is a part with its state when it was looked at last.
 func (s *states) of(id partID) (part health.Part, known bool) {
 	s.mu.Lock()

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -24,26 +23,20 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/host/internal/web"
-	"github.com/loop-plugins/loop/sdk/go/loop"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // telling is a relayer inside the node whose chain says what a test has it say.
 type telling struct {
-	described
+	nodetest.Relayer
 	chain *tellingChain
 }
 
 func (r telling) CreateChain(context.Context, *relayerv1.CreateChainRequest,
 	relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
 	return r.chain, &relayerv1.CreateChainResponse{}, nil
-}
-
-func (telling) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
-	s grpc.ServerStreamingServer[relayerv1.WatchContractConfigsResponse]) error {
-	<-s.Context().Done()
-	return s.Context().Err()
 }
 
 type tellingChain struct {
@@ -80,7 +73,7 @@ func (c *tellingChain) CreateProvider(_ context.Context,
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.config == nil {
-		return &queueProvider{}, &relayerv1.CreateProviderResponse{}, nil
+		return &nodetest.Provider{}, &relayerv1.CreateProviderResponse{}, nil
 	}
 	return newConfigured(c.config, r.GetConfig().GetContractId()), &relayerv1.CreateProviderResponse{}, nil
 }
@@ -90,16 +83,14 @@ func tellingNode(t testing.TB) (n *Node, chain *tellingChain, log *bytes.Buffer)
 	t.Helper()
 	chain, log = &tellingChain{}, &bytes.Buffer{}
 	f := newFiles(t)
-	f.section = "Acme"
-	delete(f.environment, "CL_EVM_CMD")
-	delete(f.environment, "CL_MEDIAN_CMD")
-	f.builtin = map[string]fallback.Plugin{
-		"median": f.builtin["median"],
-		"acme": {New: func() loop.Plugin {
-			return relayerv1loop.RelayerPlugin(func(*loop.Host) relayerv1loop.RelayerService { return telling{acme(), chain} })
-		}},
+	f.Section = "Acme"
+	delete(f.Environment, "CL_EVM_CMD")
+	delete(f.Environment, "CL_MEDIAN_CMD")
+	f.Builtin = map[string]fallback.Plugin{
+		"median": f.Builtin["median"],
+		"acme":   nodetest.Inside(telling{nodetest.Acme(), chain}),
 	}
-	f.chain("7", "")
+	f.Chain("7", "")
 	settings := f.settings(t)
 	settings.Logger = slog.New(slog.NewTextHandler(&guarded{out: log}, nil))
 	n, err := Start(t.Context(), settings)
@@ -165,7 +156,7 @@ func components(t *testing.T, n *Node) (code int, status string, parts map[strin
 func TestStatesOfParts(t *testing.T) {
 	t.Parallel()
 	n, chain, log := tellingNode(t)
-	client := operator(n.Socket())
+	client := nodetest.Operator(n.Socket())
 	account := n.keys.Accounts("acme")[0]
 	chain.set(func(c *tellingChain) {
 		c.nodes = []*relayerv1.NodeStatus{

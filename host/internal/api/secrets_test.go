@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"net/http"
@@ -35,7 +35,7 @@ func TestURLsWithoutSecrets(t *testing.T) {
 // Secrets of bridges and jobs are in no answer but that which an admin asks for, and that has a line in the audit.
 func TestSecretsOfBridgesAndJobs(t *testing.T) {
 	t.Parallel()
-	d := newDoored(t)
+	d := start(t, onEVM(t))
 	const secret = "s3cr3t"
 	spec := `
 type = "bootstrap"

@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
+	"github.com/loop-plugins/loop/host/internal/node"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
@@ -22,11 +23,11 @@ func (s *service) TransferCoins(
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
-	of, err := s.relayer(r.GetRelay(), s.node.plugins.relaysServed())
+	of, err := s.relayer(r.GetRelay(), s.node.RelaysServed())
 	if err != nil {
 		return nil, err
 	}
-	_, chain, err := s.node.plugins.chain(of.Relay(), r.GetChainId())
+	chain, err := s.node.Chain(of.Relay(), r.GetChainId())
 	if err != nil {
 		return nil, refuse("%w", err)
 	}
@@ -37,7 +38,7 @@ func (s *service) TransferCoins(
 	if r.GetFrom() == "" || r.GetTo() == "" {
 		return nil, refuse("from, to: both accounts are wanted")
 	}
-	defer s.node.transfers.Ask(of.Relay(), r.GetChainId(), r.GetFrom(), r.GetTo(), amount)()
+	defer s.node.Transfers().Ask(of.Relay(), r.GetChainId(), r.GetFrom(), r.GetTo(), amount)()
 	sent, err := chain.Transact(ctx, &relayerv1.TransactRequest{
 		From: r.GetFrom(), To: r.GetTo(), Amount: wire.BigInt(amount), CheckBalance: true,
 	})
@@ -71,5 +72,5 @@ func transferError(err error) error {
 	default:
 		code = connect.CodeInternal
 	}
-	return connect.NewError(code, errors.New(worded(status.Convert(err).Message())))
+	return connect.NewError(code, errors.New(node.Worded(status.Convert(err).Message())))
 }

@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func (s *service) CreateToken(ctx context.Context, r *nodev1.CreateTokenRequest)
 			errors.New("role: one of view, operate and admin is wanted"))
 	}
 	secret, hash := door.NewSecret()
-	token, err := s.node.database.AddToken(ctx, database.Token{Name: r.GetName(), Role: role}, hash)
+	token, err := s.node.Database().AddToken(ctx, database.Token{Name: r.GetName(), Role: role}, hash)
 	if errors.Is(err, database.ErrExists) {
 		return nil, connect.NewError(connect.CodeAlreadyExists, fmt.Errorf("there is a token %q already; "+
 			"to make another of that name, first: loop tokens revoke %[1]s", r.GetName()))
@@ -39,7 +39,7 @@ func describeToken(t database.Token) *nodev1.Token {
 
 // ListTokens implements nodev1connect.NodeServiceHandler.
 func (s *service) ListTokens(ctx context.Context, _ *nodev1.ListTokensRequest) (*nodev1.ListTokensResponse, error) {
-	all, err := s.node.database.Tokens(ctx)
+	all, err := s.node.Database().Tokens(ctx)
 	if err != nil {
 		return nil, apiError(err)
 	}
@@ -52,7 +52,7 @@ func (s *service) ListTokens(ctx context.Context, _ *nodev1.ListTokensRequest) (
 
 // RevokeToken implements nodev1connect.NodeServiceHandler.
 func (s *service) RevokeToken(ctx context.Context, r *nodev1.RevokeTokenRequest) (*nodev1.RevokeTokenResponse, error) {
-	if err := s.node.database.RemoveToken(ctx, r.GetName()); errors.Is(err, database.ErrNotFound) {
+	if err := s.node.Database().RemoveToken(ctx, r.GetName()); errors.Is(err, database.ErrNotFound) {
 		return nil, connect.NewError(connect.CodeNotFound,
 			fmt.Errorf("there is no token %.128q; see: loop tokens list", r.GetName()))
 	} else if err != nil {

@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"math/big"
@@ -13,12 +13,8 @@ import (
 // A transfer reaches the relayer of its chain, which has it signed, and what is wrong with one is told by its code.
 func TestTransferCoins(t *testing.T) {
 	t.Parallel()
-	f := newFiles(t)
-	f.acme(t, "RELAYER=fake")
-	f.chain("1", "")
-	n := f.start(t)
-	own := n.keys.Accounts("acme")[0]
-	s := &service{node: n}
+	d := start(t, onAcme(t))
+	own := d.Keys().Accounts("acme")[0]
 	for name, c := range map[string]struct {
 		change func(*nodev1.TransferCoinsRequest)
 		code   connect.Code // 0: it is sent
@@ -38,7 +34,7 @@ func TestTransferCoins(t *testing.T) {
 	} {
 		r := &nodev1.TransferCoinsRequest{Relay: "acme", ChainId: "1", From: own, To: "friend", Amount: "5"}
 		c.change(r)
-		sent, err := s.TransferCoins(t.Context(), r)
+		sent, err := d.admin.TransferCoins(t.Context(), r)
 		switch {
 		case c.code == 0:
 			if err != nil || sent.GetTransactionHash() == "" {

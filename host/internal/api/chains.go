@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
-	"github.com/loop-plugins/loop/host/internal/health"
+	"github.com/loop-plugins/loop/host/internal/node"
 )
 
 // ListChains implements nodev1connect.NodeServiceHandler.
@@ -15,32 +15,26 @@ func (s *service) ListChains(ctx context.Context, _ *nodev1.ListChainsRequest) (
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
-	s.node.states.look(ctx)
-	found := s.node.states.last()
 	r := &nodev1.ListChainsResponse{}
-	for _, part := range found.all {
-		if part.kind != health.KindChain {
-			continue
-		}
-		now, _ := s.node.states.of(part.partID)
-		r.Chains = append(r.Chains, found.chains[part.partID].describe(now))
+	for _, c := range s.node.Chains(ctx) {
+		r.Chains = append(r.Chains, describeChain(c))
 	}
 	return r, nil
 }
 
-func (c *chainSeen) describe(now health.Part) *nodev1.Chain {
+func describeChain(c node.Chain) *nodev1.Chain {
 	shown := &nodev1.Chain{
-		Relay: c.served.relayer.Relay(), Id: c.id, Plugin: c.served.plugin.Name(), State: stateOf(now.Level),
-		Reason: now.Reason, Remedy: now.Remedy, StateSince: timestamppb.New(now.Since),
+		Relay: c.Relay, Id: c.ID, Plugin: c.Plugin, State: stateOf(c.Health.Level), Reason: c.Health.Reason,
+		Remedy: c.Health.Remedy, StateSince: timestamppb.New(c.Health.Since),
 	}
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes {
 		shown.LatestBlock = max(shown.LatestBlock, n.GetLatestBlock())
 		shown.Nodes = append(shown.Nodes, &nodev1.RpcNode{
 			Name: n.GetName(), Serves: n.GetState() == relayerv1.NodeState_NODE_STATE_ALIVE, Reason: n.GetReason(),
 			LatestBlock: n.GetLatestBlock(), Latency: n.GetLatency(),
 		})
 	}
-	for _, a := range c.told.GetAccounts() {
+	for _, a := range c.Accounts {
 		shown.Accounts = append(shown.Accounts, describeAccount(a))
 	}
 	return shown

@@ -1,30 +1,41 @@
-package node
+package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"connectrpc.com/connect"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
-	"github.com/loop-plugins/loop/host/internal/history"
 )
+
+// spec is a job on acme's chain 1 of a contract, an account and a bundle of keys.
+const spec = `
+type = "offchainreporting2"
+schemaVersion = 1
+pluginType = "median"
+relay = "acme"
+contractID = %q
+transmitterID = %q
+ocrKeyBundleID = %q
+allowNoBootstrappers = true
+observationSource = "one [type=sum values=<[1]>]"
+[relayConfig]
+chainID = 1
+[pluginConfig]
+juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
+`
 
 // A viewer hears of runs as they end, and finds them in pages and whole. At the end of the node a stream ends and holds
 // it up no longer.
 func TestRunsOfANode(t *testing.T) {
 	t.Parallel()
-	f := newFeed(t)
-	made, err := f.client.CreateToken(t.Context(), &nodev1.CreateTokenRequest{Name: "viewer", Role: nodev1.Role_ROLE_VIEW})
-	if err != nil {
-		t.Fatal(err)
-	}
-	viewer := nodev1connect.NewNodeServiceClient(&http.Client{Transport: bearer("Bearer " + made.GetSecret())},
-		"http://"+f.node.Address())
+	d := start(t, onAcme(t))
+	viewer := nodev1connect.NewNodeServiceClient(
+		&http.Client{Transport: bearer("Bearer " + d.token(t, "viewer", nodev1.Role_ROLE_VIEW))}, "http://"+d.Address())
 	heard, err := viewer.WatchRuns(t.Context(), &nodev1.WatchRunsRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +43,12 @@ func TestRunsOfANode(t *testing.T) {
 	defer heard.Close()
 	var jobs []*nodev1.Job
 	for _, contract := range []string{"0a", "0b"} {
-		jobs = append(jobs, f.runs(contract, f.account(), false))
+		added, err := d.admin.AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(spec, contract,
+			d.Keys().Accounts("acme")[0], d.Keys().Bundles("acme")[0].ID())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, added.GetJob())
 		if !heard.Receive() { // the price of the fee coin is fetched when a job starts
 			t.Fatal(heard.Err())
 		}
@@ -43,7 +59,7 @@ func TestRunsOfANode(t *testing.T) {
 		}
 	}
 	job := jobs[0].GetId()
-	past, _ := f.node.history.Of(job)
+	past, _ := d.History().Of(job)
 	for range 4 {
 		past.Errors.Record("what differs: " + string(rune('a'+len(past.Errors.Latest()))))
 	}
@@ -86,24 +102,9 @@ func TestRunsOfANode(t *testing.T) {
 	}
 	wantCode(t, "rounds of a job that is not there", err, connect.CodeNotFound)
 
-	f.node.Close(context.Background())
+	d.Close(context.Background())
 	if heard.Receive() {
 		t.Errorf("after the end %v is heard", heard.Msg())
 	}
 	wantCode(t, "a stream at the end of the node", heard.Err(), connect.CodeUnavailable)
-}
-
-// A stream has its time, however little is said in it.
-func TestStreamsEnd(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := history.New(history.Settings{})
-		defer h.Close()
-		begin := time.Now()
-		err := follow(t.Context(), h.ListenRuns(0), func(func() *history.Run) error { return nil })
-		wantCode(t, "a stream that has had its time", err, connect.CodeUnavailable)
-		if took := time.Since(begin); took != 10*time.Minute {
-			t.Errorf("it lasted %s", took)
-		}
-	})
 }

@@ -1,10 +1,11 @@
-package node
+package api
 
 import (
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ import (
 // ListKeys implements nodev1connect.NodeServiceHandler.
 func (s *service) ListKeys(context.Context, *nodev1.ListKeysRequest) (*nodev1.ListKeysResponse, error) {
 	r := &nodev1.ListKeysResponse{}
-	for _, d := range s.node.keys.List() {
+	for _, d := range s.node.Keys().List() {
 		k, err := describeKey(d)
 		if err != nil {
 			return nil, connect.NewError(connect.CodeInternal, err)
@@ -54,15 +55,10 @@ func describeKey(d keystore.Description) (*nodev1.Key, error) {
 	return k, nil
 }
 
-// refuse is the error of a request for something that the node does not have.
-func refuse(format string, arguments ...any) error {
-	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, arguments...))
-}
-
 // relayer finds the relayer that a request names or, if it names none, the only one that it can mean.
 func (s *service) relayer(name string, meant []string) (*relay.Relayer, error) {
-	known := s.node.plugins.known
-	all := strings.Join(known.Relays(), ", ")
+	known := s.node.Relayers()
+	all := strings.Join(slices.Sorted(maps.Keys(known)), ", ")
 	switch {
 	case name != "" && known[name] != nil:
 		return known[name], nil
@@ -82,27 +78,27 @@ func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*n
 	var id string
 	switch r.GetKind() {
 	case nodev1.KeyKind_KEY_KIND_P2P:
-		k, err := s.node.keys.CreateP2P(ctx)
+		k, err := s.node.Keys().CreateP2P(ctx)
 		if err != nil {
 			return nil, apiError(err)
 		}
 		id = k.ID()
 	case nodev1.KeyKind_KEY_KIND_OCR2:
-		of, err := s.relayer(r.GetRelay(), s.node.plugins.relaysServed())
+		of, err := s.relayer(r.GetRelay(), s.node.RelaysServed())
 		if err != nil {
 			return nil, err
 		}
-		k, err := s.node.keys.CreateOCR2(ctx, of.Relay(), of.ReportAlgorithm())
+		k, err := s.node.Keys().CreateOCR2(ctx, of.Relay(), of.ReportAlgorithm())
 		if err != nil {
 			return nil, apiError(err)
 		}
 		id = k.ID()
 	case nodev1.KeyKind_KEY_KIND_ACCOUNT:
-		of, err := s.relayer(r.GetRelay(), s.node.plugins.relaysServed())
+		of, err := s.relayer(r.GetRelay(), s.node.RelaysServed())
 		if err != nil {
 			return nil, err
 		}
-		k, err := s.node.keys.CreateAccount(ctx, of.Relay(), of.AccountAlgorithm(), of.AccountName)
+		k, err := s.node.Keys().CreateAccount(ctx, of.Relay(), of.AccountAlgorithm(), of.AccountName)
 		if err != nil {
 			return nil, apiError(err)
 		}
@@ -119,7 +115,7 @@ func (s *service) CreateKey(ctx context.Context, r *nodev1.CreateKeyRequest) (*n
 
 // key describes a key that was made a moment ago.
 func (s *service) key(id string) (*nodev1.Key, error) {
-	for _, d := range slices.Backward(s.node.keys.List()) {
+	for _, d := range slices.Backward(s.node.Keys().List()) {
 		if d.ID == id {
 			k, err := describeKey(d)
 			if err != nil {
@@ -133,8 +129,8 @@ func (s *service) key(id string) (*nodev1.Key, error) {
 
 // wallets are the relays with accounts that the files of wallets can hold.
 func (s *service) wallets() []string {
-	known := s.node.plugins.known
-	return slices.DeleteFunc(known.Relays(),
+	known := s.node.Relayers()
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(known)),
 		func(relay string) bool { return known[relay].AccountAlgorithm() != keystore.Secp256k1 })
 }
 
@@ -150,12 +146,12 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 	asked := false // files of established nodes say whose they are, those of wallets do not
 	relays := keystore.Relays{Of: func(relay string) (keystore.Wanted, bool) {
 		asked = asked || relay == ""
-		return s.node.wantedOf(relay)
+		return s.node.WantedOf(relay)
 	}}
 	if unnamed == nil {
 		relays.Wallet = wallet.Relay()
 	}
-	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
+	done, err := s.stretching.take(ctx, "another key was being imported or exported")
 	if err != nil {
 		return nil, apiError(err)
 	}
@@ -163,7 +159,7 @@ func (s *service) ImportKey(ctx context.Context, r *nodev1.ImportKeyRequest) (*n
 	defer debug.FreeOSMemory() // else the runtime keeps what the password took for minutes
 	password := keystore.NewPassword(r.GetPassword())
 	defer password.Clear()
-	made, err := s.node.keys.Import(ctx, r.GetFile(), password, relays)
+	made, err := s.node.Keys().Import(ctx, r.GetFile(), password, relays)
 	switch {
 	case asked:
 		return nil, unnamed
@@ -182,7 +178,7 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 	if err := s.starting(); err != nil {
 		return nil, err
 	}
-	if !s.node.settings.Config.Keystore.AllowExport {
+	if !s.node.ExportsKeys() {
 		return nil, connect.NewError(connect.CodeFailedPrecondition,
 			errors.New("this node exports no keys: [Keystore] AllowExport is false"))
 	}
@@ -190,7 +186,7 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.node.stretching.take(ctx, "another key was being imported or exported")
+	done, err := s.stretching.take(ctx, "another key was being imported or exported")
 	if err != nil {
 		return nil, apiError(err)
 	}
@@ -198,24 +194,25 @@ func (s *service) ExportKey(ctx context.Context, r *nodev1.ExportKeyRequest) (*n
 	defer debug.FreeOSMemory() // as after an import
 	password := keystore.NewPassword(r.GetPassword())
 	defer password.Clear()
-	file, err := s.node.keys.Export(found.Kind, found.ID, password, keystore.Relays{Of: s.node.wantedOf})
+	file, err := s.node.Keys().Export(found.Kind, found.ID, password, keystore.Relays{Of: s.node.WantedOf})
 	if err != nil {
 		return nil, apiError(err)
 	}
-	s.node.logger.Warn("a key was exported", "kind", found.Kind, "key", found.ID, "relay", found.Relay)
+	s.node.Logger().Warn("a key was exported", "kind", found.Kind, "key", found.ID, "relay", found.Relay)
 	return &nodev1.ExportKeyResponse{File: file}, nil
 }
 
 // find finds the key of a text: a key's id as it is listed, or an account in another spelling.
 func (s *service) find(ctx context.Context, text, relay string) (keystore.Description, error) {
-	all := slices.DeleteFunc(s.node.keys.List(),
+	all := slices.DeleteFunc(s.node.Keys().List(),
 		func(d keystore.Description) bool { return relay != "" && d.Relay != relay })
 	is := func(d keystore.Description) bool {
 		return d.ID == text || d.Kind != keystore.KindAccount && strings.EqualFold(d.ID, text)
 	}
 	found := slices.DeleteFunc(slices.Clone(all), func(d keystore.Description) bool { return !is(d) })
+	known := s.node.Relayers()
 	for _, d := range all {
-		r := s.node.plugins.known[d.Relay]
+		r := known[d.Relay]
 		if len(found) > 0 && found[0].ID == text || d.Kind != keystore.KindAccount || r == nil {
 			continue
 		}

@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/node"
 )
 
 // ListSignatures implements nodev1connect.NodeServiceHandler.
@@ -22,7 +23,7 @@ func (s *service) ListSignatures(
 		return nil, err
 	}
 	filter := database.SignatureFilter{Account: r.GetAccount(), Refused: r.GetRefused(), Before: before}
-	found, err := s.node.signed.List(ctx, filter, limit+1)
+	found, err := s.node.Signatures().List(ctx, filter, limit+1)
 	if err != nil {
 		return nil, apiError(err)
 	}
@@ -34,7 +35,7 @@ func (s *service) ListSignatures(
 	for _, f := range found {
 		reply.Signatures = append(reply.Signatures, &nodev1.Signature{
 			Id: f.ID, At: timestamppb.New(f.At), Plugin: f.Plugin, Relay: f.Relay, ChainId: f.Chain, Account: f.Account,
-			JobId: f.JobID, What: f.What, Refused: worded(f.Refused),
+			JobId: f.JobID, What: f.What, Refused: node.Worded(f.Refused),
 		})
 	}
 	return reply, nil

@@ -1,15 +1,16 @@
-package node
+package api
 
 import (
 	"context"
 	"fmt"
 )
 
-// How many calls may do work at the same time that takes much memory. Deriving a key from a password takes 256 MiB, or
-// up to 1 GiB if a key's file says so. Reading a job spec takes up to 30 MiB.
+// How many calls may do work at the same time that takes much. Deriving a key from a password takes 256 MiB, or up to
+// 1 GiB if a key's file says so. Reading a job spec takes up to 30 MiB. A diagnosis asks every bridge.
 const (
 	maxStretching = 1
 	maxChecking   = 2
+	maxDiagnosing = 1
 )
 
 // turns makes callers wait for one another.

@@ -1,4 +1,4 @@
-package node
+package api
 
 import (
 	"context"
@@ -37,15 +37,12 @@ func hideSecrets(text string) string {
 
 // RevealJob implements nodev1connect.NodeServiceHandler.
 func (s *service) RevealJob(_ context.Context, r *nodev1.RevealJobRequest) (*nodev1.RevealJobResponse, error) {
-	if err := s.starting(); err != nil {
+	j, err := s.job(r.GetId())
+	if err != nil {
 		return nil, err
 	}
-	j := s.node.jobs.get(r.GetId())
-	if j == nil {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no job %d; see: loop jobs list", r.GetId()))
-	}
-	whole := j.describe(s.node.states)
-	whole.SpecToml = j.stored.Spec
+	whole := describeJob(j)
+	whole.SpecToml = j.Stored.Spec
 	return &nodev1.RevealJobResponse{Job: whole}, nil
 }
 
@@ -53,7 +50,7 @@ func (s *service) RevealJob(_ context.Context, r *nodev1.RevealJobRequest) (*nod
 func (s *service) RevealBridge(
 	ctx context.Context, r *nodev1.RevealBridgeRequest,
 ) (*nodev1.RevealBridgeResponse, error) {
-	b, err := s.node.database.Bridge(ctx, r.GetName())
+	b, err := s.node.Database().Bridge(ctx, r.GetName())
 	if errors.Is(err, database.ErrNotFound) {
 		return nil, connect.NewError(connect.CodeNotFound,
 			fmt.Errorf("there is no bridge %.128q; see: loop bridges list", r.GetName()))
