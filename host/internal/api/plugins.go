@@ -27,6 +27,9 @@ func (s *service) ListPlugins(context.Context, *nodev1.ListPluginsRequest) (*nod
 // RestartPlugin implements nodev1connect.NodeServiceHandler.
 func (s *service) RestartPlugin(ctx context.Context,
 	r *nodev1.RestartPluginRequest) (*nodev1.RestartPluginResponse, error) {
+	if err := s.starting(); err != nil {
+		return nil, err
+	}
 	p := s.node.Runtime().Plugin(r.GetName())
 	if p == nil {
 		return nil, noPlugin(r.GetName())

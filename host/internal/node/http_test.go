@@ -8,15 +8,19 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/host/internal/web"
@@ -300,6 +304,7 @@ func TestNodeThatStarts(t *testing.T) {
 	if _, err := client.ListPlugins(t.Context(), &nodev1.ListPluginsRequest{}); err != nil {
 		t.Errorf("plugins of a node that starts: %v", err)
 	}
+	everyCall(t, client)
 	if err := os.Remove(sleep); err != nil {
 		t.Fatal(err)
 	}
@@ -312,6 +317,26 @@ func TestNodeThatStarts(t *testing.T) {
 	n.Close(context.Background())
 	if _, err := try(t, url+"/readyz"); err == nil {
 		t.Error("a node that has ended answers")
+	}
+}
+
+// everyCall makes every call of the API that has one answer, about the plugin median where it is about a plugin, and
+// checks that each is answered.
+func everyCall(t *testing.T, client nodev1connect.NodeServiceClient) {
+	t.Helper()
+	all := reflect.ValueOf(client)
+	for i := range all.NumMethod() {
+		call, name := all.Method(i), all.Type().Method(i).Name
+		if call.Type().Out(0).Implements(reflect.TypeFor[proto.Message]()) {
+			request := reflect.New(call.Type().In(1).Elem())
+			if plugin := request.Elem().FieldByName("Name"); plugin.IsValid() {
+				plugin.SetString("median")
+			}
+			answer := call.Call([]reflect.Value{reflect.ValueOf(t.Context()), request})
+			if err, _ := answer[1].Interface().(error); err != nil && !connect.IsWireError(err) {
+				t.Errorf("%s: %v", name, err) // the handler has panicked
+			}
+		}
 	}
 }
 
