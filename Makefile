@@ -309,7 +309,7 @@ lint: lint-go lint-proto lint-modules lint-project lint-images ## Run every lint
 .PHONY: lint-go
 lint-go: .bin/golangci-lint
 	.bin/golangci-lint run $(patsubst %,./%/...,$(WORKSPACE))
-	@for module in $(CHECK) $(BENCH) tools/release; do \
+	@for module in $(CHECK) $(BENCH) $(IMAGES) tools/release; do \
 		echo "golangci-lint run in $$module"; \
 		(cd $$module && GOWORK=off $(CURDIR)/.bin/golangci-lint run ./...); \
 	done
