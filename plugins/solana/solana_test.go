@@ -211,9 +211,9 @@ func TestUnauthorisedIsRevertedOnce(t *testing.T) {
 	}
 }
 
-// TestWithoutFunds checks that an account that would keep too little after a transaction counts as unfunded, in one line
-// of the log, a metric and the chain's status, that it offers no more meanwhile, and that the report lands once it is
-// funded.
+// TestWithoutFunds checks that an account that would keep too little after a transaction counts as unfunded, in one
+// line of the log, a metric and the chain's status, that it offers no more meanwhile, and that the report lands once it
+// is funded.
 func TestWithoutFunds(t *testing.T) {
 	t.Parallel()
 	d := newDevchain(t)
@@ -247,7 +247,8 @@ func TestWithoutFunds(t *testing.T) {
 		t.Errorf("once funded, unfunded is %v and the chain's status says %q", unfunded(), troubles())
 	}
 	for text, want := range map[string]int{
-		"cannot pay for its transactions, which wait": 1, "can pay for its transactions again": 1, "replaced a transaction": 0,
+		"cannot pay for its transactions, which wait": 1, "can pay for its transactions again": 1,
+		"replaced a transaction": 0,
 	} {
 		if n := x.Log.Count(text); n != want {
 			t.Errorf("%d lines say %q, want %d:\n%s", n, text, want, x.Log)

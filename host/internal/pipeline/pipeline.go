@@ -1,5 +1,6 @@
-// Package pipeline runs the observation pipelines of jobs: graphs of small tasks, written in DOT, that fetch values over
-// HTTP or from contracts and compute with them. A median's end in one number, those of other products in any value.
+// Package pipeline runs the observation pipelines of jobs: graphs of small tasks, written in DOT, that fetch values
+// over HTTP or from contracts and compute with them. A median's end in one number, those of other products in any
+// value.
 //
 // It knows the grammar, the tasks and how a run is timed. It must not know jobs, databases, chains or libocr: the
 // caller supplies what a run may see ([Input]), where bridges are found ([Bridges]) and how contracts are read

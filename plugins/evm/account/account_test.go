@@ -707,8 +707,8 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
-// TestSurveyOfAnAccountWithoutFunds checks that an account that cannot pay for what a node holds counts as unfunded once
-// blocks pass the transaction by, and not if the node does not tell the balance.
+// TestSurveyOfAnAccountWithoutFunds checks that an account that cannot pay for what a node holds counts as unfunded
+// once blocks pass the transaction by, and not if the node does not tell the balance.
 func TestSurveyOfAnAccountWithoutFunds(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)
@@ -741,8 +741,8 @@ func TestSurveyOfAnAccountWithoutFunds(t *testing.T) {
 		})
 		survey, err := account.Survey(t.Context(), flights, nil)
 		if err != nil || survey.Unfunded != c.want || survey.Outcomes[0].Stuck != c.stuck {
-			t.Errorf("passed by since %d with a balance of %v: %+v, %v, want %q and %v", c.height, c.balance, survey, err, c.want,
-				c.stuck)
+			t.Errorf("passed by since %d with a balance of %v: %+v, %v, want %q and %v", c.height, c.balance, survey, err,
+				c.want, c.stuck)
 		}
 	}
 }

@@ -312,9 +312,9 @@ func (l *look) outcome(i int, f relayer.Flight) relayer.Outcome {
 	return relayer.Outcome{Stuck: a.stuck(f.Attempts[len(f.Attempts)-1].Hash, l.head.Number)}
 }
 
-// unfunded says that the account cannot pay for the transaction that blocks pass by, if there is one and it is so: nodes
-// of some chains (Monad) take it all the same, and it could pay for a dearer one even less. When it can pay again, the
-// transaction is not stuck: blocks are counted anew.
+// unfunded says that the account cannot pay for the transaction that blocks pass by, if there is one and it is so:
+// nodes of some chains (Monad) take it all the same, and it could pay for a dearer one even less. When it can pay
+// again, the transaction is not stuck: blocks are counted anew.
 func (l *look) unfunded(ctx context.Context, outcomes []relayer.Outcome) (string, error) {
 	at := slices.IndexFunc(outcomes, func(o relayer.Outcome) bool { return o.Stuck })
 	if at < 0 {

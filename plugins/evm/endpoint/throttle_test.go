@@ -50,7 +50,7 @@ func TestThrottle(t *testing.T) {
 			"a contract's limit of a day":     reverted(3, "daily limit"),
 			"a contract's limit of a rate":    reverted(3, "rate limit exceeded"),
 			"a contract's limit, in old code": reverted(-32000, "RateLimiter: limit exceeded"),
-			"a limit of gas":                  {Code: -32005, Message: "Transaction gas limit '9' exceeds max gas per sec limit '5'"},
+			"a limit of gas":                  {Code: -32005, Message: "Transaction gas limit '9' exceeds max gas limit '5'"},
 			"a limit of units":                {Code: -32000, Message: "exceeded the CU limit of a transaction"},
 		},
 	})

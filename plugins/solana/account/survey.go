@@ -126,8 +126,8 @@ func (a *Account) unfunded(ctx context.Context, client *endpoint.Client, flights
 		a.owed = 0
 		return "", nil
 	}
-	return fmt.Sprintf("it holds %d lamports; a transaction costs %d, and an account keeps at least %d or nothing", balance,
-		owed, least), nil
+	return fmt.Sprintf("it holds %d lamports; a transaction costs %d, and an account keeps at least %d or nothing",
+		balance, owed, least), nil
 }
 
 // expire forgets a blockhash that is dead: a transaction with it could not land.

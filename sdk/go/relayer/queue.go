@@ -61,8 +61,8 @@ type QueueSettings struct {
 //     never holds two numbers that can both be used.
 //   - An item that became stale before it took a number is never sent. If it became stale later, a filler replaces it
 //     when it stays out of blocks, or it gives its number back if no node ever accepted it.
-//   - A report that the chain refuses, or that the node refuses to sign, delays no other report. A report that is refused
-//     for lack of funds is sent again unchanged.
+//   - A report that the chain refuses, or that the node refuses to sign, delays no other report. A report that is
+//     refused for lack of funds is sent again unchanged.
 type Queue struct {
 	settings QueueSettings
 	shelf    shelf

@@ -407,8 +407,8 @@ func TestQueueOfAnAccountThatASurveyFindsPoor(t *testing.T) {
 	}
 }
 
-// TestQueueRestsWhatIsNotSigned checks that a report that the chain would refuse, or that the node does not sign, is not
-// tried again at each block, and that one for which the account lacks funds is told of.
+// TestQueueRestsWhatIsNotSigned checks that a report that the chain would refuse, or that the node does not sign, is
+// not tried again at each block, and that one for which the account lacks funds is told of.
 func TestQueueRestsWhatIsNotSigned(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
