@@ -62,7 +62,7 @@ type Account struct {
 	standing map[string]standing // by hash, of the flights under way
 	mined    map[uint64]mined    // by nonce, of the same
 	trouble  string
-	short    string      // the attempt that the account could not pay for at the last survey, if it was so
+	owed     *big.Int    // the fee that the account could not pay at the last survey; nil: there is none
 	asked    common.Hash // the newest block when the node proposed
 	proposed *big.Int
 }

@@ -707,6 +707,35 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
+// TestEstimatesOfWhatReverts checks that a contract's own words are those of its report alone, and that a node's say
+// what they say.
+func TestEstimatesOfWhatReverts(t *testing.T) {
+	t.Parallel()
+	payload, err := Call{To: common.Address{9}, Data: []byte{1}, Gas: 70_000}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for answer, want := range map[string]error{
+		"execution reverted: insufficient balance":       relayer.ErrRefused,
+		"insufficient funds for gas + value. balance: 0": relayer.ErrUnfunded,
+	} {
+		account, server := scripted(t, mine, true)
+		account.settings.Limit.Estimate = true
+		server.Answer("eth_estimateGas", func(json.RawMessage) (any, error) { return nil, errors.New(answer) })
+		_, err := account.Sign(t.Context(), relayer.Draft{Payload: payload})
+		for _, is := range []error{relayer.ErrRefused, relayer.ErrUnfunded} {
+			if errors.Is(err, is) != (is == want) {
+				t.Errorf("%s: %v, want %v", answer, err, want)
+			}
+		}
+		_ = account.settings.Pool.Close()
+		if _, err := account.Sign(t.Context(), relayer.Draft{Payload: payload}); err == nil ||
+			errors.Is(err, relayer.ErrRefused) {
+			t.Errorf("without a node: %v", err)
+		}
+	}
+}
+
 // TestSurveyOfAnAccountWithoutFunds checks that an account that cannot pay for what a node holds counts as unfunded
 // once blocks pass the transaction by, and not if the node does not tell the balance.
 func TestSurveyOfAnAccountWithoutFunds(t *testing.T) {
@@ -718,31 +747,51 @@ func TestSurveyOfAnAccountWithoutFunds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	payload, err := Call{To: common.Address{9}, Value: (*hexutil.Big)(big.NewInt(1e9)), Gas: 30_000}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	transfer, err := account.Sign(t.Context(), relayer.Draft{Sequence: 5, Payload: payload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const poor = "it holds 29999999 wei, and a transaction may cost 30000000"
 	flights := []relayer.Flight{{Sequence: 5, Attempts: []relayer.Attempt{sent}}}
-	for _, c := range []struct {
+	for i, c := range []struct {
+		flights []relayer.Flight
 		height  uint64
+		cheap   bool
 		balance any // nil: the node does not tell it
 		want    string
 		stuck   bool
 	}{
-		{98, "0x1", "", false},
-		{97, nil, "", true},
-		{97, "0x1c9c380", "", true},
-		{97, "0x1c9c37f", me.Hex() + " holds 29999999 wei, and its transaction with nonce 5 may cost 30000000", true},
-		{97, "0x1c9c380", "", false}, // now that it is funded, its price may do
-		{97, "0x1c9c380", "", true},
+		{flights, 98, false, "0x1", "", false},
+		{flights, 97, false, nil, "", true},
+		{flights, 97, false, "0x1c9c380", "", true},
+		{flights, 97, false, "0x1c9c37f", poor, true},
+		{flights, 97, false, "0x1c9c380", "", false}, // now that it is funded, its price may do
+		{flights, 97, false, "0x1c9c380", "", true},
+		{flights, 97, false, "0x1c9c37f", poor, true},
+		{flights, 97, true, "0x1c9c380", "", true}, // nodes want more, whatever the account holds
+		{flights, 97, false, "0x1c9c37f", poor, true},
+		{nil, 0, false, "0x1c9c37f", poor, false}, // it is as poor without a transaction
+		{nil, 0, false, "0x1c9c380", "", false},
+		{nil, 0, false, "0x1", "", false},
+		{[]relayer.Flight{{Sequence: 5, Attempts: []relayer.Attempt{transfer}}}, 97, false, "0x1c9c380", "", true},
 	} {
-		account.standing[sent.Hash] = standing{held: true, passed: true, height: c.height}
+		account.standing[sent.Hash] = standing{held: true, passed: true, height: c.height, cheap: c.cheap}
+		account.standing[transfer.Hash] = account.standing[sent.Hash]
 		server.Answer("eth_getBalance", func(json.RawMessage) (any, error) {
 			if c.balance == nil {
 				return nil, errors.New("the method eth_getBalance does not exist")
 			}
 			return c.balance, nil
 		})
-		survey, err := account.Survey(t.Context(), flights, nil)
-		if err != nil || survey.Unfunded != c.want || survey.Outcomes[0].Stuck != c.stuck {
-			t.Errorf("passed by since %d with a balance of %v: %+v, %v, want %q and %v", c.height, c.balance, survey, err,
-				c.want, c.stuck)
+		survey, err := account.Survey(t.Context(), c.flights, nil)
+		stuck := len(survey.Outcomes) > 0 && survey.Outcomes[0].Stuck
+		if err != nil || survey.Unfunded != c.want || stuck != c.stuck {
+			t.Errorf("case %d, passed by since %d with a balance of %v: %+v, %v, want %q and %v", i, c.height, c.balance, survey,
+				err, c.want, c.stuck)
 		}
 	}
 }

@@ -312,38 +312,47 @@ func (l *look) outcome(i int, f relayer.Flight) relayer.Outcome {
 	return relayer.Outcome{Stuck: a.stuck(f.Attempts[len(f.Attempts)-1].Hash, l.head.Number)}
 }
 
-// unfunded says that the account cannot pay for the transaction that blocks pass by, if there is one and it is so:
-// nodes of some chains (Monad) take it all the same, and it could pay for a dearer one even less. When it can pay
-// again, the transaction is not stuck: blocks are counted anew.
+// unfunded says that the account cannot pay the fee of the transaction that blocks pass by, or of the one that it could
+// not pay at the last survey: nodes of some chains (Monad) take it all the same, and the account could pay for a dearer
+// one even less. When it can pay again, the transaction is not stuck: blocks are counted anew.
 func (l *look) unfunded(ctx context.Context, outcomes []relayer.Outcome) (string, error) {
+	a, address := l.account, l.account.settings.Address
+	a.mu.Lock()
+	owed := a.owed
+	a.mu.Unlock()
+	var newest string
 	at := slices.IndexFunc(outcomes, func(o relayer.Outcome) bool { return o.Stuck })
-	if at < 0 {
+	if at >= 0 {
+		attempts := l.flights[at].Attempts
+		newest = attempts[len(attempts)-1].Hash
+		var tx types.Transaction
+		if err := tx.UnmarshalBinary(attempts[len(attempts)-1].Raw); err == nil { // else Sign says what is wrong with it
+			owed = new(big.Int).Sub(tx.Cost(), tx.Value()) // a transfer of too much says nothing of reports
+		}
+	}
+	if owed == nil {
 		return "", nil
 	}
-	attempts := l.flights[at].Attempts
-	newest := attempts[len(attempts)-1]
-	var tx types.Transaction
-	if err := tx.UnmarshalBinary(newest.Raw); err != nil {
-		return "", nil //nolint:nilerr // Sign, which is next, says what is wrong with it
-	}
 	var balance hexutil.Big
-	a, address := l.account, l.account.settings.Address
 	switch err := l.client.Call(ctx, &balance, "eth_getBalance", address, "latest"); {
 	case relayer.IsAnswered(err): // a node that does not tell is a good node
 		return "", nil
 	case err != nil:
 		return "", err
-	case balance.ToInt().Cmp(tx.Cost()) >= 0:
-		if a.pays(newest.Hash) {
-			outcomes[at].Stuck = false
-		}
-		return "", nil
 	}
 	a.mu.Lock()
-	a.short = newest.Hash
-	a.mu.Unlock()
-	return fmt.Sprintf("%s holds %s wei, and its transaction with nonce %d may cost %s", address, balance.ToInt(),
-		tx.Nonce(), tx.Cost()), nil
+	defer a.mu.Unlock()
+	if balance.ToInt().Cmp(owed) < 0 {
+		a.owed = owed
+		return fmt.Sprintf("it holds %s wei, and a transaction may cost %s", balance.ToInt(), owed), nil
+	}
+	if said := a.standing[newest]; a.owed != nil && at >= 0 && !said.cheap {
+		said.passed = false
+		a.standing[newest] = said
+		outcomes[at].Stuck = false
+	}
+	a.owed = nil
+	return "", nil
 }
 
 func (m mined) outcome(forGood bool) relayer.Outcome {
@@ -375,18 +384,6 @@ func (a *Account) stuck(hash string, head uint64) bool {
 	default:
 		return patience > 0 && said.held && head >= said.height+patience
 	}
-}
-
-// pays records that the account can pay for an attempt, and reports whether it could not before.
-func (a *Account) pays(hash string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.short != hash {
-		return false
-	}
-	a.short = ""
-	a.standing[hash] = standing{held: true}
-	return true
 }
 
 // in is the block that a flight was found in, if it was.

@@ -45,6 +45,10 @@ type word struct {
 // says, since newer ones add details. The sources are the clients' code and the patterns of the established node
 // (chainlink-evm's pkg/client/errors.go).
 var words = []word{
+	// Sequencers that try it first, and estimates. A contract's own words come after these, and may be any of those below.
+	{text: "execution reverted", means: refused},
+	{text: "vm exception while processing transaction", means: refused}, // Hardhat
+
 	// An unknown type of transaction must not be taken for a known transaction.
 	{text: "unknown transaction type", means: refused},
 	{text: "transaction type not supported", means: refused}, // go-ethereum
@@ -139,7 +143,6 @@ var words = []word{
 	{text: "out of counters", means: refused},                           // Polygon zkEVM
 	{text: "oversized data", means: refused},                            // go-ethereum
 	{text: "transaction is too big", means: refused},                    // OpenEthereum
-	{text: "execution reverted", means: refused},                        // sequencers that try it first
 	{text: "invalid sender", means: refused},
 	{text: "senderiscontract", means: refused},             // Nethermind
 	{text: "failedtoresolvesender", means: refused},        // Nethermind

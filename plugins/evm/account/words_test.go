@@ -118,6 +118,8 @@ var answersOfClients = []struct {
 	{"Nitro", "sequencer pending tx pool full, please try again", full},
 	{"Nitro", "forbidden sender address", refused},
 	{"Nitro", "execution reverted: stale report", refused},
+	{"Nitro", "execution reverted: insufficient balance", refused}, // the contract's words
+	{"Hardhat", "VM Exception while processing transaction: reverted with reason string 'not enough funds'", refused},
 
 	{"ZKsync", "known transaction. transaction with hash 0x1 is already in the system", known},
 	{"ZKsync", "nonce too low. allowed nonce range: 5 - 25, actual: 4", nonceLow},

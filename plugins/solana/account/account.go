@@ -113,7 +113,14 @@ func decodeCall(payload []byte) (Call, error) {
 var refusals = []string{
 	"custom program error", "error processing instruction", "signature verification failure", "insufficient funds",
 	"no record of a prior credit",
-	"insufficientfundsforfee", "too large", "failed to sanitize", "failed to deserialize", "may not be used",
+	"insufficientfundsforfee", "insufficientfundsforrent", "too large", "failed to sanitize", "failed to deserialize", "may not be used",
+}
+
+// unfunded are texts by which nodes that try a transaction say that the account cannot pay its fee, or would keep too
+// little. Compared in lower case.
+var unfunded = []string{
+	"insufficient funds for fee", "insufficientfundsforfee", "insufficient funds for rent", "insufficientfundsforrent",
+	"no record of a prior credit",
 }
 
 // Send implements relayer.Sender. It sends the transaction to every node, since any one may lose it. A transaction that
@@ -135,8 +142,14 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 		return nil
 	}
 	refused := &endpoint.Refusal{}
-	if sure && errors.As(err, &refused) && contains(err, refusals) {
-		return fmt.Errorf("%w: %w", relayer.ErrRefused, err)
+	if !errors.As(err, &refused) {
+		return err
+	}
+	if contains(err, unfunded) {
+		err = fmt.Errorf("%w: %w", relayer.ErrUnfunded, err)
+	}
+	if sure && contains(err, refusals) {
+		err = fmt.Errorf("%w: %w", relayer.ErrRefused, err)
 	}
 	return err
 }

@@ -68,11 +68,13 @@ type node struct {
 	sent      []string
 	units     any
 	noHistory bool
+	balance   uint64
+	least     any // an error: the node does not say it
 }
 
 func newNode(t *testing.T) *node {
 	n := &node{Server: relayertest.NewServer(t, ""), height: 100, blockhash: sol.Hash{1}, statuses: map[string]any{},
-		history: map[string]any{}, stateSlot: 50}
+		history: map[string]any{}, stateSlot: 50, balance: 7_000_000, least: 890_880}
 	answer := func(method string, script func(params []json.RawMessage) (any, error)) {
 		n.Answer(method, func(text json.RawMessage) (any, error) {
 			n.mu.Lock()
@@ -91,7 +93,11 @@ func newNode(t *testing.T) *node {
 	answer("getLatestBlockhash", func([]json.RawMessage) (any, error) {
 		return inContext(map[string]any{"blockhash": n.blockhash.String(), "lastValidBlockHeight": n.height + 150}), nil
 	})
-	answer("getBalance", func([]json.RawMessage) (any, error) { return inContext(7_000_000), nil })
+	answer("getBalance", func([]json.RawMessage) (any, error) { return inContext(n.balance), nil })
+	answer("getMinimumBalanceForRentExemption", func([]json.RawMessage) (any, error) {
+		err, _ := n.least.(error)
+		return n.least, err
+	})
 	answer("getSignatureStatuses", func(params []json.RawMessage) (any, error) {
 		var signatures []string
 		_ = json.Unmarshal(params[0], &signatures)
@@ -251,6 +257,45 @@ func TestTransmissionVector(t *testing.T) {
 		parsed.Signatures[0].String() != attempt.Hash ||
 		parsed.VerifySignatures() != nil {
 		t.Errorf("the transaction is read back with %v, %v", parsed, err)
+	}
+}
+
+// TestUnfunded checks when an account cannot pay, that what counts is the cheapest attempt, and that it is so until the
+// account is funded, whether or not it has a transaction.
+func TestUnfunded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, newKey(t), func(s *account.Settings) { s.Fees.BumpPeriod = time.Nanosecond })
+	var attempts []relayer.Attempt
+	for range 2 {
+		attempt, err := f.Sign(t.Context(), relayer.Draft{Payload: f.payload(t, false), Attempts: attempts})
+		must(t, err)
+		attempt.Signed = time.Now().Add(-time.Hour)
+		attempts = append(attempts, attempt)
+	}
+	flying := []relayer.Flight{{Attempts: attempts}}
+	for i, c := range []struct {
+		flights []relayer.Flight
+		balance uint64
+		least   any
+		short   bool
+		stuck   bool
+	}{
+		{nil, 0, 890_880, false, false}, // nothing is known of what it owes
+		{flying, 896_126, 890_880, true, true},
+		{nil, 896_126, 890_880, true, false},
+		{flying, 896_127, 890_880, false, false}, // now that it is funded, its price may do
+		{flying, 5_246, 890_880, true, true},
+		{flying, 5_247, 890_880, false, false}, // an account may be emptied
+		{flying, 5_248, 890_880, true, true},
+		{flying, 5_248, relayertest.RPCError{Code: -32601, Message: "Method not found"}, false, false},
+	} {
+		f.node.set(func(n *node) { n.balance, n.least = c.balance, c.least })
+		survey, err := f.Survey(t.Context(), c.flights, nil)
+		must(t, err)
+		stuck := len(survey.Outcomes) > 0 && survey.Outcomes[0].Stuck
+		if short := survey.Unfunded != ""; short != c.short || stuck != c.stuck {
+			t.Errorf("case %d: %q and stuck %v, want %v and %v", i, survey.Unfunded, stuck, c.short, c.stuck)
+		}
 	}
 }
 
@@ -467,9 +512,12 @@ func TestSend(t *testing.T) {
 	must(t, err)
 	for text, want := range map[string]string{
 		"": "ok", "Transaction simulation failed: This transaction has already been processed": "ok",
-		"Transaction simulation failed: Error processing Instruction 1: custom program error: 0x1773": "refused",
-		"Transaction simulation failed: Blockhash not found":                                          "not now",
-		"Node is behind by 200 slots":                                                                 "not now",
+		"Transaction simulation failed: Error processing Instruction 1: custom program error: 0x1773":           "refused",
+		"Transaction simulation failed: Blockhash not found":                                                    "not now",
+		"Node is behind by 200 slots":                                                                           "not now",
+		"Transaction simulation failed: Insufficient funds for fee":                                             "unfunded",
+		"Transaction simulation failed: Transaction results in an account (0) with insufficient funds for rent": "unfunded",
+		"Transaction simulation failed: Attempt to debit an account but found no record of a prior credit.":     "unfunded",
 	} {
 		f.node.set(func(n *node) {
 			n.sendErr = nil
@@ -484,6 +532,9 @@ func TestSend(t *testing.T) {
 		}
 		if errors.Is(err, relayer.ErrRefused) {
 			got = "refused"
+			if errors.Is(err, relayer.ErrUnfunded) {
+				got = "unfunded"
+			}
 		}
 		if got != want {
 			t.Errorf("%q: %s (%v), want %s", text, got, err, want)

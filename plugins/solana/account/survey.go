@@ -96,8 +96,8 @@ func (a *Account) unfunded(ctx context.Context, client *endpoint.Client, flights
 	owed := a.owed
 	a.mu.Unlock()
 	for i, o := range outcomes {
-		attempts := flights[i].Attempts
-		t, err := decodeTerms(attempts[len(attempts)-1])
+		// The first attempt is the cheapest, and what the next transaction would cost.
+		t, err := decodeTerms(flights[i].Attempts[0])
 		if (o.Stuck || o.State == relayer.Lost) && err == nil {
 			owed = t.fee().Uint64()
 		}
@@ -110,9 +110,9 @@ func (a *Account) unfunded(ctx context.Context, client *endpoint.Client, flights
 		return "", err
 	}
 	least, err := client.LeastBalance(ctx)
-	if err != nil && ctx.Err() != nil {
+	if err != nil {
 		return "", err
-	} // a node that does not tell it is a good node
+	}
 	short := balance < owed || balance > owed && balance-owed < least
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -73,9 +73,12 @@ func (c *Client) BlockHeight(ctx context.Context) (height uint64, err error) {
 }
 
 // LeastBalance returns what an account that holds no data must keep if it keeps anything, in lamports: a transaction
-// that would leave its payer less is in no block.
+// that would leave its payer less is in no block. It returns 0 if the node lacks the method.
 func (c *Client) LeastBalance(ctx context.Context) (lamports uint64, err error) {
 	err = c.call(ctx, &lamports, "getMinimumBalanceForRentExemption", 0)
+	if errors.Is(err, errNoMethod) {
+		return 0, nil
+	}
 	return lamports, err
 }
 

@@ -132,6 +132,9 @@ func (q *Queue) sign(ctx context.Context, draft Draft) (Attempt, error) {
 	signed := time.Now().UTC()
 	attempt, err := q.settings.Sender.Sign(ctx, draft)
 	attempt.Signed, attempt.Fill = signed, draft.Payload == nil
+	if attempt.Fill && errors.Is(err, ErrUnfunded) {
+		q.lack(err)
+	}
 	if unsigned(err) && attempt.Fill && q.barred == "" {
 		q.barred = fmt.Sprintf("the node signs nothing that would free number %d of account %s, behind which all others "+
 			"wait: %s", draft.Sequence, q.settings.Account, status.Convert(err).Message())
@@ -295,12 +298,17 @@ func (q *Queue) afford(unfunded string) {
 	q.short = unfunded != ""
 	switch {
 	case q.short:
-		q.fund(errors.New(unfunded))
-		q.barred = fmt.Sprintf("account %s cannot pay for its transactions, which wait until it is funded: %s",
-			q.settings.Account, unfunded)
+		q.lack(errors.New(unfunded))
 	case before:
 		q.fund(nil)
 	}
+}
+
+// lack records that the account cannot pay although no node has said so of a transaction that was sent.
+func (q *Queue) lack(why error) {
+	q.fund(why)
+	q.barred = fmt.Sprintf("account %s cannot pay for its transactions, which wait until it is funded: %v",
+		q.settings.Account, why)
 }
 
 // fund records why the account cannot pay for its transactions, nil if it can, and tells of it when that changes.

@@ -75,8 +75,9 @@ type Queue struct {
 	flights  []*flight // by sequence; guarded by stepping
 	floor    uint64    // the largest Next that was seen; guarded by stepping
 	floorAt  time.Time
-	unfunded bool   // guarded by stepping
-	short    bool   // the last survey said that the account is unfunded; guarded by stepping
+	unfunded bool // guarded by stepping
+	short    bool // the last survey said that the account is unfunded; guarded by stepping
+	surveyed time.Time
 	barred   string // the trouble that this step has found; guarded by stepping
 
 	mu     sync.Mutex
@@ -96,6 +97,9 @@ const (
 // patience is how long a node may claim a lower sequence number than was seen before it is believed: a node that lags
 // says so for seconds, a chain that was reorganised goes on saying it.
 const patience = time.Minute
+
+// fundsInterval is how often an account without funds is looked at while it has nothing to send.
+const fundsInterval = 10 * time.Second
 
 // NewQueue makes a queue. The queue does nothing until Start.
 func NewQueue(settings QueueSettings) *Queue {
@@ -265,12 +269,15 @@ func (q *Queue) Step(ctx context.Context) error {
 	if err := q.load(ctx); err != nil {
 		return err
 	}
-	q.barred = ""
 	items := q.snapshot()
-	if len(items) == 0 && len(q.flights) == 0 {
+	if len(items) == 0 && len(q.flights) == 0 && (!q.short || time.Since(q.surveyed) < fundsInterval) {
+		if !q.short {
+			q.barred = ""
+		}
 		q.report()
 		return nil
 	}
+	q.barred = ""
 	plain := make([]Item, len(items))
 	for i, item := range items {
 		plain[i] = item.item
@@ -283,6 +290,7 @@ func (q *Queue) Step(ctx context.Context) error {
 		return fmt.Errorf("the chain's survey answers %d flights of %d and %d items of %d", len(survey.Outcomes),
 			len(q.flights), len(survey.Verdicts), len(items))
 	}
+	q.surveyed = time.Now()
 	q.afford(survey.Unfunded)
 	next := q.next(survey.Next)
 	verdicts := make(map[string]Verdict, len(items))
@@ -335,7 +343,7 @@ func (q *Queue) begin(ctx context.Context, next uint64, items []*queued) (failur
 		case err != nil && !q.sure():
 			return nil, err
 		case errors.Is(err, ErrUnfunded):
-			q.fund(err)
+			q.lack(err)
 			return nil, err
 		case errors.Is(err, ErrRefused), unsigned(err): // each try costs the chain's nodes or the node a question
 			q.rest(item, err)

@@ -407,6 +407,40 @@ func TestQueueOfAnAccountThatASurveyFindsPoor(t *testing.T) {
 	}
 }
 
+// TestQueueWithNothingToSendAndNoFunds checks that an account without funds stays one while its reports go stale, until
+// the chain says otherwise, and that the chain is not asked at each step.
+func TestQueueWithNothingToSendAndNoFunds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []bool
+		q, s, _ := newScripted(t,
+			QueueSettings{Unordered: true, Unfunded: func(unfunded bool) { told = append(told, unfunded) }})
+		add(t, q, item("x", 1))
+		step(t, q, "<nil>")
+		s.set(func(s *script) {
+			s.outcome, s.verdict, s.unfunded = Outcome{State: Lost}, Verdict{Stale: "another was first"}, "no coin"
+		})
+		step(t, q, "<nil>")
+		asked := s.surveys()
+		for range 9 {
+			time.Sleep(fundsInterval / 10)
+			step(t, q, "<nil>")
+		}
+		if got := q.Trouble(); s.surveys() != asked || !strings.HasSuffix(got, "no coin") {
+			t.Errorf("%d surveys, want %d; the trouble is %q", s.surveys(), asked, got)
+		}
+		s.set(func(s *script) { s.unfunded = "" })
+		time.Sleep(fundsInterval / 10)
+		step(t, q, "<nil>")
+		if got := q.Trouble(); got != "" {
+			t.Errorf("once funded, the trouble is %q", got)
+		}
+		if diff := cmp.Diff([]bool{true, false}, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestQueueRestsWhatIsNotSigned checks that a report that the chain would refuse, or that the node does not sign, is
 // not tried again at each block, and that one for which the account lacks funds is told of.
 func TestQueueRestsWhatIsNotSigned(t *testing.T) {
