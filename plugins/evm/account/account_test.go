@@ -724,7 +724,7 @@ func TestEstimatesOfWhatReverts(t *testing.T) {
 		server.Answer("eth_estimateGas", func(json.RawMessage) (any, error) { return nil, errors.New(answer) })
 		_, err := account.Sign(t.Context(), relayer.Draft{Payload: payload})
 		for _, is := range []error{relayer.ErrRefused, relayer.ErrUnfunded} {
-			if errors.Is(err, is) != (is == want) {
+			if errors.Is(err, is) != errors.Is(want, is) {
 				t.Errorf("%s: %v, want %v", answer, err, want)
 			}
 		}

@@ -112,8 +112,8 @@ func decodeCall(payload []byte) (Call, error) {
 // refusals are texts by which nodes refuse a transaction that no node would ever take. Compared in lower case.
 var refusals = []string{
 	"custom program error", "error processing instruction", "signature verification failure", "insufficient funds",
-	"no record of a prior credit",
-	"insufficientfundsforfee", "insufficientfundsforrent", "too large", "failed to sanitize", "failed to deserialize", "may not be used",
+	"no record of a prior credit", "insufficientfundsforfee", "insufficientfundsforrent", "too large",
+	"failed to sanitize", "failed to deserialize", "may not be used",
 }
 
 // unfunded are texts by which nodes that try a transaction say that the account cannot pay its fee, or would keep too
