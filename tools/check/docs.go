@@ -15,12 +15,31 @@ import (
 // docLink matches a link or an image of Markdown, without its title.
 var docLink = regexp.MustCompile(`\]\(([^()\s]+)[^()]*\)`)
 
-// checkDocs follows the links between documents: to files, and to headings in them.
+// Commands that documents have make run: in a span of code, and on a line of a block of code.
+var (
+	docSpan  = regexp.MustCompile("`make((?: [a-z][a-z-]*)+)")
+	docBlock = regexp.MustCompile(`^(?:\$ )?make((?: [a-z][a-z-]*)+)`)
+)
+
+// makeTarget is how make writes a target that it knows.
+var makeTarget = regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`)
+
+// checkDocs follows the links between documents, to files and to headings in them, and looks for the targets of make
+// that they name.
 func checkDocs(ctx context.Context, out io.Writer, _ []string) ([]string, error) {
 	listed, err := output(ctx, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.md")
 	if err != nil {
 		return nil, err
 	}
+	database, err := output(ctx, "make", "-pnRr", "--no-print-directory", "help")
+	if err != nil {
+		return nil, err
+	}
+	targets := map[string]bool{}
+	for _, target := range makeTarget.FindAllStringSubmatch(string(database), -1) {
+		targets[target[1]] = true
+	}
+	var findings []string
 	pages := map[string]string{}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(listed), "\x00"), "\x00") {
 		content, err := os.ReadFile(name)
@@ -31,10 +50,34 @@ func checkDocs(ctx context.Context, out io.Writer, _ []string) ([]string, error)
 			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
 		pages[name] = withoutCode(string(content))
+		findings = append(findings, targetsIn(name, string(content), targets)...)
 	}
 	exists := func(name string) bool { _, err := os.Stat(name); return err == nil }
 	fmt.Fprintf(out, "docs: %d pages\n", len(pages))
-	return linksIn(pages, exists), nil
+	return append(findings, linksIn(pages, exists)...), nil
+}
+
+// targetsIn returns each target that a page has make make and that there is not.
+func targetsIn(name, page string, targets map[string]bool) []string {
+	var findings []string
+	inside := false
+	for at, line := range strings.Split(page, "\n") {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			inside = !inside
+		}
+		command := docSpan
+		if inside {
+			command = docBlock
+		}
+		for _, found := range command.FindAllStringSubmatch(line, -1) {
+			for target := range strings.FieldsSeq(found[1]) {
+				if !targets[target] {
+					findings = append(findings, fmt.Sprintf("%s:%d: the Makefile has no target %s", name, at+1, target))
+				}
+			}
+		}
+	}
+	return findings
 }
 
 // linksIn returns each link of the pages that leads nowhere.

@@ -26,3 +26,19 @@ func TestLinksOfDocuments(t *testing.T) {
 		}
 	}
 }
+
+func TestTargetsOfDocuments(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"Run `make build` and `make lint unit ARGS=-v`.": "",
+		"make sense of it": "",
+		"```sh\n$ make build   # a while\nmake unit\n# make it\n```": "",
+		"\nRun `make lint nothing`.":                                 "a.md:2: the Makefile has no target nothing",
+		"```\n$ make nothing\n```":                                   "a.md:2: the Makefile has no target nothing",
+	} {
+		got := strings.Join(targetsIn("a.md", text, map[string]bool{"build": true, "lint": true, "unit": true}), "\n")
+		if got != want {
+			t.Errorf("%q: found %q; want %q", text, got, want)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +75,37 @@ func TestHelpFitsATerminal(t *testing.T) {
 		if utf8.RuneCountInString(line) > 101 {
 			t.Errorf("a line of the help is wider than 100 columns: %s", line)
 		}
+	}
+}
+
+// TestFlagsOfDocuments holds that every flag that a document gives the devnet is there.
+func TestFlagsOfDocuments(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("found %d documents: %v", len(pages), err)
+	}
+	pages = append(pages, "README.md", filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"))
+	// In a span or a block of code, up to a comment or another command.
+	called := regexp.MustCompile("(?m)(?:^(?:\\$ )?|`)(?:bin/)?devnet( [^\\n`#|&;]*)")
+	given := regexp.MustCompile(` --([a-z0-9-]+)`)
+	found := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range called.FindAllStringSubmatch(string(text), -1) {
+			for _, flag := range given.FindAllStringSubmatch(call[1], -1) {
+				if found++; flag[1] != "help" && command(os.Stdout, os.Stderr).Flag(flag[1]) == nil {
+					t.Errorf("%s has --%s, which is no flag: devnet%s", filepath.Base(page), flag[1], call[1])
+				}
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("found %d flags; the pattern has lost them", found)
 	}
 }
 

@@ -16,17 +16,21 @@ import (
 
 var update = flag.Bool("update", false, "write the exit codes into docs/commands.md")
 
-// TestCommandsOfDocuments holds that every command of loop that a document names is there.
+// TestCommandsOfDocuments holds that every command of loop that a document names is there, with its flags.
 func TestCommandsOfDocuments(t *testing.T) {
 	root := filepath.Join("..", "..", "..")
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil || len(pages) < 10 {
 		t.Fatalf("found %d documents: %v", len(pages), err)
 	}
-	pages = append(pages, filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md"),
-		filepath.Join(root, "tools", "devnet", "README.md"))
-	// At the start of a code span or of a line of a block, behind a prompt or variables; words up to the first argument.
-	named := regexp.MustCompile(`(?m)^(?:\$ )?(?:[A-Z_]+=\S* )*loop ([a-z][a-z-]*(?: [a-z][a-z-]*)*)`)
+	for _, name := range []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "sdk/python/README.md",
+		"tools/devnet/README.md"} {
+		pages = append(pages, filepath.Join(root, name))
+	}
+	// At the start of a code span or of a line of a block, behind a prompt or variables: words up to the first argument,
+	// and what comes then, up to a comment or another command.
+	named := regexp.MustCompile(`(?m)^(?:\$ )?(?:[A-Z_]+=\S* )*loop ([a-z][a-z-]*(?: [a-z][a-z-]*)*)([^\n#|&;]*)`)
+	given := regexp.MustCompile(` --([a-z-]+)`)
 	found := 0
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
@@ -39,6 +43,13 @@ func TestCommandsOfDocuments(t *testing.T) {
 			command, rest, err := rootCommand(Streams{}).Find(words)
 			if err != nil || command.Parent() == nil || command.HasSubCommands() && len(rest) > 0 {
 				t.Errorf("%s names loop %s, which is not a command", filepath.Base(page), match[1])
+				continue
+			}
+			arguments, _, _ := strings.Cut(match[2], " -- ")
+			for _, flag := range given.FindAllStringSubmatch(arguments, -1) {
+				if flag[1] != "help" && command.Flag(flag[1]) == nil {
+					t.Errorf("%s names loop %s --%s, and there is no such flag", filepath.Base(page), match[1], flag[1])
+				}
 			}
 		}
 	}
