@@ -178,6 +178,8 @@ func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, err
 	if err != nil {
 		return nil, report, err
 	}
+	// The job is stored: a caller who has gone meanwhile would only keep it from running until the node's next start.
+	ctx = context.WithoutCancel(ctx)
 	r := &running{stored: stored, spec: parsed}
 	j.knows(stored.ID, parsed)
 	j.start(ctx, r)
@@ -280,10 +282,12 @@ func (j *jobs) bundle(s *job.Spec) (*keystore.OCR2Bundle, error) {
 	return all[0], nil
 }
 
-// remove stops and forgets a job.
+// remove stops and forgets a job. It goes on when the caller has gone: a job that was stopped and not forgotten would run
+// again at the node's next start. One that cannot be forgotten is among the jobs again, stopped, and its reason says so.
 func (j *jobs) remove(ctx context.Context, id int64) error {
 	j.changing.Lock()
 	defer j.changing.Unlock()
+	ctx = context.WithoutCancel(ctx)
 	j.mu.Lock()
 	r := j.all[id]
 	delete(j.all, id)
@@ -291,17 +295,24 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 	if r != nil {
 		r.stop(ctx)
 		if r.own != nil {
-			j.giveBack(context.WithoutCancel(ctx), r.own.reserved, r)
+			j.giveBack(ctx, r.own.reserved, r)
 			for _, p := range r.plugins {
 				j.node.lines.Forget(p.Name())
 			}
 		}
 	}
 	j.node.history.Forget(id)
-	if err := j.node.contracts.Remove(ctx, id); err != nil {
-		return err
+	err := j.node.contracts.Remove(ctx, id)
+	if err == nil {
+		err = j.node.database.RemoveJob(ctx, id)
 	}
-	return j.node.database.RemoveJob(ctx, id)
+	if err != nil && r != nil {
+		stopped := &running{stored: r.stored, spec: r.spec}
+		stopped.fail(fmt.Sprintf("it was stopped and could not be removed, so that it would run again at the node's next start: "+
+			"%v; remove it again", err))
+		j.put(stopped)
+	}
+	return err
 }
 
 func (r *running) stop(ctx context.Context) {

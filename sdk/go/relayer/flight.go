@@ -114,10 +114,12 @@ func (q *Queue) improve(ctx context.Context, f *flight, payload []byte) error {
 		}
 		err = q.replace(ctx, f, nil)
 	}
-	if errors.Is(err, ErrCeiling) {
+	switch {
+	// A chain that would refuse the new attempt, or the account that cannot pay for it, says nothing of the earlier one: a
+	// node that has dropped it says by its answer what is to become of it.
+	case errors.Is(err, ErrCeiling), errors.Is(err, ErrRefused), errors.Is(err, ErrUnfunded):
 		err = nil
-	}
-	if err != nil && !unsigned(err) {
+	case err != nil && !unsigned(err):
 		return err
 	}
 	return cmp.Or(q.resend(ctx, f), err)

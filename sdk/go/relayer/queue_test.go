@@ -173,6 +173,28 @@ func TestQueueReplacesWhatIsStuck(t *testing.T) {
 	}
 }
 
+// TestQueueSendsAgainWhatWouldBeRefusedAnew checks that a stuck transaction whose replacement the chain would refuse is
+// sent again as it is, and gives its number up once nodes refuse that too.
+func TestQueueSendsAgainWhatWouldBeRefusedAnew(t *testing.T) {
+	t.Parallel()
+	for name, refusal := range map[string]error{"it would revert": ErrRefused, "it is too dear": ErrUnfunded} {
+		q, s, _ := newScripted(t, QueueSettings{Resend: time.Hour})
+		if _, err := q.Submit(t.Context(), []byte("pay")); err != nil {
+			t.Fatal(err)
+		}
+		s.set(func(s *script) {
+			s.outcome.Stuck = true
+			s.signErrs = map[string]error{"0 pay #1": fmt.Errorf("%w: %s", refusal, name)}
+		})
+		step(t, q, "<nil>")
+		wantSent(t, s, "0 pay #0", "0 pay #0")
+		s.set(func(s *script) { s.sendErrs = map[string]error{"0 pay #0": ErrRefused} })
+		step(t, q, "send the transaction with number 0: the chain refused the transaction")
+		step(t, q, "<nil>")
+		wantSent(t, s, "0 pay #0", "0 filler #1")
+	}
+}
+
 // TestQueueFillsWhatIsNotSignedAgain checks that a replacement that the node refuses to sign gives its number up to a
 // filler, and that one for which no filler is signed either goes again as it is and is the account's trouble.
 func TestQueueFillsWhatIsNotSignedAgain(t *testing.T) {
