@@ -87,20 +87,30 @@ func (t *bridgeTask) prepare(s scope) (call, error) {
 // do asks the bridge. With a cacheTTL, runs that send the same request at the same moment share it, and the last good
 // answer stands in for a failure while it is younger than that.
 func (c *bridgeCall) do(ctx context.Context, r *Runner) (any, error) {
-	ttl := r.bridgeCacheTTL
-	if c.task.ttl != nil {
-		ttl = c.task.ttl.Truncate(time.Second)
-	}
-	if ttl <= 0 {
+	if c.ttl(r) <= 0 {
 		return c.ask(ctx, r)
 	}
 	answer, err := c.share(ctx, r)
-	key := cacheKey{spec: c.spec, task: c.task.task.name}
 	if err == nil {
-		r.cache.put(key, answer)
+		r.cache.put(c.key(), answer)
 		return answer, nil
 	}
-	cached, age, ok := r.cache.get(key, ttl)
+	return c.stored(ctx, r, err)
+}
+
+func (c *bridgeCall) key() cacheKey { return cacheKey{spec: c.spec, task: c.task.task.name} }
+
+// ttl is for how long an answer stands in for a failure.
+func (c *bridgeCall) ttl(r *Runner) time.Duration {
+	if c.task.ttl != nil {
+		return c.task.ttl.Truncate(time.Second)
+	}
+	return r.bridgeCacheTTL
+}
+
+// stored returns the last good answer in place of a failure, or the failure if there is none that is young enough.
+func (c *bridgeCall) stored(ctx context.Context, r *Runner, err error) (any, error) {
+	cached, age, ok := r.cache.get(c.key(), c.ttl(r))
 	if !ok {
 		return nil, err
 	}
@@ -172,11 +182,13 @@ func (c *bridgeCall) ask(ctx context.Context, r *Runner) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if status != http.StatusOK {
+	failure, enveloped := adapterFailure(reply)
+	// The status in an adapter's envelope takes the place of HTTP's, unless that is a failure.
+	if status != http.StatusOK && (!enveloped || status >= http.StatusBadRequest) {
 		return "", fmt.Errorf("bridge %s answered with status %d%s", c.task.name, status, x.quoteError(reply))
 	}
-	if status := adapterFailure(reply); status != "" {
-		return "", fmt.Errorf("bridge %s reports status %s%s", c.task.name, status, x.quoteError(reply))
+	if failure != "" {
+		return "", fmt.Errorf("bridge %s reports status %s%s", c.task.name, failure, x.quoteError(reply))
 	}
 	return string(reply), nil
 }
@@ -188,28 +200,28 @@ func (c *bridgeCall) secretsOf(r *Runner) []string {
 	return slices.Concat(c.exchange.secrets, of)
 }
 
-// adapterFailure returns the status of failure that an adapter reports inside a reply of HTTP status 200, or nothing. A
-// reply without statusCode is not an adapter's envelope, and reports no failure, whatever else it has.
-func adapterFailure(reply []byte) string {
+// adapterFailure returns the status of failure that an adapter reports inside a reply, or nothing, and whether the reply
+// is an adapter's envelope. One without statusCode is none, and reports no failure, whatever else it has.
+func adapterFailure(reply []byte) (failure string, enveloped bool) {
 	value, _, err := decodeJSON(reply)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	body, _ := value.(map[string]any)
 	code, ok := body["statusCode"].(json.Number)
 	if !ok {
-		return ""
+		return "", false
 	}
 	provider, ok := body["providerStatusCode"].(json.Number)
 	switch {
 	case !isOK(code):
-		return shorten(code.String(), 16)
+		return shorten(code.String(), 16), true
 	case ok && !isOK(provider):
-		return shorten(provider.String(), 16)
+		return shorten(provider.String(), 16), true
 	case body["error"] != nil:
-		return strconv.Itoa(http.StatusInternalServerError)
+		return strconv.Itoa(http.StatusInternalServerError), true
 	}
-	return ""
+	return "", true
 }
 
 func isOK(status json.Number) bool {

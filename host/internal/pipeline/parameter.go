@@ -95,11 +95,15 @@ func newReference(text string, tasks map[string]*task) (*reference, error) {
 }
 
 // resolve returns the value, or in the outcome the error of the task that should have made it. Its own error says that
-// the value has no such part.
+// the value has no such part, and that the task has failed if only a part of its value is wanted: an error has no parts.
+// So a failed task is one fault among values, and a part of what it should have made is no value at all.
 func (r *reference) resolve(s scope) (outcome, error) {
 	current := s.run[r.root]
 	if r.task != nil {
 		result := s.outcomes[r.task.position]
+		if result.err != nil && len(r.parts) > 0 {
+			return outcome{}, &upstreamError{cause: result.err}
+		}
 		if result.err != nil {
 			return outcome{err: &upstreamError{cause: result.err}}, nil
 		}

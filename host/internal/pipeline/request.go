@@ -21,6 +21,11 @@ type call interface {
 	do(ctx context.Context, r *Runner) (any, error)
 }
 
+// lasting is a call that may have an earlier answer, which stands in for a failure.
+type lasting interface {
+	stored(ctx context.Context, r *Runner, failure error) (any, error)
+}
+
 // discreet is a call that holds what must not be shown.
 type discreet interface {
 	secretsOf(r *Runner) []string

@@ -247,13 +247,16 @@ func TestBridgeStatus(t *testing.T) {
 		status     int
 		body, want string // want is empty for success
 	}{
-		"plain":         {200, `{"data":1}`, ""},
-		"no JSON":       {200, `hello`, ""},
-		"a list":        {200, `[1]`, ""},
-		"created":       {201, `{"data":1}`, "bridge b answered with status 201"},
-		"no content":    {204, ``, "bridge b answered with status 204"},
-		"failed":        {502, `{"error":"no"}`, `bridge b answered with status 502: "no"`},
-		"good envelope": {200, `{"statusCode":200,"providerStatusCode":200,"error":null,"data":1}`, ""},
+		"plain":                    {200, `{"data":1}`, ""},
+		"no JSON":                  {200, `hello`, ""},
+		"a list":                   {200, `[1]`, ""},
+		"created":                  {201, `{"data":1}`, "bridge b answered with status 201"},
+		"created, in an envelope":  {201, `{"statusCode":200,"data":1}`, ""},
+		"created, with a failure":  {201, `{"statusCode":500}`, "bridge b reports status 500"},
+		"failed around a good one": {502, `{"statusCode":200,"data":1}`, "bridge b answered with status 502"},
+		"no content":               {204, ``, "bridge b answered with status 204"},
+		"failed":                   {502, `{"error":"no"}`, `bridge b answered with status 502: "no"`},
+		"good envelope":            {200, `{"statusCode":200,"providerStatusCode":200,"error":null,"data":1}`, ""},
 		"bad status": {200, `{"statusCode":429,"error":{"name":"RateLimit","message":"slow down"}}`,
 			`bridge b reports status 429: "{\"message\":\"slow down\",\"name\":\"RateLimit\"}"`},
 		"status as a text is none": {200, `{"statusCode":"500"}`, ""},

@@ -344,7 +344,8 @@ func (r *Runner) task(ctx context.Context, t *task, s scope, limit time.Duration
 	if call != nil {
 		// Only calls are repeated: whatever else fails would fail again in the same way.
 		value, err = r.attempt(ctx, t, call, limit)
-		for ; err != nil && result.Attempts < int(t.common.attempts); result.Attempts++ {
+		// A task that fails early ends the run at its first failure: that leaves it no second attempt.
+		for ; err != nil && !t.common.failEarly && result.Attempts < int(t.common.attempts); result.Attempts++ {
 			if !pause(ctx, t.common.backoff.wait(result.Attempts)) {
 				break
 			}
@@ -392,7 +393,11 @@ func (r *Runner) evaluate(ctx context.Context, t *task, s scope) (c call, value 
 func (r *Runner) attempt(ctx context.Context, t *task, c call, limit time.Duration) (value any, err error) {
 	defer recovered(ctx, r.logger, t.name, &err)
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("not started: %w", context.Cause(ctx))
+		err := fmt.Errorf("not started: %w", context.Cause(ctx))
+		if earlier, ok := c.(lasting); ok {
+			return earlier.stored(ctx, r, err)
+		}
+		return nil, err
 	}
 	timeout := r.defaultHTTPTimeout
 	if t.common.timeout != nil {

@@ -115,7 +115,10 @@ func (s series) good(sc scope) ([]member, bool, error) {
 	if int64(len(faults)) > allowed {
 		return nil, false, tooManyErrors(faults, len(all), allowed)
 	}
-	if len(good) == 0 {
+	switch {
+	case len(good) == 0 && (s.lax || s.nilsAsFault):
+		return nil, false, nil
+	case len(good) == 0:
 		return nil, false, errors.New("there are no values")
 	}
 	return good, true, nil

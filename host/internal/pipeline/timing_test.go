@@ -175,20 +175,33 @@ func TestNoCallStartsAfterTheContextEnded(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || called {
 		t.Errorf("%v, called: %v", err, called)
 	}
+	// An answer that is there already needs no call.
+	cached := mustParse(t, `a [type=bridge name=b cacheTTL="60s"]`)
+	if _, err := r.Run(t.Context(), cached, Input{}).Final(); err != nil {
+		t.Fatal(err)
+	}
+	called = false
+	if got, err := r.Run(ctx, cached, Input{}).Final(); got != "1" || called {
+		t.Errorf("with an earlier answer: %v, %v, called: %v", got, err, called)
+	}
 }
 
 func TestFailEarly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newTimedRunner(t, func(request *http.Request) (int, string, error) {
-			if request.URL.Host == "slow.example" {
+			switch request.URL.Host {
+			case "slow.example":
 				return stall(request)
+			case "b.example":
+				time.Sleep(time.Second)
 			}
 			return 500, "", nil
 		}, Settings{})
-		// b waits between attempts and c waits for an answer when a gives up; e never starts, f was done before.
+		// b waits between attempts and c waits for an answer when a fails, whose first failure is the last of the run; e never
+		// starts, f was done before.
 		p := mustParse(t,
-			`a [type=bridge name=good failEarly=true retries=2 minBackoff="1s"]; b [type=bridge name=good retries=9 minBackoff="9s"]
+			`a [type=bridge name=b failEarly=true retries=2 minBackoff="1s"]; b [type=bridge name=good retries=9 minBackoff="9s"]
 			c [type=bridge name=slow]; f [type=memo value=1]; e [type=memo]; a -> e; e -> m; b -> m; c -> m; f -> m; m [type=median]`)
 		run := r.Run(t.Context(), p, Input{})
 		_, err := run.Final()
@@ -198,7 +211,7 @@ func TestFailEarly(t *testing.T) {
 		cancelled := map[string]bool{}
 		for _, result := range run.Results {
 			cancelled[result.Task.ID] = errors.Is(result.Err, ErrCancelled)
-			if result.Task.ID == "a" && (result.Err == nil || result.Attempts != 2) {
+			if result.Task.ID == "a" && (result.Err == nil || result.Attempts != 1) {
 				t.Errorf("the task that failed: %v after %d attempts", result.Err, result.Attempts)
 			}
 		}

@@ -124,7 +124,7 @@ func TestRun(t *testing.T) {
 				Name:  "value",
 				Error: "task last (any): task run cancelled (fail early), since task ask (http): " + refused,
 				Tasks: []trace.Task{
-					{ID: "ask", Type: "http", Input: []trace.Given{}, Attempts: 2, Outcome: trace.Outcome{Error: refused}},
+					{ID: "ask", Type: "http", Input: []trace.Given{}, Attempts: 1, Outcome: trace.Outcome{Error: refused}},
 					{ID: "last", Type: "any", Input: []trace.Given{},
 						Outcome: trace.Outcome{Error: "task run cancelled (fail early)"}},
 				},
