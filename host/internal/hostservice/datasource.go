@@ -34,7 +34,7 @@ type DataSource struct {
 
 // NewDataSource serves observe, in the rounds that run. Close ends observations in progress.
 func NewDataSource(observe Observe, rounds *Rounds, logger *slog.Logger) *DataSource {
-	return &DataSource{observe: observe, rounds: rounds, first: newFirst[Round, *big.Int]("source", logger)}
+	return &DataSource{observe: observe, rounds: rounds, first: newFirst[Round, *big.Int]("source", logger, nil)}
 }
 
 // Close ends observations in progress and waits for them.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,9 @@ const (
 	// answersKept is how many answers are remembered. Repeats come within a plugin's restart, seconds at most, and even
 	// the fastest feeds make some twenty rounds a second.
 	answersKept = 500
+	// keptSize is what remembered answers may take together, in bytes, where they have a size: those of a few rounds,
+	// since one may have a megabyte and a job lives for months.
+	keptSize = 8 << 20
 	// maxAsking bounds a call of a caller without a deadline; it is the default of the methods.
 	maxAsking = 30 * time.Second
 	// maxReturnTime is the part of a caller's time that is left for the way back, which is at most an eighth of that time.
@@ -36,9 +40,12 @@ type first[K comparable, V any] struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
+	size func(V) int // of an answer; nil: they are small
+
 	mu      sync.Mutex
 	answers map[K]*answer[V]
 	order   []K // of answers, oldest first
+	held    int // the size of all answers
 	closed  bool
 }
 
@@ -47,11 +54,12 @@ type answer[V any] struct {
 	of    string // what was asked for
 	done  chan struct{}
 	value V
+	size  int // 0 while it is in progress
 	err   error
 }
 
-func newFirst[K comparable, V any](what string, logger *slog.Logger) *first[K, V] {
-	f := &first[K, V]{what: what, logger: logger, answers: map[K]*answer[V]{}}
+func newFirst[K comparable, V any](what string, logger *slog.Logger, size func(V) int) *first[K, V] {
+	f := &first[K, V]{what: what, logger: logger, size: size, answers: map[K]*answer[V]{}}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	return f
 }
@@ -99,7 +107,7 @@ func (f *first[K, V]) join(ctx context.Context, key K, of string,
 	f.answers[key] = a
 	f.order = append(f.order, key)
 	if len(f.order) > answersKept {
-		delete(f.answers, f.order[0])
+		f.forget(f.order[0])
 		f.order = append(f.order[:0], f.order[1:]...)
 	}
 	limit := maxAsking
@@ -114,13 +122,38 @@ func (f *first[K, V]) join(ctx context.Context, key K, of string,
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		a.value, a.err = value, err
-		if err != nil && f.answers[key] == a {
+		switch remembered := f.answers[key] == a; {
+		case err != nil && remembered:
 			// The place in the order stays, and does no harm.
 			delete(f.answers, key)
+		case remembered && f.size != nil:
+			a.size = f.size(value)
+			f.held += a.size
+			f.shed(key)
 		}
 		close(a.done)
 	})
 	return a, nil
+}
+
+// forget drops an answer, if there is one.
+func (f *first[K, V]) forget(key K) {
+	if a := f.answers[key]; a != nil {
+		f.held -= a.size
+		delete(f.answers, key)
+	}
+}
+
+// shed drops the oldest answers until the others fit, but none that is in progress nor the newest one.
+func (f *first[K, V]) shed(newest K) {
+	f.order = slices.DeleteFunc(f.order, func(key K) bool {
+		a := f.answers[key]
+		if f.held <= keptSize || key == newest || a != nil && a.size == 0 {
+			return false
+		}
+		f.forget(key)
+		return true
+	})
 }
 
 // ask does the work. A panic becomes an error: nothing above recovers it, and the work must not end the node.

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 )
@@ -20,8 +21,7 @@ const (
 	// maxRuns bounds the runs of one job at a time: a product makes a handful for a round, and each may hold as many
 	// connections as its pipeline has tasks.
 	maxRuns = 16
-	// maxValues bounds the values of one answer, in bytes of JSON: a message has at most 16 MiB, and 500 answers are
-	// remembered.
+	// maxValues bounds the values of one answer, in bytes of JSON: a message has at most 16 MiB.
 	maxValues = 1 << 20
 )
 
@@ -38,9 +38,11 @@ type Pipelines struct {
 // NewPipelines serves pipelines by name. Close ends runs in progress.
 func NewPipelines(all map[string]RunPipeline, logger *slog.Logger) *Pipelines {
 	return &Pipelines{
-		all: all, runs: newFirst[string, *hostservicev1.RunResponse]("pipeline", logger), turns: make(chan struct{}, maxRuns),
+		all: all, runs: newFirst[string]("pipeline", logger, sizeOf), turns: make(chan struct{}, maxRuns),
 	}
 }
+
+func sizeOf(response *hostservicev1.RunResponse) int { return proto.Size(response) }
 
 // Close ends runs in progress and waits for them.
 func (p *Pipelines) Close() { p.runs.close() }

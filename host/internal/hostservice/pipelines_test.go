@@ -151,3 +151,45 @@ func TestAnswersFitAMessage(t *testing.T) {
 	_, err = p.Run(t.Context(), &hostservicev1.RunRequest{RunId: "2", Pipeline: "panics"})
 	wantCode(t, err, codes.FailedPrecondition)
 }
+
+// TestAnswersAreForgottenBySize holds that what a job's answers take has a bound however large they are, and that the
+// newest are remembered all the same, as is one in progress.
+func TestAnswersAreForgottenBySize(t *testing.T) {
+	t.Parallel()
+	large := `"` + strings.Repeat("x", 1<<20-2) + `"`
+	hold := make(chan struct{})
+	var mu sync.Mutex
+	runs := 0
+	p := NewPipelines(map[string]RunPipeline{
+		"":     counting(&runs, &mu, func(context.Context) []*hostservicev1.TaskResult { return one(large) }),
+		"held": func(context.Context) []*hostservicev1.TaskResult { <-hold; return one("7") },
+	}, slog.New(slog.DiscardHandler))
+	defer p.Close()
+	ask := func(id, pipeline string) {
+		t.Helper()
+		if _, err := p.Run(t.Context(), &hostservicev1.RunRequest{RunId: id, Pipeline: pipeline}); err != nil {
+			t.Error(err)
+		}
+	}
+	var held sync.WaitGroup
+	held.Go(func() { ask("held", "held") })
+	const rounds = 100
+	for i := range rounds {
+		ask(fmt.Sprint(i), "")
+	}
+	close(hold)
+	held.Wait()
+	kept := 0
+	for _, a := range p.runs.answers {
+		kept += proto.Size(a.value)
+	}
+	if kept > keptSize || kept < keptSize/2 || kept != p.runs.held || len(p.runs.answers) != len(p.runs.order) {
+		t.Errorf("%d bytes of %d answers (%d in order) are kept, and counted as %d; want at most %d", kept,
+			len(p.runs.answers), len(p.runs.order), p.runs.held, keptSize)
+	}
+	ask(fmt.Sprint(rounds-1), "")
+	ask("held", "held")
+	if runs != rounds {
+		t.Errorf("%d runs, want %d: the newest answer is remembered", runs, rounds)
+	}
+}
