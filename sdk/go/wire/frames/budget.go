@@ -42,7 +42,7 @@ func (s *Server) keep(b []byte, v any) error {
 
 // freeLocked reports whether there is room for a call.
 func (c *Conn) freeLocked(size int) bool {
-	return len(c.calls) < maxOpen && (c.sharedLocked(size) || size <= maxChunk && c.passed+size <= maxPassed)
+	return len(c.calls) < maxOpen-reserved && (c.sharedLocked(size) || size <= maxChunk && c.passed+size <= maxPassed)
 }
 
 // sharedLocked reports whether there is room for a call that passes no other: a small one takes no room from a long one

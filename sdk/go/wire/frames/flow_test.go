@@ -126,24 +126,28 @@ func TestOpenCallsAreLimited(t *testing.T) {
 			return nil, nil
 		}))
 		var all sync.WaitGroup
-		for range maxOpen {
+		for range maxOpen - reserved {
 			all.Go(func() { _, _ = ask(t.Context(), c, nil) })
 		}
 		synctest.Wait()
-		if served.Load() != maxOpen {
+		if served.Load() != maxOpen-reserved {
 			t.Fatalf("%d calls are served", served.Load())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := ask(ctx, c, nil)
 		expect(t, "a call too many", err, codes.DeadlineExceeded, "")
-		if served.Load() != maxOpen {
+		if served.Load() != maxOpen-reserved {
 			t.Error("a call too many is served")
 		}
 		for i := range 3 {
 			all.Go(func() { _, _ = ask(t.Context(), c, []byte{byte(i)}) })
 			synctest.Wait()
 		}
+		healthy, end := context.WithTimeout(t.Context(), time.Second)
+		defer end()
+		err = c.Invoke(healthy, healthCheck, &wrapperspb.BytesValue{}, &wrapperspb.BytesValue{})
+		expect(t, "a health check, which passes those that wait", err, codes.Unimplemented, "")
 		for i := range 3 {
 			leave <- struct{}{}
 			if got := <-order; got != byte(i) {

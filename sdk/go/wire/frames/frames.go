@@ -42,9 +42,11 @@ const (
 	maxFrame   = headerSize + maxHead + maxChunk
 
 	// maxOpen is how many calls of a connection may be unanswered. A caller waits; a server ends the connection of one who
-	// does not. Health checks wait too, so it is more than a node of a thousand feeds has open on a relayer whose chain
-	// does not answer.
+	// does not. It is more than a node of a thousand feeds has open on a relayer whose chain does not answer.
 	maxOpen = 16384
+	// reserved is how many of them are for health checks alone, which wait for no other call: whoever may call an object
+	// of a plugin could otherwise have that plugin killed as one that hangs, by calls that fill the connection.
+	reserved = 16
 	// maxBytes is how many bytes the requests of unanswered calls may have at their caller, and maxServed at their server,
 	// of all its connections together: what counts as answered at the one may not have been written by the other. One
 	// message of the longest leaves room for many usual ones, and whoever sends all that it can costs a host little.
@@ -64,6 +66,9 @@ const (
 	directCalls = 64
 	directBytes = 64 << 10
 )
+
+// healthCheck is the method of health checks.
+const healthCheck = "/grpc.health.v1.Health/Check"
 
 // header is the fixed part of a frame.
 type header struct {
