@@ -120,7 +120,7 @@ $(PYTHON_PROJECTS:%=test-%): test-%:
 .PHONY: test-tutorials
 test-tutorials: build .venv/ready ## Run the commands of the tutorials in docs/plugins.md, in Go and in Python, as their readers do.
 	LOOP_TEST_PYTHON=$$(if [ -e .venv/ready ]; then echo $(CURDIR)/.venv/bin/python; fi) \
-		go test $(UNVETTED) -count=1 -run 'Tutorial$$' ./host/internal/scaffold
+		go test $(UNVETTED) -count=1 -timeout 40m -run 'Tutorial$$' ./host/internal/scaffold
 
 # go list -export compiles every package and, unlike go build, links no program: the release's are linked by test-release.
 .PHONY: standalone
