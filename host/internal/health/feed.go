@@ -41,6 +41,10 @@ type Feed struct {
 	Round time.Time
 	// Observation has the outcomes of the job's own observations.
 	Observation Attempts
+	// Outcome, Report and Signature have the outcomes of the steps to a report, under the configuration that runs: of
+	// computing what the network agrees on, which only OCR3 does apart, of asking the product for a report, and of signing
+	// it. A product that says that no report is due has answered well.
+	Outcome, Report, Signature Attempts
 	// Agreement has the outcomes of comparing the job's newest observation with the contract's answer.
 	Agreement Attempts
 	// Transmission has the outcomes of handing reports to the relayer.
@@ -106,7 +110,7 @@ func (f Feed) State(now time.Time) State {
 		{"not configured", unconfigured}, {"not an oracle", stranger}, {"other keys", otherKeys},
 		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled},
 		{"nothing lands", unlanded},
-		{"observations fail", blind}, {"observations stray", stray},
+		{"observations fail", blind}, {"makes no reports", mute}, {"observations stray", stray},
 		{"relayer takes no reports", unhanded}, {"account", poor}, {"clock", untimely},
 	})
 }
@@ -287,6 +291,25 @@ func blind(f *Feed, now time.Time) (State, bool) {
 		Level: Degraded, Reason: "this node has observed nothing " + f.Observation.told(now),
 		Remedy: "see which task failed by loop jobs runs ID --failed, and its input by loop jobs runs ID RUN",
 	}, true
+}
+
+// mute is a node that observes, and makes nothing of what the network has observed. libocr only logs that, and the
+// rounds go on without this node.
+func mute(f *Feed, now time.Time) (State, bool) {
+	for _, step := range []struct {
+		lacks string
+		of    *Attempts
+	}{
+		{"computed no outcome", &f.Outcome}, {"made no report", &f.Report}, {"signed no report", &f.Signature},
+	} {
+		if step.of.lasting(now) {
+			return State{
+				Level: Degraded, Reason: "this node has " + step.lacks + " " + step.of.told(now),
+				Remedy: "see loop jobs errors ID, and the state of the job's plugins: loop plugins list",
+			}, true
+		}
+	}
+	return State{}, false
 }
 
 // stray is a node whose observations are far from the network's answers. The others outvote it.

@@ -35,6 +35,7 @@ func TestFeeds(t *testing.T) {
 			"the " +
 			"others reach its " +
 			"[P2P.V2] AnnounceAddresses"
+		plugins = "see loop jobs errors ID, and the state of the job's plugins: loop plugins list"
 		sources = "see which task failed by loop jobs runs ID --failed, and its input by loop jobs runs ID RUN"
 	)
 	hold(t, healthy, stated[Feed]{
@@ -138,6 +139,18 @@ func TestFeeds(t *testing.T) {
 		"adapter failed thrice": {func(f *Feed) {
 			f.Observation = failing(97, 3, "timeout")
 		}, State{Degraded, "observations fail", "this node has observed nothing for 3s (failures: 3): timeout", sources}},
+		"the codec fails": {func(f *Feed) { f.Report = failing(60, 40, "the relayer knows no such type") },
+			State{Degraded, "makes no reports",
+				"this node has made no report for 40s (failures: 40): the relayer knows no such type", plugins}},
+		"the codec failed once":  {func(f *Feed) { f.Report = failing(60, 1, "timeout") }, State{}},
+		"the codec failed twice": {func(f *Feed) { f.Report = failing(97, 2, "timeout") }, State{}},
+		"the codec failed twice, and rounds are rare": {func(f *Feed) { f.Report = failing(30, 2, "timeout") },
+			State{Degraded, "makes no reports", "this node has made no report for 1m10s (failures: 2): timeout", plugins}},
+		"the codec works again, and a quiet price": {func(f *Feed) { f.Report = Attempts{Good: at(99), Ill: 9} }, State{}},
+		"outcomes fail": {func(f *Feed) { f.Outcome, f.Report = failing(97, 3, "no median"), Attempts{Good: at(99)} },
+			State{Degraded, "makes no reports", "this node has computed no outcome for 3s (failures: 3): no median", plugins}},
+		"signatures fail": {func(f *Feed) { f.Signature, f.Report = failing(97, 3, "no scheme"), Attempts{Good: at(99)} },
+			State{Degraded, "makes no reports", "this node has signed no report for 3s (failures: 3): no scheme", plugins}},
 		"stale source": {func(f *Feed) { f.Agreement = failing(60, 20, "90 is 10.0 % below 100") },
 			State{Degraded, "observations stray",
 				"this node's observations have been away from the contract's answer for 40s: 90 is 10.0 % below 100",

@@ -13,6 +13,7 @@ import (
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
 )
@@ -34,6 +35,7 @@ type keyring struct {
 	schemes  map[string]keystore.Algorithm // as the relayer describes them
 	provider relayerv1.ReportDigestServiceClient
 	logger   *logger
+	feed     *feed.Recorder
 
 	mu     sync.Mutex
 	latest []*digest // the newest first
@@ -63,8 +65,19 @@ func (k *keyring) MaxSignatureLength() int {
 	return longest
 }
 
-// Sign implements types.OnchainKeyring.
-func (k *keyring) Sign(at types.ReportContext, report types.Report) (signature []byte, err error) {
+// Sign implements types.OnchainKeyring. Each of this node's reports comes through here, so that a relayer that does not
+// say what is signed is noted too. A digest that only Verify asks for is not: other oracles choose what it is of.
+func (k *keyring) Sign(at types.ReportContext, report types.Report) ([]byte, error) {
+	signature, err := k.sign(at, report)
+	k.feed.Signed(err)
+	if err != nil {
+		return nil, fmt.Errorf("signing the report of config %s, epoch %d, round %d: %w", at.ConfigDigest, at.Epoch, at.Round,
+			err)
+	}
+	return signature, nil
+}
+
+func (k *keyring) sign(at types.ReportContext, report types.Report) (signature []byte, err error) {
 	defer k.logger.guard("Sign", &err)
 	d := k.digest(at, report)
 	err = d.err
@@ -72,14 +85,10 @@ func (k *keyring) Sign(at types.ReportContext, report types.Report) (signature [
 		err = fmt.Errorf("the contract has reports signed with %s, and the job's key bundle signs with %s: make a new "+
 			"bundle by loop keys create ocr2, and give its on-chain key to the contract", d.algorithm, own)
 	}
-	if err == nil {
-		signature, err = k.key.Sign(d.message)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("signing the report of config %s, epoch %d, round %d: %w", at.ConfigDigest, at.Epoch, at.Round,
-			err)
+		return nil, err
 	}
-	return signature, nil
+	return k.key.Sign(d.message)
 }
 
 // Verify implements types.OnchainKeyring.

@@ -20,6 +20,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/keystore"
+	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 )
 
 // fakeDigests is a fake of a relayer that says what is signed: a function, with a count of its calls.
@@ -65,7 +66,8 @@ func newKeyring(t *testing.T, relayer *fakeDigests, log *bytes.Buffer) *keyring 
 		t.Fatal(err)
 	}
 	return &keyring{
-		key: bundle.Report(), provider: relayer, logger: &logger{slog: slog.New(slog.NewTextHandler(log, nil))},
+		key: bundle.Report(), provider: relayer, feed: feed.New(false),
+		logger:  &logger{slog: slog.New(slog.NewTextHandler(log, nil))},
 		schemes: map[string]keystore.Algorithm{"plain": keystore.Ed25519, "other": keystore.Secp256k1},
 	}
 }
@@ -182,6 +184,14 @@ func TestReportsWithoutDigest(t *testing.T) {
 		if n := relayer.calls.Load(); n != 1 {
 			t.Errorf("%s: %d calls", name, n)
 		}
+		f := k.feed.Facts().Signature
+		if f.Failures != 1 || !strings.Contains(f.Fault, c.want) || strings.Contains(f.Fault, "epoch") {
+			t.Errorf("%s: noted %+v", name, f)
+		}
+		relayer.answer = hashed
+		if _, err := k.Sign(contextOf(1, 2), types.Report("r")); err != nil || k.feed.Facts().Signature.Fault != "" {
+			t.Errorf("%s: a report that is signed then: %v, noted %+v", name, err, k.feed.Facts().Signature)
+		}
 	}
 }
 
@@ -228,8 +238,12 @@ func TestDigestsOfARelayerThatIsAway(t *testing.T) {
 		if _, err := k.Sign(contextOf(2, 1), report); err == nil || !strings.Contains(err.Error(), "boom") {
 			t.Error(err)
 		}
+		noted := k.feed.Facts().Signature.Ill
 		if k.Verify(k.PublicKey(), contextOf(3, 1), report, nil) {
 			t.Error("verified by a panic")
+		}
+		if ill := k.feed.Facts().Signature.Ill; noted != 32 || ill != noted {
+			t.Errorf("%d failures of signing are noted, then %d with a report of another oracle", noted, ill)
 		}
 		relayer.answer = func(context.Context, *relayerv1.ReportToDigest) (*relayerv1.DigestReportsResponse, error) {
 			return nil, status.Error(codes.Unavailable, "the relayer restarts")

@@ -68,8 +68,10 @@ func (a *attester) Sign(digest types.ConfigDigest, seqNr uint64,
 	r ocr3types.ReportWithInfo[ocr3.Info]) ([]byte, error) {
 	at, err := reportContext(digest, seqNr)
 	var signature []byte
-	if err == nil {
-		signature, err = a.keyring.Sign(at, r.Report)
+	if err != nil {
+		a.feed.Signed(err)
+	} else {
+		signature, err = a.keyring.Sign(at, r.Report) // which notes it
 	}
 	if err != nil {
 		a.rounds.Lost(context.Background(), "Sign", err)

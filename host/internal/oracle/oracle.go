@@ -215,7 +215,7 @@ func (o *Oracle) startReporter(ctx context.Context) error {
 	if err := o.verdict(ctx, relayerObject(provider), object{o.reporter.name, o.reporter.created}); err != nil {
 		return err
 	}
-	keys := &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger}
+	keys := &keyring{key: s.Bundle.Report(), schemes: s.Schemes, provider: provider, logger: o.logger, feed: o.feed}
 	ocr2 := o.ocr2Args(provider, keys)
 	args := ocr.OracleArgs(ocr2)
 	if o.reporter.ocr3 != nil {

@@ -3,6 +3,7 @@ package oracle
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -19,6 +20,8 @@ import (
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3confighelper"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3types"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	productv1 "github.com/loop-plugins/loop/gen/go/loop/product/v1"
@@ -355,6 +358,9 @@ func TestOutcomesBeyondContracts(t *testing.T) {
 	if _, err = a.Sign(testDigest, last+1, report); err == nil || !strings.Contains(err.Error(), "4294967296") {
 		t.Errorf("error %v", err)
 	}
+	if noted := key.feed.Facts().Signature; noted.Failures != 1 || !strings.Contains(noted.Fault, "4294967295") {
+		t.Errorf("noted %+v", noted)
+	}
 	if err = (&sender{nil, r}).Transmit(t.Context(), testDigest, last+1, report, nil); err == nil ||
 		!strings.Contains(err.Error(), "4294967295") {
 		t.Errorf("error %v", err)
@@ -401,6 +407,35 @@ func TestLosses(t *testing.T) {
 	r.Lost(over, "Observation", fmt.Errorf("the job ends"))
 	if got := testutil.ToFloat64(r.lost.WithLabelValues("Observation")); got != 2 {
 		t.Errorf("%g are lost; want 2", got)
+	}
+}
+
+// TestOutcomesAndReportsThatAreLost holds that a product of OCR3 that fails each outcome, or each call for reports, is
+// known to fail, and that it is not once it answers.
+func TestOutcomesAndReportsThatAreLost(t *testing.T) {
+	t.Parallel()
+	r := testRounds(t)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 3 {
+		r.Lost(t.Context(), "Query", errors.New("none")) // costs this oracle no report
+		r.Lost(t.Context(), "Outcome", status.Error(codes.Internal, "no median"))
+		r.Lost(over, "Reports", errors.New("the codec waits"))
+	}
+	f := r.feed.Facts()
+	if f.Outcome.Failures != 3 || f.Outcome.Fault != "no median" || f.Report.Failures != 3 ||
+		f.Report.Fault != "Reports did not end before its epoch: the codec waits" {
+		t.Errorf("noted %+v and %+v", f.Outcome, f.Report)
+	}
+	r.Voted()
+	r.Reported(9, 0) // no report is due
+	if f = r.feed.Facts(); f.Outcome.Fault != "" || f.Report.Fault != "" {
+		t.Errorf("noted %+v and %+v", f.Outcome, f.Report)
+	}
+	r.ended = func() bool { return true }
+	r.Lost(over, "Outcome", errors.New("the job ends"))
+	if f = r.feed.Facts(); f.Outcome.Fault != "" {
+		t.Errorf("noted %+v at the job's end", f.Outcome)
 	}
 }
 

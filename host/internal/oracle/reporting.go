@@ -274,6 +274,7 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 	response, err := p.remote.Report(ctx,
 		&reportingv1.ReportRequest{Timestamp: ocr2.TimestampTo(at), Query: query,
 			Observations: ocr2.ObservationsTo(observations)})
+	p.notes(ctx, err)
 	if err != nil {
 		return false, nil, err
 	}
@@ -282,6 +283,19 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 		p.factory.history.Reported(roundOf(at), response.GetReport())
 	}
 	return response.GetShouldReport(), response.GetReport(), nil
+}
+
+// notes notes the outcome of a call for a report: libocr only logs an error, and goes on without this node's report.
+func (p *plugin) notes(ctx context.Context, err error) {
+	err = said(err)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled): // libocr has gone on to another round, or the job ends
+		return
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = fmt.Errorf("%s has not answered within MaxDurationReport, %s: %w", p.factory.name, p.config.MaxDurationReport,
+			err)
+	}
+	p.factory.feed.Made(err)
 }
 
 // ShouldAcceptFinalizedReport implements types.ReportingPlugin. An instance says yes once: it remembers what it

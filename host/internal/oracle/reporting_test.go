@@ -292,6 +292,59 @@ func TestReportCarriesObservations(t *testing.T) {
 	}
 }
 
+// reports is a product whose calls for a report do as a test says.
+type reports struct {
+	reportingv1.ReportingPluginServiceClient
+	answer func(ctx context.Context) (*reportingv1.ReportResponse, error)
+}
+
+func (r *reports) Report(ctx context.Context, _ *reportingv1.ReportRequest,
+	_ ...grpc.CallOption) (*reportingv1.ReportResponse, error) {
+	return r.answer(ctx)
+}
+
+// TestReportsThatFail holds that a product that makes no report is known to make none: libocr only logs it, and asks
+// for observations as before.
+func TestReportsThatFail(t *testing.T) {
+	t.Parallel()
+	log, _ := newLogger(t)
+	product, known := &reports{}, feed.New(false)
+	p := &plugin{
+		factory: &factory{name: "the median", logger: &logger{slog: log}, feed: known, history: newHistory(t)},
+		config:  types.ReportingPluginConfig{MaxDurationReport: time.Millisecond},
+		remote:  &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: product},
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range []struct {
+		name     string
+		ctx      context.Context
+		answer   func(ctx context.Context) (*reportingv1.ReportResponse, error)
+		failures int
+		fault    string
+	}{
+		{"an error", t.Context(), func(context.Context) (*reportingv1.ReportResponse, error) {
+			return nil, status.Error(codes.Internal, "the codec knows no such type")
+		}, 1, "the codec knows no such type"},
+		{"one that is too slow", t.Context(), func(ctx context.Context) (*reportingv1.ReportResponse, error) {
+			<-ctx.Done()
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}, 2, "the median has not answered within MaxDurationReport, 1ms: context deadline exceeded"},
+		{"one that libocr has given up", over, func(ctx context.Context) (*reportingv1.ReportResponse, error) {
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}, 2, "the median has not answered within MaxDurationReport, 1ms: context deadline exceeded"},
+		{"none that is due", context.WithoutCancel(over), func(context.Context) (*reportingv1.ReportResponse, error) {
+			return &reportingv1.ReportResponse{}, nil
+		}, 0, ""},
+	} {
+		product.answer = c.answer
+		_, _, _ = p.Report(c.ctx, at(1), nil, nil)
+		if got := known.Facts().Report; got.Failures != c.failures || got.Fault != c.fault {
+			t.Errorf("%s: noted %+v", c.name, got)
+		}
+	}
+}
+
 func TestInstanceIsReleasedAtClose(t *testing.T) {
 	t.Parallel()
 	fake := &fakeMedian{}

@@ -59,11 +59,15 @@ func (r *rounds) Asked(epoch uint64) {
 func (r *rounds) Observed(err error) { r.feed.Observed(said(err)) }
 
 // Voted implements ocr3.Rounds.
-func (r *rounds) Voted() { r.outcomes.Inc() }
+func (r *rounds) Voted() {
+	r.outcomes.Inc()
+	r.feed.Voted(nil)
+}
 
 // Reported implements ocr3.Rounds. To contracts and relayers the number of an outcome is an epoch of one round, 0.
 func (r *rounds) Reported(seqNr uint64, reports int) {
 	r.reports.Add(float64(reports))
+	r.feed.Made(nil) // that none is due is an answer
 	if reports > 0 {
 		r.feed.Reports(uint32(seqNr), 0)
 	}
@@ -75,7 +79,16 @@ func (r *rounds) Lost(ctx context.Context, call string, err error) {
 		return
 	}
 	r.lost.WithLabelValues(call).Inc()
+	err = said(err)
 	if errors.Is(ctx.Err(), context.Canceled) {
-		r.logger.Error(fmt.Sprintf("%s did not end before its epoch", call), commontypes.LogFields{"error": said(err)})
+		late := call + " did not end before its epoch"
+		r.logger.Error(late, commontypes.LogFields{"error": err})
+		err = fmt.Errorf("%s: %w", late, err)
+	}
+	switch call { // other calls cost a round here and there, or are noted where they are made
+	case "Outcome":
+		r.feed.Voted(err)
+	case "Reports":
+		r.feed.Made(err)
 	}
 }

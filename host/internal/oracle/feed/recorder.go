@@ -82,6 +82,8 @@ func (r *Recorder) Configured(m health.Members) {
 func (r *Recorder) Runs(digest string, interval time.Duration) {
 	r.change(func(f *health.Feed, now time.Time) {
 		f.Running, f.Begun, f.Interval = digest, now, interval
+		// A quiet feed may make its first report in an hour, and what failed until now may have been the configuration.
+		f.Outcome, f.Report, f.Signature = health.Attempts{}, health.Attempts{}, health.Attempts{}
 		r.landing = landing{} // what was of the one before it lands no more
 	})
 }
@@ -131,6 +133,22 @@ func (r *Recorder) Observed(err error) {
 		}
 		f.Observation.Note(now, err)
 	})
+}
+
+// Voted is called with the outcome of each call by which OCR3 has this node compute what the network agrees on.
+func (r *Recorder) Voted(err error) {
+	r.change(func(f *health.Feed, now time.Time) { f.Outcome.Note(now, err) })
+}
+
+// Made is called with the outcome of each call by which libocr asks the product for a report. That no report is due is
+// no error.
+func (r *Recorder) Made(err error) {
+	r.change(func(f *health.Feed, now time.Time) { f.Report.Note(now, err) })
+}
+
+// Signed is called with the outcome of signing each report.
+func (r *Recorder) Signed(err error) {
+	r.change(func(f *health.Feed, now time.Time) { f.Signature.Note(now, err) })
 }
 
 // Compares is called with how far this node's clock is ahead of most other oracles'.

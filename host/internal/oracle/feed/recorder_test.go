@@ -86,6 +86,36 @@ func TestRecorder(t *testing.T) {
 	})
 }
 
+// TestStepsToAReport holds that what fails on the way to a report is known until it goes well, or until another
+// configuration runs, and that nothing is known to fail for a feed whose reports are not asked for.
+func TestStepsToAReport(t *testing.T) {
+	t.Parallel()
+	r := New(false)
+	r.ConfigRead("0001", nil)
+	r.Runs("0001", time.Second)
+	cause := func(when, want string) {
+		t.Helper()
+		if s := r.Facts().State(time.Now()); s.Cause != want {
+			t.Errorf("%s: %+v", when, s)
+		}
+	}
+	cause("never asked", "")
+	for name, note := range map[string]func(error){"outcome": r.Voted, "report": r.Made, "signature": r.Signed} {
+		fail := func() {
+			for range 3 {
+				note(errors.New("the codec fails"))
+			}
+		}
+		fail()
+		cause(name+" fails", "makes no reports")
+		note(nil)
+		cause(name+" is made again", "")
+		fail()
+		r.Runs("0001", time.Second)
+		cause(name+" failed under the configuration before", "")
+	}
+}
+
 // TestDelay holds that a report's delay is told from when its own round began, and of no round that began before memory
 // does.
 func TestDelay(t *testing.T) {
