@@ -27,6 +27,9 @@ type Feed struct {
 	// Digest is the configuration's digest, in hexadecimal. If it is empty although Config was ever good, the contract
 	// has none.
 	Digest string
+	// Ready is since when libocr has had all that it waits for before it begins that configuration: the contract names
+	// it, and the chain has confirmed it. It is zero until then.
+	Ready time.Time
 	// Members is what the configuration says about this node; nil until it was read.
 	Members *Members
 	// Running is the digest of the configuration that libocr runs; empty if there is none.
@@ -97,6 +100,10 @@ type Budget struct {
 // round are made within a few.
 const ClocksApart = 5 * time.Second
 
+// begins is how long libocr may take to begin a configuration that is Ready. It asks for the contract's configuration
+// every 2 minutes at least, and tries what failed again after 2 minutes at most. So it has failed twice by then.
+const begins = 5 * time.Minute
+
 // rounds is how many intervals of the configuration a feed may stand still.
 const rounds = 5
 
@@ -108,8 +115,8 @@ func (f Feed) State(now time.Time) State {
 	return of(&f, now, []rule[Feed]{
 		{"failed", failed}, {"plugin", pluginless}, {"chain", chainless}, {"absent", absent}, {"config unread", unread},
 		{"not configured", unconfigured}, {"not an oracle", stranger}, {"other keys", otherKeys},
-		{"other transmitter", otherAccount}, {"starting", starting}, {"peers not heard", alone}, {"no rounds", stalled},
-		{"nothing lands", unlanded},
+		{"other transmitter", otherAccount}, {"not begun", unbegun}, {"starting", starting}, {"peers not heard", alone},
+		{"no rounds", stalled}, {"nothing lands", unlanded},
 		{"observations fail", blind}, {"makes no reports", mute}, {"observations stray", stray},
 		{"relayer takes no reports", unhanded}, {"account", poor}, {"clock", untimely},
 	})
@@ -200,11 +207,24 @@ func otherAccount(f *Feed, _ time.Time) (State, bool) {
 	}, true
 }
 
+// unbegun is a configuration that libocr does not begin although nothing that this node knows keeps it from that. Only
+// libocr's log says why, such as of a digest that does not fit, and some of its errors it does not try again after.
+func unbegun(f *Feed, now time.Time) (State, bool) {
+	return State{
+		Level: Failed, Reason: fmt.Sprintf("libocr has not begun the contract's configuration %s for %s", f.Digest,
+			long(now, f.Ready)),
+		Remedy: "see loop jobs errors ID",
+	}, f.Running != f.Digest && !f.Ready.IsZero() && now.Sub(f.Ready) >= begins
+}
+
 // starting is the time until a configuration is read and runs.
 func starting(f *Feed, _ time.Time) (State, bool) {
 	reason := "OCR starts for the contract's configuration"
-	if f.Config.Good.IsZero() {
+	switch {
+	case f.Config.Good.IsZero():
 		reason = "the contract's configuration is being read"
+	case f.Ready.IsZero():
+		reason = "the contract's configuration has not yet been confirmed by as many blocks as libocr waits for"
 	}
 	return State{Level: Waiting, Reason: reason}, f.Running == ""
 }

@@ -13,7 +13,8 @@ func at(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.
 // healthy is a feed of four oracles that does all that it should at second 100.
 func healthy() Feed {
 	return Feed{
-		Config: Attempts{Good: at(95)}, Digest: "0001ab", Running: "0001ab", Begun: at(2), Interval: time.Second,
+		Config: Attempts{Good: at(95)}, Digest: "0001ab", Ready: at(1),
+		Running: "0001ab", Begun: at(2), Interval: time.Second,
 		Members: &Members{Oracles: 4, Faulty: 1, Signer: true, Account: "0xA", Own: "0xA"},
 		Heard:   map[int]time.Time{1: at(99), 2: at(99), 3: at(98)},
 		Plugins: make([]State, 2), ChainName: "evm chain 1",
@@ -105,6 +106,21 @@ func TestFeeds(t *testing.T) {
 		"between reading and running": {func(f *Feed) {
 			f.Running = ""
 		}, State{Waiting, "starting", "OCR starts for the contract's configuration", ""}},
+		"libocr takes its time": {func(f *Feed) { f.Running, f.Ready = "", at(-199) },
+			State{Waiting, "starting", "OCR starts for the contract's configuration", ""}},
+		"libocr begins nothing": {func(f *Feed) { f.Running, f.Ready, f.Round = "", at(-200), time.Time{} },
+			State{Failed, "not begun", "libocr has not begun the contract's configuration 0001ab for 5m0s",
+				"see loop jobs errors ID"}},
+		"libocr begins no other configuration": {func(f *Feed) { f.Running, f.Ready, f.Round = "0001aa", at(-260), at(0) },
+			State{Failed, "not begun", "libocr has not begun the contract's configuration 0001ab for 6m0s",
+				"see loop jobs errors ID"}},
+		"bootstrap job that begins nothing": {
+			func(f *Feed) { f.Bootstrap, f.Running, f.Ready, f.Members = true, "", at(-200), nil },
+			State{Failed, "not begun", "libocr has not begun the contract's configuration 0001ab for 5m0s",
+				"see loop jobs errors ID"}},
+		"an unconfirmed configuration": {func(f *Feed) { f.Running, f.Ready, f.Begun = "", time.Time{}, time.Time{} },
+			State{Waiting, "starting",
+				"the contract's configuration has not yet been confirmed by as many blocks as libocr waits for", ""}},
 		"just added": {func(f *Feed) {
 			*f = Feed{}
 		}, State{Waiting, "starting", "the contract's configuration is being read", ""}},

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/confighelper"
@@ -57,6 +58,9 @@ type tracker struct {
 	logger   *logger
 	feed     *feed.Recorder
 	own      *own
+
+	confirmations uint16        // of blocks, which libocr waits for before it reads a configuration
+	height        atomic.Uint64 // of the chain, as libocr was last told
 }
 
 // own has the names of this node in a contract's configuration, and the node's own settings for one.
@@ -86,7 +90,13 @@ func (t *tracker) LatestConfigDetails(ctx context.Context) (block uint64, digest
 	if err != nil {
 		return 0, types.ConfigDigest{}, fmt.Errorf("reading where the contract's configuration is: %w", err)
 	}
-	if t.own != nil && digest != (types.ConfigDigest{}) && t.feed.Facts().Members == nil {
+	if digest == (types.ConfigDigest{}) {
+		return response.GetChangedInBlock(), digest, nil
+	}
+	if t.height.Load()+1 >= response.GetChangedInBlock()+uint64(t.confirmations) { // as libocr counts them
+		t.feed.Confirmed(digest.Hex())
+	}
+	if t.own != nil && t.feed.Facts().Members == nil {
 		// libocr does not read a configuration that it has in its database. So after a restart nobody else reads one.
 		if _, err := t.LatestConfig(ctx, response.GetChangedInBlock()); err != nil {
 			t.logger.slog.Debug("it is not known yet whether this node is among the oracles", "error", err)
@@ -186,6 +196,7 @@ func (t *tracker) LatestBlockHeight(ctx context.Context) (height uint64, err err
 		t.read(ctx, types.ConfigDigest{}, err) // libocr asks for nothing else without it
 		return 0, fmt.Errorf("reading the chain's height: %w", err)
 	}
+	t.height.Store(response.GetBlockHeight())
 	return response.GetBlockHeight(), nil
 }
 

@@ -242,7 +242,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring) o
 		BinaryNetworkEndpointFactory: &hearing{s.Peer.endpoints, o.feed},
 		V2Bootstrappers:              o.bootstrappers(),
 		ContractConfigTracker: &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit,
-			logger: o.logger, feed: o.feed, own: o.own()},
+			logger: o.logger, feed: o.feed, own: o.own(), confirmations: local.ContractConfigConfirmations},
 		ContractTransmitter: &transmitter{
 			provider: provider, account: types.Account(s.Spec.Account()),
 			transmitLimit: local.ContractTransmitterTransmitTimeout, readLimit: local.BlockchainTimeout, logger: o.logger,
@@ -281,7 +281,7 @@ func (o *Oracle) startBootstrapper(ctx context.Context) error {
 			}},
 		V2Bootstrappers: o.bootstrappers(),
 		ContractConfigTracker: &tracker{provider: provider, changes: s.Watch.follow(provider.Name()), limit: limit,
-			logger: o.logger, feed: o.feed, own: o.own()},
+			logger: o.logger, feed: o.feed, own: o.own(), confirmations: local.ContractConfigConfirmations},
 		Database:               s.Database.OCR2(s.JobID),
 		LocalConfig:            local,
 		Logger:                 o.logger,

@@ -81,8 +81,14 @@ func loggedAnswer(t *testing.T, nodes []*testNode) {
 func told(t *testing.T, at int, o *Oracle) {
 	t.Helper()
 	f := o.Facts()
+	if f.Ready.IsZero() || f.Ready.After(time.Now()) {
+		t.Errorf("oracle %d could begin at %s", at, f.Ready)
+	}
 	if f.Compared.IsZero() || f.Ahead.Abs() > time.Minute {
 		t.Errorf("oracle %d is %s ahead of the others, at %s", at, f.Ahead, f.Compared)
+	}
+	if f.Report.Well == 0 {
+		t.Errorf("oracle %d has made no report: %+v", at, f.Report)
 	}
 	if f.Members == nil || len(f.Members.Budgets) != 5 || f.Members.Budgets[1].Name != "MaxDurationObservation" ||
 		f.Members.Budgets[1].Time <= 0 || o.Longest() <= 0 {

@@ -68,7 +68,16 @@ func (r *Recorder) Waits(what, why string) {
 func (r *Recorder) ConfigRead(digest string, err error) {
 	r.change(func(f *health.Feed, now time.Time) {
 		if f.Config.Note(now, err); err == nil && f.Digest != digest {
-			f.Digest, f.Members = digest, nil
+			f.Digest, f.Members, f.Ready = digest, nil, time.Time{}
+		}
+	})
+}
+
+// Confirmed is called with a configuration that was read whenever the chain is found to have confirmed it.
+func (r *Recorder) Confirmed(digest string) {
+	r.change(func(f *health.Feed, now time.Time) {
+		if f.Digest == digest && f.Ready.IsZero() {
+			f.Ready = now
 		}
 	})
 }

@@ -32,7 +32,15 @@ func TestRecorder(t *testing.T) {
 		r.Waits("the relayer has not taken the job", "")
 		r.ConfigRead("0001", nil)
 		r.Configured(health.Members{Oracles: 4, Faulty: 1, Signer: true, Account: "a", Own: "a"})
+		r.Confirmed("0002") // another
+		state(health.State{Level: health.Waiting, Cause: "starting",
+			Reason: "the contract's configuration has not yet been confirmed by as many blocks as libocr waits for"})
+		r.Confirmed("0001")
 		state(health.State{Level: health.Waiting, Cause: "starting", Reason: "OCR starts for the contract's configuration"})
+		time.Sleep(5 * time.Minute)
+		r.Confirmed("0001") // again, at each reading
+		state(health.State{Level: health.Failed, Cause: "not begun",
+			Reason: "libocr has not begun the contract's configuration 0001 for 5m0s", Remedy: "see loop jobs errors ID"})
 		r.Runs("0001", time.Second)
 		r.Meets(4, 2)
 		for range 20 {
@@ -72,7 +80,7 @@ func TestRecorder(t *testing.T) {
 		r.Observed(nil)
 		state(health.State{})
 		r.ConfigRead("0002", nil) // another configuration, of which nothing is known yet
-		if f := r.Facts(); f.Members != nil || f.Digest != "0002" {
+		if f := r.Facts(); f.Members != nil || f.Digest != "0002" || !f.Ready.IsZero() {
 			t.Errorf("facts %+v", f)
 		}
 		r.ConfigRead("", errors.New("timeout"))
