@@ -21,5 +21,5 @@ func (s *service) Reload(ctx context.Context, _ *nodev1.ReloadRequest) (*nodev1.
 	case err != nil:
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
-	return &nodev1.ReloadResponse{Applied: r.Applied, AtRestart: r.AtRestart}, nil
+	return &nodev1.ReloadResponse{Applied: r.Applied, AtRestart: r.AtRestart, FailedJobs: r.Failed}, nil
 }

@@ -53,9 +53,9 @@ func (c *command) reload() *cobra.Command {
 	return &cobra.Command{
 		Use: "reload", Short: "Tell a running node to read its configuration file again", Args: none,
 		Long: "reload applies the level of the log and the tables of the chains that the node has, including RPC\n" +
-			"nodes and accounts. Jobs on a chain that has changed start again. Everything else that has changed\n" +
-			"is named, and applies from the next start on. A file that is wrong changes nothing. The signal\n" +
-			"SIGHUP does the same; the node's log has the result.",
+			"nodes and accounts. Jobs on a chain that has changed start again, and those that do not run then\n" +
+			"are named. Everything else that has changed is named, and applies from the next start on. A file\n" +
+			"that is wrong changes nothing. The signal SIGHUP does the same; the node's log has the result.",
 		Example: "  loop node reload",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := call(cmd.Context(), c, api.Reload, &nodev1.ReloadRequest{})
@@ -68,6 +68,9 @@ func (c *command) reload() *cobra.Command {
 				}
 				for _, key := range r.GetAtRestart() {
 					row(w, "at the next start", key)
+				}
+				for _, job := range r.GetFailedJobs() {
+					row(w, "does not run", job)
 				}
 				if len(r.GetApplied())+len(r.GetAtRestart()) == 0 {
 					row(w, "nothing has changed")

@@ -138,19 +138,25 @@ func (j *jobs) reserve(ctx context.Context, r *running) (*hostservice.Reserved, 
 	if err != nil {
 		return nil, err
 	}
-	return j.node.accounts.of(r.spec.Relay, r.spec.ChainID).Reserve(ctx, senderOf(r.spec),
+	reserved, err := j.node.accounts.of(r.spec.Relay, r.spec.ChainID).Reserve(ctx, senderOf(r.spec),
 		func(ctx context.Context) error {
 			j.node.logger.Info("the shared relayer is replaced because it has used the account of a job that becomes isolated",
 				"plugin", r.spec.Relay, "job", r.stored.ID, "account", r.spec.Account())
 			return shared.plugin.Restart(ctx)
 		})
+	if err != nil {
+		return nil, passing{err}
+	}
+	return reserved, nil
 }
 
 // replaceTimeout bounds the replacement of a shared process: the start of the new one (30 s) and the end of the old
 // one.
 const replaceTimeout = time.Minute
 
-// isolate starts the processes of an isolated job. If one fails nothing is left of the others.
+// isolate starts the processes of an isolated job. If one fails nothing is left of the others. For a patient job, a
+// process that does not start is no failure. It is down, like a shared one, and the runtime goes on trying. The shared
+// process has already said what the job needs to know of the plugin.
 func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error) {
 	n := j.node
 	reserved, err := j.reserve(ctx, r)
@@ -174,8 +180,9 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 		return nil, errors.New("an isolated job has processes of its own, and LOOP_REATTACH names one for all jobs; debug " +
 			"it as a shared job")
 	}
-	if own.relay, err = n.plugins.serve(ctx, shared.relayer, own.name, ownName(r.spec.Relay, r.stored.ID)); err != nil {
-		return nil, err
+	if own.relay, err = n.plugins.serve(ctx, shared.relayer, own.name, ownName(r.spec.Relay, r.stored.ID),
+		r.patient); err != nil {
+		return nil, passing{err}
 	}
 	// The job's chain alone: of the others it has no account.
 	chains := slices.DeleteFunc(n.chains(shared.relayer), func(c config.Chain) bool { return c.ID != r.spec.ChainID })
@@ -188,8 +195,8 @@ func (j *jobs) isolate(ctx context.Context, r *running) (_ *isolation, err error
 		return nil, fmt.Errorf("this node has no %s chain %s: add it to its configuration", r.spec.Relay, r.spec.ChainID)
 	}
 	n.plugins.keep(own.relay)
-	if own.reports, err = reports.launchAlone(ctx, n, r.stored.ID); err != nil {
-		return nil, err
+	if own.reports, err = reports.launchAlone(ctx, n, r.stored.ID, r.patient); err != nil {
+		return nil, passing{err}
 	}
 	return own, nil
 }

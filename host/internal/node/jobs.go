@@ -35,6 +35,10 @@ type jobs struct {
 	// reserved and refused are what reserveStored says of isolated jobs: the account that one has, or why it has none.
 	reserved map[int64]*hostservice.Reserved
 	refused  map[int64]string
+
+	// ending ends the tries of jobs that failed, and trying waits for the last.
+	ending context.CancelFunc
+	trying sync.WaitGroup
 }
 
 // running is a job, whether it runs or not.
@@ -46,6 +50,11 @@ type running struct {
 
 	// plugins are those that it needs, of which the relayer's is the first; none while it does not run.
 	plugins []*loophost.Plugin
+
+	// patient jobs were accepted before. They do not fail because a process of theirs does not start, and are tried again
+	// after a failure that may pass. A job that is being added is not: whoever adds it is told at once.
+	patient bool
+	again   bool // it failed, and is tried again
 
 	mu     sync.Mutex
 	reason string // why it does not run
@@ -65,11 +74,11 @@ func (r *running) failure() string {
 
 func newJobs(n *Node) *jobs {
 	return &jobs{node: n, all: map[int64]*running{}, reserved: map[int64]*hostservice.Reserved{},
-		refused: map[int64]string{}}
+		refused: map[int64]string{}, ending: func() {}}
 }
 
 // startStored starts the jobs of the database concurrently. A job that does not start does not keep the others from
-// starting.
+// starting, and is tried again if that may help.
 func (j *jobs) startStored(ctx context.Context) error {
 	stored, err := j.node.database.Jobs(ctx)
 	if err != nil {
@@ -80,12 +89,13 @@ func (j *jobs) startStored(ctx context.Context) error {
 		wait.Go(func() { j.put(j.open(ctx, s)) })
 	}
 	wait.Wait()
+	j.keepTrying()
 	return nil
 }
 
 // open starts a job that is stored.
 func (j *jobs) open(ctx context.Context, s database.Job) *running {
-	r := &running{stored: s}
+	r := &running{stored: s, patient: true}
 	spec, report := job.Parse(ctx, []byte(s.Spec), j.storedChecks(s))
 	if err := report.Err(); err != nil || spec == nil {
 		r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
@@ -190,7 +200,11 @@ func (j *jobs) add(ctx context.Context, spec string) (*running, *job.Report, err
 // start runs a job. An error becomes its reason.
 func (j *jobs) start(ctx context.Context, r *running) {
 	if err := j.run(ctx, r); err != nil {
-		r.fail(err.Error())
+		reason := err.Error()
+		if r.again = r.patient && mayPass(err); r.again {
+			reason += triedAgain
+		}
+		r.fail(reason)
 		j.node.logger.Error("a job does not run", "job", r.stored.ID, "name", r.stored.Name, "error", err)
 	}
 }
@@ -230,7 +244,7 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 	}
 	past, err := n.history.Job(ctx, r.stored.ID)
 	if err != nil {
-		return err
+		return passing{err}
 	}
 	settings := oracle.Settings{
 		JobID:         r.stored.ID,
@@ -325,6 +339,8 @@ func (r *running) stop(ctx context.Context) {
 }
 
 func (j *jobs) close() {
+	j.ending()
+	j.trying.Wait()
 	var wait sync.WaitGroup
 	for _, r := range j.list() {
 		wait.Go(func() { r.stop(context.Background()) })

@@ -101,7 +101,7 @@ func launch(ctx context.Context, n *Node) (_ *plugins, err error) {
 		if p.shared[name] != nil || len(n.chains(r)) == 0 {
 			continue
 		}
-		s, err := p.serve(ctx, r, r.Plugin(), name)
+		s, err := p.serve(ctx, r, r.Plugin(), name, false)
 		if err != nil {
 			return nil, err
 		}
@@ -178,11 +178,11 @@ func (p *plugins) serving(r *relay.Relayer, plugin *relayerv1loophost.Relayer, t
 	}
 }
 
-// serve starts another process of a known relayer, under a different name.
-func (p *plugins) serve(ctx context.Context, r *relay.Relayer, name, title string) (*served, error) {
+// serve starts another process of a known relayer, under a different name. A patient one may be down at first.
+func (p *plugins) serve(ctx context.Context, r *relay.Relayer, name, title string, patient bool) (*served, error) {
 	n := p.node
 	settings := n.pluginSettings(r.Plugin(), n.settings.Config.Environment.Plugins[r.Plugin()], kindRelayer)
-	settings.Name = name
+	settings.Name, settings.Patient = name, patient
 	plugin, err := relayerv1loophost.LaunchRelayer(ctx, n.runtime, settings)
 	if err != nil {
 		return nil, &pluginError{err}

@@ -85,11 +85,11 @@ func (p *plugins) reporter(s *job.Spec) (reporter, error) {
 	return reporter{median: p.median}, nil
 }
 
-// launchAlone starts a process of the reporter for one job.
-func (r reporter) launchAlone(ctx context.Context, n *Node, job int64) (reporter, error) {
+// launchAlone starts a process of the reporter for one job. A patient one may be down at first.
+func (r reporter) launchAlone(ctx context.Context, n *Node, job int64, patient bool) (reporter, error) {
 	shared := r.plugin().Name()
 	settings := n.pluginSettings(shared, n.settings.Config.Environment.Plugins[shared], r.plugin().Status().Kind)
-	settings.Name = ownName(shared, job)
+	settings.Name, settings.Patient = ownName(shared, job), patient
 	if r.median != nil {
 		median, err := medianv1loophost.LaunchMedian(ctx, n.runtime, settings)
 		return reporter{median: median}, err

@@ -11,12 +11,15 @@ import (
 
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/health"
+	"github.com/loop-plugins/loop/sdk/go/loophost/supervise"
 )
 
 // Reloaded is what became of a configuration that was read again.
 type Reloaded struct {
 	// Applied are the keys and the chains that changed, and AtRestart those that change when the node starts anew.
 	Applied, AtRestart []string
+	// Failed are the jobs on the changed chains that do not run yet, with the reasons.
+	Failed []string
 }
 
 // Reload reads the configuration again and applies what can change while the node runs: the log level, and the tables
@@ -31,7 +34,7 @@ func (n *Node) Reload(ctx context.Context) (*Reloaded, error) {
 		return nil, err
 	}
 	n.logger.Info("the configuration was reloaded", "applied", strings.Join(r.Applied, ", "),
-		"atNextStart", strings.Join(r.AtRestart, ", "))
+		"atNextStart", strings.Join(r.AtRestart, ", "), "failed", strings.Join(r.Failed, ", "))
 	return r, nil
 }
 
@@ -73,10 +76,11 @@ func (n *Node) reload(ctx context.Context) (*Reloaded, error) {
 	changed, others := n.changedChains(next, spelled)
 	r.AtRestart = append(r.AtRestart, others...)
 	for _, c := range changed {
-		if err := n.jobs.changeChain(ctx, c); err != nil {
+		failed, err := n.jobs.changeChain(ctx, c)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.title(), err)
 		}
-		r.Applied = append(r.Applied, c.title())
+		r.Applied, r.Failed = append(r.Applied, c.title()), append(r.Failed, failed...)
 	}
 	return r, nil
 }
@@ -145,15 +149,15 @@ func byID(chains []config.Chain) map[string]config.Chain {
 
 // changeChain makes a chain, and the jobs on it, anew from another table. The reports that they have accepted are in
 // the store. If the relayer refuses the table, the chain stays as it was. Each part has its own time limit, so that a
-// slow one does not leave half of a change.
-func (j *jobs) changeChain(ctx context.Context, c changedChain) error {
+// slow one does not leave half of a change. The jobs that do not run afterwards are named, with the reasons.
+func (j *jobs) changeChain(ctx context.Context, c changedChain) (failed []string, err error) {
 	ctx = context.WithoutCancel(ctx) // neither does whoever asked and has gone
 	j.changing.Lock()
 	defer j.changing.Unlock()
 	n := j.node
 	shared, chain, err := n.plugins.chain(c.key.relay, c.key.chain)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	stopping, cancel := context.WithTimeout(ctx, replaceTimeout)
 	on := j.stopOn(stopping, c.key)
@@ -168,14 +172,40 @@ func (j *jobs) changeChain(ctx context.Context, c changedChain) error {
 		n.tables.replace(before)
 		err = errors.Join(err, n.plugins.makeChainsOf(ctx, shared, []config.Chain{before.table}, n.lend))
 	}
-	opening, cancel := context.WithTimeout(ctx, replaceTimeout)
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	var wait sync.WaitGroup
 	for _, r := range on {
 		wait.Go(func() { j.put(j.open(opening, r.stored)) })
 	}
 	wait.Wait()
-	return err
+	for _, r := range on {
+		now := j.get(r.stored.ID)
+		if trouble := now.trouble(); trouble != "" {
+			failed = append(failed, now.title()+": "+trouble)
+		}
+	}
+	return failed, err
+}
+
+// openTimeout bounds the opening of a job: the starts of two processes of its own (30 s each), and what the job asks
+// them for.
+const openTimeout = 2 * replaceTimeout
+
+// trouble is why a job that was just opened does not run; empty if nothing is known that keeps it from running.
+func (r *running) trouble() string {
+	if r.oracle == nil {
+		return r.failure()
+	}
+	if r.own == nil {
+		return ""
+	}
+	for _, p := range r.plugins {
+		if st := p.Status(); st.State != supervise.Ready {
+			return fmt.Sprintf("its plugin %s does not serve: %s%s", st.Name, st.LastExit, triedAgain)
+		}
+	}
+	return ""
 }
 
 // stopOn stops the jobs on a chain. Isolated ones keep their accounts until they are opened again.

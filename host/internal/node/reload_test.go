@@ -29,22 +29,28 @@ func TestReload(t *testing.T) {
 	f.held(b, alone, 0)
 	pid, original := f.pid("acme"), f.files.Config
 	f.node.settings.Reread = func() (*config.Config, error) { return f.files.Load(t), nil }
-	reload := func(accounts ...string) {
+	reload := func(accounts ...string) (failed string) {
 		t.Helper()
 		f.files.Config = strings.Replace(original, `ChainID = "1"`, fmt.Sprintf("ChainID = \"1\"\nAccounts = [\"%s\"]",
 			strings.Join(accounts, `", "`)), 1)
 		got, err := f.node.Reload(t.Context())
-		want := &Reloaded{Applied: []string{`Acme, ChainID = "1"`}}
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Fatalf("%v (-want +got):\n%s", err, diff)
+		if err != nil {
+			t.Fatal(err)
 		}
+		want := &Reloaded{Applied: []string{`Acme, ChainID = "1"`}, Failed: got.Failed}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+		return strings.Join(got.Failed, "; ")
 	}
 	state := func(id int64) health.Part { return f.node.states.job(f.node.jobs.get(id)) }
 	if got, err := f.node.Reload(t.Context()); err != nil || len(got.Applied)+len(got.AtRestart) > 0 {
 		t.Errorf("of the same configuration: %v, %v", got, err)
 	}
 
-	reload(a, b)
+	if failed := reload(a, b); failed != "" {
+		t.Errorf("jobs that do not run: %s", failed)
+	}
 	for plugin, want := range map[string][]string{"acme": {a}, alone: {b}} {
 		if lent := f.lent(plugin); !slices.Equal(lent, want) {
 			t.Errorf("%s is lent %v, want %v", plugin, lent, want)
@@ -60,7 +66,10 @@ func TestReload(t *testing.T) {
 		t.Errorf("the shared relayer was replaced: it is process %d and was %d", now, pid)
 	}
 
-	reload(b)
+	if failed := reload(b); !strings.HasPrefix(failed, fmt.Sprintf("job %d: its spec is not valid", shared.GetId())) ||
+		strings.Contains(failed, triedAgain) {
+		t.Errorf("jobs that do not run: %s", failed)
+	}
 	if now := state(shared.GetId()); now.Level != health.Failed ||
 		!strings.Contains(now.Reason, "transmitterID") {
 		t.Errorf("a job whose account is not the chain's any more is %s: %s", now.Level, now.Reason)

@@ -1313,7 +1313,9 @@ type ReloadResponse struct {
 	// Those that apply from now on.
 	Applied []string `protobuf:"bytes,1,rep,name=applied,proto3" json:"applied,omitempty"`
 	// Those that apply from the next start of the node on.
-	AtRestart     []string `protobuf:"bytes,2,rep,name=at_restart,json=atRestart,proto3" json:"at_restart,omitempty"`
+	AtRestart []string `protobuf:"bytes,2,rep,name=at_restart,json=atRestart,proto3" json:"at_restart,omitempty"`
+	// The jobs of chains that have changed that do not run yet, each with the reason. It says if the node tries again.
+	FailedJobs    []string `protobuf:"bytes,3,rep,name=failed_jobs,json=failedJobs,proto3" json:"failed_jobs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1358,6 +1360,13 @@ func (x *ReloadResponse) GetApplied() []string {
 func (x *ReloadResponse) GetAtRestart() []string {
 	if x != nil {
 		return x.AtRestart
+	}
+	return nil
+}
+
+func (x *ReloadResponse) GetFailedJobs() []string {
+	if x != nil {
+		return x.FailedJobs
 	}
 	return nil
 }
@@ -6488,11 +6497,13 @@ const file_loop_node_v1_node_proto_rawDesc = "" +
 	"\bseverity\x18\x03 \x01(\x0e2\x16.loop.node.v1.SeverityR\bseverity\x12\x12\n" +
 	"\x04text\x18\x04 \x01(\tR\x04text\x12\x16\n" +
 	"\x06remedy\x18\x05 \x01(\tR\x06remedy\"\x0f\n" +
-	"\rReloadRequest\"I\n" +
+	"\rReloadRequest\"j\n" +
 	"\x0eReloadResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x03(\tR\aapplied\x12\x1d\n" +
 	"\n" +
-	"at_restart\x18\x02 \x03(\tR\tatRestart\"\x14\n" +
+	"at_restart\x18\x02 \x03(\tR\tatRestart\x12\x1f\n" +
+	"\vfailed_jobs\x18\x03 \x03(\tR\n" +
+	"failedJobs\"\x14\n" +
 	"\x12GetLogLevelRequest\"+\n" +
 	"\x13GetLogLevelResponse\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\tR\x05level\"*\n" +

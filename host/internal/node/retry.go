@@ -1,0 +1,66 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// The pauses between the tries of jobs that failed: the first one, and the longest.
+const (
+	firstPause   = 5 * time.Second
+	longestPause = time.Minute
+)
+
+// triedAgain ends the reason of what the node tries again by itself.
+const triedAgain = "; the node tries again by itself"
+
+// passing is an error that may not come again, such as that of a read: a later try can succeed though nobody has
+// changed anything.
+type passing struct{ error }
+
+func (p passing) Unwrap() error { return p.error }
+
+func mayPass(err error) bool {
+	var p passing
+	return errors.As(err, &p)
+}
+
+// keepTrying begins to try jobs that failed again and again, until close.
+func (j *jobs) keepTrying() {
+	var ctx context.Context
+	ctx, j.ending = context.WithCancel(context.Background())
+	j.trying.Go(func() {
+		for pause := firstPause; ; {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return
+			}
+			if j.tryFailed(ctx) {
+				pause = min(2*pause, longestPause)
+			} else {
+				pause = firstPause
+			}
+		}
+	})
+}
+
+// tryFailed opens the jobs that failed for a reason that may pass, and reports whether that left one that still fails
+// so. While somebody changes the jobs it does nothing: it must not wait for them when the node ends.
+func (j *jobs) tryFailed(ctx context.Context) (left bool) {
+	if !j.changing.TryLock() {
+		return false
+	}
+	defer j.changing.Unlock()
+	var wait sync.WaitGroup
+	for _, r := range j.list() {
+		if r.again {
+			wait.Go(func() { j.put(j.open(ctx, r.stored)) })
+		}
+	}
+	wait.Wait()
+	return slices.ContainsFunc(j.list(), func(r *running) bool { return r.again })
+}

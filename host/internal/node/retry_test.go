@@ -1,0 +1,142 @@
+package node
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
+	"github.com/loop-plugins/loop/host/internal/config"
+	"github.com/loop-plugins/loop/host/internal/health"
+)
+
+func (f *feeding) write(file, text string) {
+	f.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// state is a job's state, as operators see it.
+func (f *feeding) state(j *nodev1.Job) health.Part {
+	return f.node.states.job(f.node.jobs.get(j.GetId()))
+}
+
+// An isolated job that was accepted runs as soon as its processes start, though they did not when the node began or its
+// chain was reloaded. A reload says which jobs do not run.
+func TestIsolatedJobRunsWhenItsProcessesStart(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	own := f.account()
+	median, relayer, ill := filepath.Join(f.dir, "median"), filepath.Join(f.dir, "relayer"), filepath.Join(f.dir, "ill")
+	f.files.Config += fmt.Sprintf("[Plugins.Median]\nWrite = [%q]\n", f.dir)
+	f.files.plugin(t, "MEDIAN", "FAIL_WHILE="+ill+"\nFAIL_TURNS="+median)
+	f.files.plugin(t, "ACME", "RELAYER=queueing\nQUEUE_DIR="+f.dir+"\nFAIL_TURNS="+relayer)
+	f.node.Close(t.Context())
+	f.start()
+	j := f.runs("a1", own, true)
+	alone, reports := ownName("acme", j.GetId()), ownName("median", j.GetId())
+	f.held(own, alone, 0)
+	recovers := func(when string, entries int) {
+		t.Helper()
+		f.held(own, alone, entries)
+		eventually(t, "the job's median "+when, func() bool { return f.pid(reports) != 0 })
+		eventually(t, "the job "+when, func() bool {
+			f.node.states.look(t.Context())
+			return f.state(j).Level != health.Failed
+		})
+		for _, file := range []string{median, relayer} {
+			if left, _ := os.ReadFile(file); len(left) > 0 {
+				t.Errorf("%s, %s has not failed so often: %q", when, filepath.Base(file), left)
+			}
+		}
+		if lent := f.lent("acme"); slices.Contains(lent, own) {
+			t.Errorf("%s, the shared relayer may sign with %v", when, lent)
+		}
+	}
+
+	f.node.Close(t.Context())
+	f.write(median, "-fff") // the shared one starts, and the job's own does not
+	f.write(relayer, "-ff")
+	f.start()
+	recovers("after the start", 1)
+
+	original := f.files.Config
+	f.node.settings.Reread = func() (*config.Config, error) { return f.files.Load(t), nil }
+	reload := func(accounts string) *nodev1.ReloadResponse {
+		t.Helper()
+		f.files.Config = strings.Replace(original, `ChainID = "1"`, "ChainID = \"1\"\nAccounts = ["+accounts+"]", 1)
+		r, err := f.client.Reload(t.Context(), &nodev1.ReloadRequest{})
+		if err != nil || len(r.GetApplied()) != 1 {
+			t.Fatalf("reload: %v, %v", r, err)
+		}
+		return r
+	}
+	f.write(median, "fff")
+	f.write(relayer, "ff")
+	reload(fmt.Sprintf("%q", own))
+	recovers("after a reload", 1)
+
+	f.write(ill, "")
+	failed := reload(fmt.Sprintf("%q, %q", own, f.account())).GetFailedJobs()
+	if len(failed) != 1 || !strings.Contains(failed[0], fmt.Sprintf("job %d: its plugin %s does not serve", j.GetId(),
+		reports)) || !strings.HasSuffix(failed[0], triedAgain) {
+		t.Errorf("the reload names %q", failed)
+	}
+	f.remove(j)
+	if p := f.node.runtime.Plugin(reports); p != nil {
+		t.Errorf("of the job that was removed, %s is left", p.Name())
+	}
+}
+
+// A job that was accepted, and fails for a reason that passes, is tried again. One that is being added is not, nor is
+// one that was removed.
+func TestJobThatFailsForAReasonThatPasses(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	own := f.account()
+	shared, isolated, gone := f.runs("a1", f.account(), false), f.runs("b1", own, true), f.runs("c1", f.account(), false)
+	f.held(own, ownName("acme", isolated.GetId()), 0)
+	f.node.Close(t.Context())
+	database, err := sql.Open("sqlite", "file:"+f.node.settings.Config.Database.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close() })
+	rename := func(from, to string) {
+		t.Helper()
+		if _, err := database.ExecContext(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	rename("job_errors", "elsewhere")
+	f.start()
+	for _, j := range []*nodev1.Job{shared, isolated, gone} {
+		if s := f.state(j); s.Level != health.Failed || !strings.Contains(s.Reason, "job_errors") ||
+			!strings.HasSuffix(s.Reason, triedAgain) {
+			t.Errorf("job %d is %s: %s", j.GetId(), s.Level, s.Reason)
+		}
+	}
+	f.held(own, "acme", 1)
+	added, err := f.add("d1", f.account(), false)
+	if err != nil || added.GetState() != nodev1.JobState_JOB_STATE_FAILED ||
+		strings.Contains(added.GetReason(), triedAgain) {
+		t.Errorf("the job that is added: %v, %v", added, err)
+	}
+	rename("elsewhere", "job_errors")
+	f.remove(gone)
+
+	f.held(own, ownName("acme", isolated.GetId()), 1)
+	eventually(t, "the next try", func() bool { return f.state(shared).Level != health.Failed })
+	if s := f.state(added); s.Level != health.Failed {
+		t.Errorf("the job that was added is %s", s.Level)
+	}
+	if r := f.node.jobs.get(gone.GetId()); r != nil {
+		t.Error("the job that was removed is back")
+	}
+}
