@@ -3,6 +3,7 @@ package endpoint
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/loop-plugins/loop/sdk/go/relayer"
@@ -13,6 +14,7 @@ type Code int
 
 // The errors that callers distinguish. All versions use these numbers, except as noted.
 const (
+	CodeInvalidRequest       Code = -32600
 	CodeInvalidParams        Code = -32602
 	CodeContractNotFound     Code = 20
 	CodeEntrypointNotFound   Code = 21
@@ -30,16 +32,29 @@ const (
 	CodeFeeBelowMinimum      Code = 65 // from 0.9 on; 53 before
 )
 
-// faults are errors that speak of the node and not of the call.
+// faults are errors of Starknet that speak of the node and not of the call.
 var faults = map[Code]bool{
-	-32700: true, -32601: true, -32603: true, // JSON-RPC: parse error, no such method, internal error
 	24: true, 32: true, // it does not have the block
 	63: true, // it met an unexpected error itself
 }
 
-// troubles are texts by which a hosted node says that it cannot answer now, whatever code it sends with them. Compared
-// in lower case. What providers say of their limits is in relayer.ThrottleOf.
+// troubles are texts by which a hosted node says that it cannot answer now, even with a code that speaks of the call.
+// Compared in lower case. What providers say of their limits is in relayer.ThrottleOf.
 var troubles = []string{"timed out", "service unavailable"}
+
+// fault reports whether an error speaks of the node, so that another one may serve the same call. Starknet's own errors
+// are small positive numbers. The others are JSON-RPC's, of which two speak of the call, and those of the software in
+// front of a node, which has numbers of its own for what it cannot reach or do.
+func (e *answerError) fault() bool {
+	switch {
+	case e.Code > 0:
+		return faults[e.Code]
+	case e.Code != CodeInvalidRequest && e.Code != CodeInvalidParams:
+		return true
+	}
+	said := strings.ToLower(e.text())
+	return slices.ContainsFunc(troubles, func(trouble string) bool { return strings.Contains(said, trouble) })
+}
 
 // AnswerError is a node's answer that a call cannot be served.
 type AnswerError struct {
@@ -98,12 +113,7 @@ func (e *answerError) classify() error {
 		return throttle
 	}
 	text := e.text()
-	said := strings.ToLower(text)
-	fault := faults[e.Code]
-	for _, trouble := range troubles {
-		fault = fault || e.Code <= 0 && strings.Contains(said, trouble)
-	}
-	if fault {
+	if e.fault() {
 		return relayer.Said("answers with the error: " + text)
 	}
 	return relayer.Answered(&AnswerError{Code: e.Code, Reason: relayer.Said(text).Error()})

@@ -52,7 +52,8 @@ func TestThrottle(t *testing.T) {
 			"a limit while it validates":   {Code: int(CodeValidationFailure), Message: "capacity exceeded"},
 			"a page":                       {Code: 31, Message: "Requested page size is too big"},
 			"events":                       {Code: -32602, Message: "exceeded the maximum number of events"},
-			"a limit of units":             {Code: -32000, Message: "exceeded the CU limit of a transaction"},
+			"no such parameter":            {Code: -32602, Message: "Invalid params"},
+			"no request":                   {Code: -32600, Message: "Invalid Request"},
 		},
 	})
 }
