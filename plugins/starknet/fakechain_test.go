@@ -681,7 +681,7 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 		cost.Add(cost, new(big.Int).Mul(bound.Amount.Big(), bound.Price.Big()))
 	}
 	if cost.Cmp(d.balance) > 0 {
-		return nil, &rpcError{Code: 54, Message: "Account balance is smaller than the transaction's maximal fee"}
+		return nil, d.unfunded(in, cost)
 	}
 	tx := &fakeTx{hash: hash, sender: in.Sender, nonce: nonce, calldata: in.Calldata, price: bound.Price.Big(),
 		status: waits}
@@ -703,6 +703,26 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 	d.txs[hash], d.order, d.pool = tx, append(d.order, tx), append(d.pool, tx)
 	d.include()
 	return map[string]any{"transaction_hash": hash}, nil
+}
+
+// unfunded is how a node of each version says that the account cannot pay: in the words of a sequencer or of an older
+// one, under the code of a failed validation, or as the specification has it.
+func (d *fakeChain) unfunded(in wireTx, cost *big.Int) *rpcError {
+	failed := &rpcError{Code: 55, Message: "Account validation failed"}
+	switch d.version {
+	case newest:
+		bound := func(name string) string {
+			b := in.Bounds[name]
+			return fmt.Sprintf("%s: { max_amount: %s, max_price_per_unit: %s }", name, b.Amount.Big(), b.Price.Big())
+		}
+		failed.Data = fmt.Sprintf("Resources bounds ({ %s, %s, %s }) exceed balance (%s).", bound("l1_gas"), bound("l2_gas"),
+			bound("l1_data_gas"), d.balance)
+	case "0.9.0":
+		failed.Data = fmt.Sprintf("Max fee (%s) exceeds balance (%s).", cost, d.balance)
+	default:
+		return &rpcError{Code: 54, Message: "Account balance is smaller than the transaction's maximal fee"}
+	}
+	return failed
 }
 
 func mustFelt(t *testing.T, n *big.Int) stark.Felt {

@@ -319,4 +319,13 @@ func testTransact(t *testing.T, version string) {
 		t.Errorf("sent %v as %v", tx.calldata, sent)
 	}
 	d.mineUntil("the store is empty", func() bool { return len(x.Keys()) == 0 })
+
+	// What is not checked beforehand, nodes refuse.
+	d.set(func() { d.balance = big.NewInt(5) })
+	x.Asked(signing.Transfer{From: me.String(), To: "0x5", Amount: small})
+	_, err = chain.Transact(ctx, request(small, func(r *relayerv1.TransactRequest) { r.CheckBalance = false }))
+	want := me.String() + " does not hold 5 FRI and the fees; send less or fund the account"
+	if status.Code(err) != codes.FailedPrecondition || status.Convert(err).Message() != want {
+		t.Errorf("without funds: %v, want %s", err, want)
+	}
 }

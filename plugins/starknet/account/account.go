@@ -139,8 +139,11 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	case sure &&
 		(endpoint.IsCode(err, endpoint.CodeInsufficientResource) || endpoint.IsCode(err, endpoint.CodeFeeBelowMinimum)):
 		said = cheap
-	case sure && endpoint.IsCode(err, endpoint.CodeInsufficientBalance):
-		err = fmt.Errorf("%w: %w: %w", relayer.ErrRefused, relayer.ErrUnfunded, a.refused(err, "; send it STRK"))
+	case endpoint.IsCode(err, endpoint.CodeInsufficientBalance):
+		err = fmt.Errorf("%w: %w", relayer.ErrUnfunded, a.refused(err, "; send it STRK"))
+		if sure {
+			err = fmt.Errorf("%w: %w", relayer.ErrRefused, err)
+		}
 	case sure && slices.ContainsFunc(refusals, func(code endpoint.Code) bool { return endpoint.IsCode(err, code) }):
 		err = fmt.Errorf("%w: %w", relayer.ErrRefused, a.refused(err, ""))
 	}
@@ -150,7 +153,7 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	return err
 }
 
-// refused records why all nodes refuse the account's transactions, with what to do, and returns the error.
+// refused records why nodes refuse the account's transactions, with what to do, and returns the error.
 func (a *Account) refused(err error, advice string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -52,8 +52,7 @@ func (e *answerError) fault() bool {
 	case e.Code != CodeInvalidRequest && e.Code != CodeInvalidParams:
 		return true
 	}
-	said := strings.ToLower(e.text())
-	return slices.ContainsFunc(troubles, func(trouble string) bool { return strings.Contains(said, trouble) })
+	return e.says(troubles)
 }
 
 // AnswerError is a node's answer that a call cannot be served.
@@ -83,6 +82,13 @@ func IsNonce(err error) bool {
 		answer.Code == CodeExecutionError && strings.Contains(strings.ToLower(answer.Reason), "invalid transaction nonce"))
 }
 
+// unfunded are the words by which a sequencer says that an account cannot pay, of several of its versions. Compared in
+// lower case, as are all words here.
+var unfunded = []string{"exceed balance (", "exceeds balance (", "exceedbalance", "exceedsbalance"}
+
+// penniless is what the specification has a node say of such an account.
+const penniless = "Account balance is smaller than the transaction's maximal fee"
+
 // answerError is an error of JSON-RPC.
 type answerError struct {
 	Code    Code            `json:"code"`
@@ -96,6 +102,23 @@ func (e *answerError) text() string {
 		return e.Message + ": " + detail
 	}
 	return e.Message
+}
+
+// says reports whether the node says one of some words, anywhere in the error: a sequencer puts them behind all bounds of
+// a transaction. What is quoted is left out, since those are a contract's words.
+func (e *answerError) says(words []string) bool {
+	said, _, _ := strings.Cut(e.Message+" "+string(e.Data), "('")
+	said = strings.ToLower(said)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
+}
+
+// plain is the error with the code that the specification has for what the sequencer says. The sequencer checks much as
+// part of an account's validation, and nodes hand all that on as one failure of it.
+func (e *answerError) plain() *answerError {
+	if e.Code == CodeValidationFailure && e.says(unfunded) {
+		return &answerError{Code: CodeInsufficientBalance, Message: penniless}
+	}
+	return e
 }
 
 // throttle is what relayer.ThrottleOf makes of the error.
@@ -112,6 +135,7 @@ func (e *answerError) classify() error {
 	if throttle := e.throttle(); throttle != nil {
 		return throttle
 	}
+	e = e.plain()
 	text := e.text()
 	if e.fault() {
 		return relayer.Said("answers with the error: " + text)

@@ -120,61 +120,65 @@ func TestAddRefusesInOrder(t *testing.T) {
 		name   string
 		change func(*Invoke)
 		want   int
+		says   string // what it is told beside the message of the code
 	}{
-		{"data on L2", func(inv *Invoke) { inv.FeeMode = "L2" }, CodeUnexpected},
-		{"a paymaster", func(inv *Invoke) { inv.FeeMode = "L1"; inv.Paymaster = []stark.Felt{{}} }, CodeUnexpected},
+		{"data on L2", func(inv *Invoke) { inv.FeeMode = "L2" }, CodeUnexpected, "data on L1"},
+		{"a paymaster", func(inv *Invoke) { inv.FeeMode = "L1"; inv.Paymaster = []stark.Felt{{}} }, CodeUnexpected,
+			"no paymasters"},
 		{"too much L2 gas", func(inv *Invoke) {
 			inv.Paymaster = []stark.Felt{}
 			inv.Bounds.L2.Amount = number(1_200_000_001)
-		}, CodeUnexpected},
+		}, CodeUnexpected, "MAX_GAS_AMOUNT_TOO_HIGH"},
 		{"a price of L2 gas below the least", func(inv *Invoke) {
 			inv.Bounds.L2.Amount = number(1_200_000_000)
 			inv.Bounds.L2.Price = number(7_999_999_999)
-		}, CodeFeeBelowMinimum},
+		}, CodeFeeBelowMinimum, ""},
 		{"a sender that is not there", func(inv *Invoke) {
 			inv.Bounds.L2.Price = number(8_000_000_000)
 			inv.Sender = &stranger
-		}, CodeValidationFailure},
-		{"a sender that is not an account", func(inv *Invoke) { inv.Sender = &feed }, CodeNonAccount},
+		}, CodeValidationFailure, "is not deployed"},
+		{"a sender that is not an account", func(inv *Invoke) { inv.Sender = &feed }, CodeNonAccount, ""},
 		{"a nonce too far ahead", func(inv *Invoke) {
 			inv.Sender = &from.Address
 			n := stark.FromUint64(201)
 			inv.Nonce = &n
-		}, CodeInvalidNonce},
+		}, CodeInvalidNonce, "Account nonce: 0x0, got: 0xc9"},
 		{"a price of L2 gas below the last block's", func(inv *Invoke) {
 			inv.Nonce = &stark.Felt{}
 			inv.Bounds.L2.Price = number(9_000_000_001)
-		}, CodeFeeBelowMinimum},
+		}, CodeFeeBelowMinimum, ""},
 		{"a price of L1 gas too low", func(inv *Invoke) {
 			inv.Bounds.L2.Price = number(9_000_000_002)
 			inv.Bounds.L1.Price = number(30_000_000_000_000)
-		}, CodeInsufficientResource},
+		}, CodeInsufficientResource, ""},
 		{"a price of data too low", func(inv *Invoke) {
 			inv.Bounds.L1.Price = number(30_000_000_000_001)
 			inv.Bounds.L1Data.Price = number(1)
-		}, CodeInsufficientResource},
+		}, CodeInsufficientResource, ""},
 		{"too little L2 gas", func(inv *Invoke) {
 			inv.Bounds.L1Data.Price = number(40_000_003)
 			inv.Bounds.L2.Amount = number(99_999)
-		}, CodeInsufficientResource},
+		}, CodeInsufficientResource, ""},
 		{"too little data", func(inv *Invoke) {
 			inv.Bounds.L2.Amount = number(1_000_000)
 			inv.Bounds.L1Data.Amount = number(127)
-		}, CodeInsufficientResource},
+		}, CodeInsufficientResource, ""},
 		{"more than the account has", func(inv *Invoke) {
 			inv.Bounds.L1Data.Amount = number(128)
 			inv.Bounds.L1.Amount = number(1 << 60)
-		}, CodeInsufficientBalance},
+		}, CodeValidationFailure, "Resources bounds ({ l1_gas: { max_amount: 1152921504606846976, max_price_per_unit: " +
+			"30000000000001 }, l2_gas: { max_amount: 1000000, max_price_per_unit: 9000000002 }, l1_data_gas: " +
+			"{ max_amount: 128, max_price_per_unit: 40000003 } }) exceed balance ("},
 		{"a tip that the account cannot pay", func(inv *Invoke) {
 			inv.Bounds.L1.Amount = number(0)
 			inv.Tip = Quantity{new(big.Int).SetUint64(1 << 63)}
-		}, CodeInsufficientBalance},
+		}, CodeValidationFailure, ") exceed balance ("},
 		{"calldata without sense", func(inv *Invoke) {
 			inv.Tip = number(0)
 			inv.Calldata = []stark.Felt{stark.FromUint64(1)}
-		}, CodeValidationFailure},
+		}, CodeValidationFailure, "Failed to deserialize"},
 		{"no signature", func(inv *Invoke) { inv.Calldata = Calldata(); inv.Signature = []stark.Felt{} },
-			CodeValidationFailure},
+			CodeValidationFailure, "invalid signature"},
 	}
 	inv := signed(t, c, from, nil, nil)
 	for _, test := range slices.Backward(cases) {
@@ -184,8 +188,9 @@ func TestAddRefusesInOrder(t *testing.T) {
 		if i > 0 {
 			test.change(&inv)
 		}
-		if _, failure := c.Add(inv); failure == nil || failure.Code != test.want {
-			t.Errorf("%s: %v, want code %d", test.name, failure, test.want)
+		if _, failure := c.Add(inv); failure == nil || failure.Code != test.want ||
+			!strings.Contains(failure.Error(), test.says) {
+			t.Errorf("%s: %v, want code %d and %q", test.name, failure, test.want, test.says)
 		}
 	}
 	if n := len(c.transactions); n != 0 {

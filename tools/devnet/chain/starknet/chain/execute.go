@@ -115,8 +115,8 @@ func (c *Chain) check(inv Invoke, hash stark.Felt) *Failure {
 			return Fail(CodeInsufficientResource)
 		}
 	}
-	if c.state.balance(sender).Cmp(inv.limit()) < 0 {
-		return Fail(CodeInsufficientBalance)
+	if balance := c.state.balance(sender); balance.Cmp(inv.limit()) < 0 {
+		return exceeds(inv.Bounds, balance)
 	}
 	if failure := c.validate(a, inv, hash); failure != nil {
 		return failure
