@@ -59,8 +59,8 @@ type fakeChain struct {
 	hold bool
 	// revert, if set, is why the next transaction reverts although its estimate says otherwise.
 	revert string
-	// price of all resources.
-	price uint64
+	// price of all resources in estimates, and the least that is taken.
+	price, least uint64
 	// picky refuses replacements of what is in the pool.
 	picky bool
 	calls map[string]int // by method
@@ -683,6 +683,9 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 	if cost.Cmp(d.balance) > 0 {
 		return nil, d.unfunded(in, cost)
 	}
+	if bound.Price.Big().Cmp(new(big.Int).SetUint64(d.least)) < 0 {
+		return nil, d.cheap(bound.Price.Big())
+	}
 	tx := &fakeTx{hash: hash, sender: in.Sender, nonce: nonce, calldata: in.Calldata, price: bound.Price.Big(),
 		status: waits}
 	for i, other := range d.pool {
@@ -691,7 +694,7 @@ func (d *fakeChain) add(in wireTx) (any, *rpcError) {
 		}
 		if least := new(big.Int).Div(new(big.Int).Mul(other.price, big.NewInt(11)),
 			big.NewInt(10)); tx.price.Cmp(least) < 0 || d.picky {
-			if d.old() {
+			if d.old() || d.version == newest { // pathfinder has no other code for it
 				return nil, numbered()
 			}
 			return nil, &rpcError{Code: 64, Message: "Replacement transaction is underpriced"}
@@ -723,6 +726,21 @@ func (d *fakeChain) unfunded(in wireTx, cost *big.Int) *rpcError {
 		return &rpcError{Code: 54, Message: "Account balance is smaller than the transaction's maximal fee"}
 	}
 	return failed
+}
+
+// cheap is how a node of each version says that a price is too low, in one of the ways in which real nodes do.
+func (d *fakeChain) cheap(price *big.Int) *rpcError {
+	switch d.version {
+	case newest:
+		return &rpcError{Code: 63, Message: "An unexpected error occurred",
+			Data: fmt.Sprintf("StarknetErrorCode.GAS_PRICE_TOO_LOW: Transaction L2 gas price %s is below the required "+
+				"threshold %d.", price, d.least)}
+	case "0.9.0":
+		return &rpcError{Code: 55, Message: "Account validation failed",
+			Data: fmt.Sprintf("Resource bounds were not satisfied: Max L1DataGas price (%s) is lower than the actual gas "+
+				"price: %d.", price, d.least)}
+	}
+	return &rpcError{Code: 53, Message: "The transaction's resources don't cover validation"}
 }
 
 func mustFelt(t *testing.T, n *big.Int) stark.Felt {

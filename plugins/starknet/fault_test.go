@@ -230,6 +230,20 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			s.set(func() { s.hold, s.price = false, 300 })
 			lands(s, 1)
 		}, 2},
+		"the price rises before it is sent": {"", func(s *scene) {
+			s.set(func() { s.least = 300 })
+			transmit(s, 1, 1)
+			added(s, 1)
+			s.set(func() { s.price = 300 })
+			lands(s, 1)
+			if first := s.order[0]; first.price.Cmp(big.NewInt(450)) != 0 {
+				s.t.Errorf("it lands at the price %s, want that of an estimate of now, 450", first.price)
+			}
+			nodes, err := s.chain.ListNodeStatuses(s.t.Context(), &relayerv1.ListNodeStatusesRequest{})
+			if err != nil || nodes.GetNodes()[0].GetState() != relayerv1.NodeState_NODE_STATE_ALIVE {
+				s.t.Errorf("the node is blamed: %v, %v", nodes, err)
+			}
+		}, 2},
 		"a report grows stale in the mempool": {"TxTimeout = '200ms'\n", func(s *scene) {
 			s.set(func() { s.hold = true })
 			transmit(s, 1, 1)
@@ -318,7 +332,7 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 			added(s, 2)
 			s.set(func() { s.hold = false })
 			lands(s, 1)
-			if s.x.Log.Count("underpriced") > 0 {
+			if s.x.Log.Count("underpriced")+s.x.Log.Count("the transmission queue failed") > 0 {
 				s.t.Error("that the node keeps an earlier attempt is taken for a failure")
 			}
 		}, 2},

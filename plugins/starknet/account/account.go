@@ -115,7 +115,7 @@ type answer int
 
 const (
 	taken answer = iota + 1 // one has it
-	cheap                   // all want more for it
+	cheap                   // none has it, as far as is known, and one wants more for it
 )
 
 // Send implements relayer.Sender. It sends the transaction to every node, since any one may keep it to itself.
@@ -127,6 +127,8 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 			return nil
 		case endpoint.IsCode(err, endpoint.CodeUnderpriced): // it keeps an earlier attempt, which does as well
 			return nil
+		case endpoint.IsCode(err, endpoint.CodeInvalidNonce): // the number is used, or nodes say so of an earlier attempt
+			return nil
 		case err == nil && hash.String() != attempt.Hash:
 			return relayer.Said("knows a transaction by another hash than was signed: it computes hashes in another way")
 		}
@@ -136,9 +138,8 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 	switch {
 	case err == nil:
 		said = taken
-	case sure &&
-		(endpoint.IsCode(err, endpoint.CodeInsufficientResource) || endpoint.IsCode(err, endpoint.CodeFeeBelowMinimum)):
-		said = cheap
+	case endpoint.IsCode(err, endpoint.CodeInsufficientResource), endpoint.IsCode(err, endpoint.CodeFeeBelowMinimum):
+		said = cheap // also if a node may have kept it: the next attempt has the same nonce, and outbids it
 	case endpoint.IsCode(err, endpoint.CodeInsufficientBalance):
 		err = fmt.Errorf("%w: %w", relayer.ErrUnfunded, a.refused(err, "; send it STRK"))
 		if sure {

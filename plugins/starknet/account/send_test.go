@@ -55,6 +55,7 @@ func TestSend(t *testing.T) {
 		return relayertest.RPCError{Code: code, Message: message, Data: data}
 	}
 	broken := says(-32603, "Internal error", "")
+	cheap := says(63, "An unexpected error occurred", "StarknetErrorCode.GAS_PRICE_TOO_LOW: 9 is below the threshold 10.")
 	poor := says(55, "Account validation failed", "Max fee (5) exceeds balance (4).")
 	for name, c := range map[string]struct {
 		nodes             []any
@@ -68,6 +69,13 @@ func TestSend(t *testing.T) {
 		"another signature":          {[]any{says(55, "Account validation failed", "is invalid")}, true, false, true, false},
 		"another signature, one of two": {[]any{says(55, "Account validation failed", "is invalid"), broken},
 			false, false, true, false},
+		"too cheap":                   {[]any{cheap}, false, false, true, true},
+		"too cheap, as specified":     {[]any{says(65, "Transaction fee below minimum", "")}, false, false, true, true},
+		"too few resources":           {[]any{says(53, "resources", "")}, false, false, true, true},
+		"too cheap, as one node says": {[]any{broken, cheap}, false, false, true, true},
+		"the nonce is used":           {[]any{says(52, "Invalid transaction nonce", "")}, false, false, false, false},
+		"the nonce is used by an earlier attempt": {[]any{says(52, "Invalid transaction nonce", "Duplicate nonce"), broken},
+			false, false, false, false},
 		"nobody serves": {[]any{broken}, false, false, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {

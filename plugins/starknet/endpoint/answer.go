@@ -28,6 +28,7 @@ const (
 	CodeNonAccount           Code = 58
 	CodeDuplicate            Code = 59
 	CodeUnsupportedVersion   Code = 61
+	CodeUnexpected           Code = 63 // all that has no number of its own
 	CodeUnderpriced          Code = 64 // from 0.9 on; 52 before
 	CodeFeeBelowMinimum      Code = 65 // from 0.9 on; 53 before
 )
@@ -35,7 +36,7 @@ const (
 // faults are errors of Starknet that speak of the node and not of the call.
 var faults = map[Code]bool{
 	24: true, 32: true, // it does not have the block
-	63: true, // it met an unexpected error itself
+	CodeUnexpected: true, // it met that itself
 }
 
 // troubles are texts by which a hosted node says that it cannot answer now, even with a code that speaks of the call.
@@ -89,6 +90,16 @@ var unfunded = []string{"exceed balance (", "exceeds balance (", "exceedbalance"
 // penniless is what the specification has a node say of such an account.
 const penniless = "Account balance is smaller than the transaction's maximal fee"
 
+// tooCheap are the words by which a sequencer says that a transaction offers too little for a resource.
+var tooCheap = []string{
+	// L2 gas, against the last block's price
+	"gas_price_too_low", "below the required threshold",
+	// L2 gas, against the network's least price
+	"max gas price is too low",
+	// any resource
+	"is lower than the actual gas price", "is lower than the minimal gas amount",
+}
+
 // answerError is an error of JSON-RPC.
 type answerError struct {
 	Code    Code            `json:"code"`
@@ -104,8 +115,8 @@ func (e *answerError) text() string {
 	return e.Message
 }
 
-// says reports whether the node says one of some words, anywhere in the error: a sequencer puts them behind all bounds of
-// a transaction. What is quoted is left out, since those are a contract's words.
+// says reports whether the node says one of some words, anywhere in the error: a sequencer puts them behind all bounds
+// of a transaction. What is quoted is left out, since those are a contract's words.
 func (e *answerError) says(words []string) bool {
 	said, _, _ := strings.Cut(e.Message+" "+string(e.Data), "('")
 	said = strings.ToLower(said)
@@ -113,10 +124,19 @@ func (e *answerError) says(words []string) bool {
 }
 
 // plain is the error with the code that the specification has for what the sequencer says. The sequencer checks much as
-// part of an account's validation, and nodes hand all that on as one failure of it.
+// part of an account's validation, and nodes hand all that on as one failure of it. What nodes have no number for they
+// hand on as something unexpected.
 func (e *answerError) plain() *answerError {
-	if e.Code == CodeValidationFailure && e.says(unfunded) {
+	switch e.Code {
+	case CodeValidationFailure, CodeUnexpected, CodeInsufficientResource:
+	default:
+		return e
+	}
+	switch {
+	case e.Code == CodeValidationFailure && e.says(unfunded):
 		return &answerError{Code: CodeInsufficientBalance, Message: penniless}
+	case e.says(tooCheap):
+		return &answerError{Code: CodeFeeBelowMinimum, Message: e.Message, Data: e.Data}
 	}
 	return e
 }

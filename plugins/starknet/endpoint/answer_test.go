@@ -13,6 +13,8 @@ func TestSequencersWords(t *testing.T) {
 	t.Parallel()
 	const (
 		validation = "Account validation failed"
+		unexpected = "An unexpected error occurred"
+		resources  = "The transaction's resources don't cover validation or the minimal transaction fee"
 		poor       = "Account balance is smaller than the transaction's maximal fee"
 		bounds     = "{ l1_gas: { max_amount: 0, max_price_per_unit: 62341234567890 }, " +
 			"l2_gas: { max_amount: 1200000000, max_price_per_unit: 12345678901 }, " +
@@ -32,7 +34,21 @@ func TestSequencersWords(t *testing.T) {
 		"a contract's words": {55, validation, "0x1 ('exceeds balance (x)')", 55, validation + ": exceeds balance (x)"},
 		"a contract's rule": {55, validation, "Error message: ERC20: transfer amount exceeds balance", 55,
 			validation + ": Error message: ERC20: transfer amount exceeds balance"},
-		"a signature":  {55, validation, "0x1 ('is invalid')", 55, validation + ": is invalid"},
+		"a signature": {55, validation, "0x1 ('is invalid')", 55, validation + ": is invalid"},
+		"below the last block's price": {63, unexpected, "StarknetErrorCode.GAS_PRICE_TOO_LOW: Transaction L2 gas price 9 is",
+			65, unexpected + ": StarknetErrorCode.GAS_PRICE_TOO_LOW: Transaction L2 gas price 9 is"},
+		"below it, without the name": {63, unexpected, "Transaction L2 gas price 9 is below the required threshold 10.",
+			65, unexpected + ": Transaction L2 gas price 9 is below the required threshold 10."},
+		"below the least price": {63, unexpected, "Max gas price is too low: GasPrice(7), minimum required gas price: 8.",
+			65, unexpected + ": Max gas price is too low: GasPrice(7), minimum required gas price: 8."},
+		"below it, with the resources' code": {53, resources, "Max gas price is too low: GasPrice(7).",
+			65, resources + ": Max gas price is too low: GasPrice(7)."},
+		"below the price of L1 gas": {55, validation, "Resource bounds were not satisfied: Max L1Gas price (9174664530264) " +
+			"is lower than the actual gas price: 71824602546140.\nMax L2Gas price (2) is lower than the actual gas price: 3.",
+			65, validation + ": Max L2Gas price (2) is lower than the actual gas price: 3."},
+		"too little gas": {55, validation, "Max L2Gas amount (300000) is lower than the minimal gas amount: 560000.",
+			65, validation + ": Max L2Gas amount (300000) is lower than the minimal gas amount: 560000."},
+		"resources":    {53, resources, "", 53, resources},
 		"as specified": {54, poor, "", 54, poor},
 	} {
 		body, err := json.Marshal(map[string]any{"error": map[string]any{

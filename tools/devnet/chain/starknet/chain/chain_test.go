@@ -132,7 +132,7 @@ func TestAddRefusesInOrder(t *testing.T) {
 		{"a price of L2 gas below the least", func(inv *Invoke) {
 			inv.Bounds.L2.Amount = number(1_200_000_000)
 			inv.Bounds.L2.Price = number(7_999_999_999)
-		}, CodeFeeBelowMinimum, ""},
+		}, CodeInsufficientResource, ""},
 		{"a sender that is not there", func(inv *Invoke) {
 			inv.Bounds.L2.Price = number(8_000_000_000)
 			inv.Sender = &stranger
@@ -146,23 +146,28 @@ func TestAddRefusesInOrder(t *testing.T) {
 		{"a price of L2 gas below the last block's", func(inv *Invoke) {
 			inv.Nonce = &stark.Felt{}
 			inv.Bounds.L2.Price = number(9_000_000_001)
-		}, CodeFeeBelowMinimum, ""},
+		}, CodeUnexpected, "GAS_PRICE_TOO_LOW: Transaction L2 gas price 9000000001 is below the required threshold " +
+			"9000000002."},
 		{"a price of L1 gas too low", func(inv *Invoke) {
 			inv.Bounds.L2.Price = number(9_000_000_002)
 			inv.Bounds.L1.Price = number(30_000_000_000_000)
-		}, CodeInsufficientResource, ""},
+		}, CodeValidationFailure,
+			"Max L1Gas price (30000000000000) is lower than the actual gas price: 30000000000001."},
 		{"a price of data too low", func(inv *Invoke) {
 			inv.Bounds.L1.Price = number(30_000_000_000_001)
 			inv.Bounds.L1Data.Price = number(1)
-		}, CodeInsufficientResource, ""},
+		}, CodeValidationFailure,
+			"Max L1DataGas price (1) is lower than the actual gas price: 40000003."},
 		{"too little L2 gas", func(inv *Invoke) {
 			inv.Bounds.L1Data.Price = number(40_000_003)
 			inv.Bounds.L2.Amount = number(99_999)
-		}, CodeInsufficientResource, ""},
+		}, CodeValidationFailure,
+			"Max L2Gas amount (99999) is lower than the minimal gas amount: 100000."},
 		{"too little data", func(inv *Invoke) {
 			inv.Bounds.L2.Amount = number(1_000_000)
 			inv.Bounds.L1Data.Amount = number(127)
-		}, CodeInsufficientResource, ""},
+		}, CodeValidationFailure,
+			"Max L1DataGas amount (127) is lower than the minimal gas amount: 128."},
 		{"more than the account has", func(inv *Invoke) {
 			inv.Bounds.L1Data.Amount = number(128)
 			inv.Bounds.L1.Amount = number(1 << 60)
@@ -228,9 +233,9 @@ func TestBoundsAreEachEnough(t *testing.T) {
 		"L2 amount":  func(b *Bounds) { less(&b.L2.Amount) }, "data amount": func(b *Bounds) { less(&b.L1Data.Amount) },
 	} {
 		inv := signed(t, c, from, func(inv *Invoke) { least(inv); lower(inv.Bounds) }, nil)
-		want := CodeInsufficientResource
+		want := CodeValidationFailure
 		if name == "L2 price" {
-			want = CodeFeeBelowMinimum
+			want = CodeUnexpected
 		}
 		if _, failure := c.Add(inv); failure == nil || failure.Code != want {
 			t.Errorf("%s: %v, want code %d", name, failure, want)

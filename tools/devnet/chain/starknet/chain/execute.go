@@ -94,7 +94,7 @@ func (c *Chain) check(inv Invoke, hash stark.Felt) *Failure {
 		return failWith(CodeUnexpected, fmt.Sprintf(
 			"StarknetErrorCode.MAX_GAS_AMOUNT_TOO_HIGH: max_amount %s of L2 gas is above %d", inv.Bounds.L2.Amount, maxL2Amount))
 	case inv.Bounds.L2.Price.Cmp(big.NewInt(minL2Price)) < 0:
-		return Fail(CodeFeeBelowMinimum)
+		return Fail(CodeInsufficientResource) // as pathfinder does; juno has 63 for it
 	}
 	sender := *inv.Sender
 	a, ok := c.state.accounts[sender]
@@ -106,14 +106,12 @@ func (c *Chain) check(inv Invoke, hash stark.Felt) *Failure {
 	if n, ok := inv.Nonce.Uint64(); !ok || n < a.nonce || n > a.nonce+maxNonceGap {
 		return failWith(CodeInvalidNonce, fmt.Sprintf("Account nonce: 0x%x, got: %s", a.nonce, inv.Nonce))
 	}
-	if inv.Bounds.L2.Price.Cmp(c.blocks[len(c.blocks)-1].prices.L2) < 0 {
-		return Fail(CodeFeeBelowMinimum)
+	if least := c.blocks[len(c.blocks)-1].prices.L2; inv.Bounds.L2.Price.Cmp(least) < 0 {
+		return failWith(CodeUnexpected, fmt.Sprintf("StarknetErrorCode.GAS_PRICE_TOO_LOW: Transaction L2 gas price "+
+			"%s is below the required threshold %s.", inv.Bounds.L2.Price, least))
 	}
-	for i, bound := range inv.bounds() {
-		least := new(big.Int).SetUint64(gasToValidate.all()[i])
-		if bound.Amount.Cmp(least) < 0 || bound.Price.Cmp(c.prices.all()[i]) < 0 {
-			return Fail(CodeInsufficientResource)
-		}
+	if failure := c.covers(inv); failure != nil {
+		return failure
 	}
 	if balance := c.state.balance(sender); balance.Cmp(inv.limit()) < 0 {
 		return exceeds(inv.Bounds, balance)
