@@ -187,12 +187,36 @@ func testFaultsOfTransactions(t *testing.T, version string) {
 		"a transmission would revert": {"", func(s *scene) {
 			s.set(func() { s.f.maxObservation = new(big.Int) })
 			transmit(s, 1, 1)
-			eventually(s.t, "the log tells of it", func() bool {
-				return s.x.Log.Count(
-					"the transaction would revert: Transaction execution error: median is out of min-max range") > 0
+			eventually(s.t, "it rests", func() bool { return s.x.Log.Count("a report was refused") == 1 })
+			if s.x.Log.Count(
+				"the transaction would revert: Transaction execution error: median is out of min-max range") != 1 {
+				s.t.Error("the log does not tell why")
+			}
+			// Another feed of the account goes on meanwhile, and no call is spent on the report that rests.
+			other := newFeed(s.fakeChain, s.f.oracles)
+			digest := other.configure("b")
+			p, _ := s.x.provider(s.chain, "other", other.address, s.me, s.f.oracles.transmitters[0])
+			const reports = 3
+			for n := range uint32(reports) {
+				_, err := p.Transmit(s.t.Context(), other.report(digest, 1+n, 1, int64(1+n)))
+				must(s.t, err)
+				s.mineUntil("another feed's report is in its contract", func() bool {
+					_, _, latest := other.latest()
+					return latest == uint64(1+n)
+				})
+			}
+			s.set(func() {
+				if n := s.calls["starknet_estimateFee"]; n != 1+reports {
+					s.t.Errorf("%d fees are estimated for %d reports", n, 1+reports)
+				}
 			})
+			if s.x.Log.Count("a report was refused") != 1 || s.x.Log.Count("the transmission queue failed") > 0 {
+				s.t.Error("a report that rests is tried again, or is taken for a failure of the queue")
+			}
+			// A newer report of the feed does not wait for the rest to end.
 			s.set(func() { s.f.maxObservation = big.NewInt(1_000_000) })
-			lands(s, 1)
+			transmit(s, 2, 2)
+			lands(s, 2)
 		}, 2},
 		"a transaction is rejected": {"TxTimeout = '200ms'\n", func(s *scene) {
 			s.set(func() { s.hold = true })

@@ -245,6 +245,11 @@ func TestEstimateOfAMovingNonce(t *testing.T) {
 		"too often":             {reverts(moved), 3, "Transaction execution error: " + moved},
 		"a revert": {reverts("stale report"), 1,
 			"the transaction would revert: Transaction execution error: stale report"},
+		"a revert that a contract words": {map[string]any{"code": 40, "message": "Contract error",
+			"data": map[string]any{"revert_error": "0x1 ('stale report')"}}, 1,
+			"the transaction would revert: Contract error: stale report"},
+		"nobody serves": {map[string]any{"code": -32603, "message": "Internal error"}, 1,
+			"rpc error: code = Unavailable desc = no RPC node serves: n answers with the error: Internal error"},
 		"no account": {map[string]any{"code": 20, "message": "Contract not found"}, 1,
 			"there is no account at 0x9: deploy its contract and fund it (Contract not found)"},
 	} {
@@ -291,6 +296,10 @@ func TestEstimateOfAMovingNonce(t *testing.T) {
 			got := ""
 			if err != nil {
 				got = strings.ReplaceAll(err.Error(), "starknet_estimateFee: ", "")
+			}
+			refused := strings.HasPrefix(c.want, "the transaction would revert")
+			if errors.Is(err, relayer.ErrRefused) != refused {
+				t.Errorf("%v counts as refused: %t, want %t", err, !refused, refused)
 			}
 			if got != c.want || err == nil && estimate.L2.Amount != stark.FromUint64(7) {
 				t.Errorf("%v, %q, want %q", estimate, got, c.want)

@@ -25,6 +25,8 @@ const (
 
 // estimate asks what a transaction with that calldata takes. It is simulated at the account's next nonce, whatever
 // number the transaction will have: nodes refuse to simulate others, and the fee does not depend on it.
+//
+// Error: relayer.ErrRefused (the transaction would revert).
 func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint.Estimate, error) {
 	var estimate endpoint.Estimate
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
@@ -43,10 +45,17 @@ func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint
 	})
 	reverts := endpoint.IsCode(err, endpoint.CodeExecutionError) || endpoint.IsCode(err, endpoint.CodeContractError)
 	if reverts && !endpoint.IsNonce(err) {
-		return estimate, fmt.Errorf("the transaction would revert: %w", err)
+		return estimate, &revert{err}
 	}
 	return estimate, err
 }
+
+// revert says that a transaction would revert, which is relayer.ErrRefused in plainer words.
+type revert struct{ reason error }
+
+func (r *revert) Error() string { return "the transaction would revert: " + r.reason.Error() }
+
+func (r *revert) Unwrap() []error { return []error{relayer.ErrRefused, r.reason} }
 
 // explain says what to do if the account's address has no contract.
 func (a *Account) explain(err error) error {
