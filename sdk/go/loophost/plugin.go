@@ -234,6 +234,7 @@ func (p *Plugin) Restart(ctx context.Context) error {
 	}
 	start, cancel := context.WithTimeout(ctx, p.runtime.settings.StartTimeout)
 	defer cancel()
+	defer context.AfterFunc(p.runtime.ctx, cancel)() // Close does not wait for a process that nobody has initialised yet
 	next, err := p.startProcess(start, nil)
 	if err != nil {
 		return err

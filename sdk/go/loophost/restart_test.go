@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/loop-plugins/loop/gen/go/loop/median/v1/medianv1loophost"
+	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loophost"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/executable"
@@ -292,5 +293,48 @@ func TestRestartLiftsQuarantine(t *testing.T) {
 	}
 	if _, err := head(t.Context(), c); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRestartAgainstClose restarts a plugin while its runtime ends, in many orders, and once after the end: each
+// returns, the host lives, and nothing is left of it.
+func TestRestartAgainstClose(t *testing.T) {
+	t.Parallel()
+	base, err := os.MkdirTemp("", "l")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(base) })
+	const orders = 24
+	for order := range orders {
+		r, err := loophost.New(loophost.Settings{SocketDir: base, StopTimeout: 300 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// It ends at once, so that its starts take little time and are at every step when the runtime ends.
+		p, err := r.Launch(t.Context(), relayerv1loop.RelayerKind(), loophost.PluginSettings{
+			Name: "fake", Command: []string{"true"}, Hint: "check it", Patient: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var restarts sync.WaitGroup
+		for each := range 4 {
+			restarts.Go(func() {
+				time.Sleep(time.Duration(order*4+each) * 100 * time.Microsecond)
+				if p.Restart(t.Context()) == nil {
+					t.Error("a program that is no plugin took over")
+				}
+			})
+		}
+		time.Sleep(orders / 2 * 4 * 100 * time.Microsecond)
+		r.Close(t.Context())
+		restarts.Wait()
+		if err := p.Restart(t.Context()); err == nil || err.Error() != "plugin fake: the host has ended" {
+			t.Errorf("a restart after the end: %v", err)
+		}
+		if left, err := os.ReadDir(base); err != nil || len(left) > 0 {
+			t.Fatalf("the host left %v, %v", left, err)
+		}
 	}
 }

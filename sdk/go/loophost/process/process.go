@@ -216,6 +216,9 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 	}
 	var start *startError
 	if errors.As(err, &start) {
+		if errors.Is(start.err, errEnded) {
+			return fmt.Errorf("plugin %s: %w", s.Name, errEnded) // where its command is configured is of no help
+		}
 		return say("starting %q failed: %v", command, start.err)
 	}
 	if problem := r.handshakeProblem(s.Kind); problem != "" {

@@ -36,6 +36,7 @@ type Sockets struct {
 	dir     string
 	held    *os.File // the folder, locked: other hosts let it stand, and so does systemd-tmpfiles
 	folders int
+	closed  bool
 }
 
 // NewSockets makes the folder below base (empty: XDG_RUNTIME_DIR, else TMPDIR, else /tmp) and removes those that killed
@@ -63,10 +64,17 @@ func (s *Sockets) failed(err error) error {
 	return fmt.Errorf("making a folder for sockets below %s: %w; %s", s.base, cause(err), s.hint)
 }
 
-// Dir returns the folder, and makes it again if it is gone.
+// Dir returns the folder, and makes it again if it is gone. After Close there is none.
 func (s *Sockets) Dir() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.dirLocked()
+}
+
+func (s *Sockets) dirLocked() (string, error) {
+	if s.closed {
+		return "", errEnded
+	}
 	if s.held != nil && stands(s.held, s.dir) {
 		return s.dir, nil
 	}
@@ -94,7 +102,9 @@ func (s *Sockets) Dir() (string, error) {
 
 // folder makes a folder for the sockets of one process. A process of another user goes through the host's folder to it.
 func (s *Sockets) folder(others bool) (string, error) {
-	dir, err := s.Dir()
+	s.mu.Lock()
+	defer s.mu.Unlock() // Close removes no folder in which one is just being made
+	dir, err := s.dirLocked()
 	if err != nil {
 		return "", err
 	}
@@ -103,10 +113,8 @@ func (s *Sockets) folder(others bool) (string, error) {
 			return "", err
 		}
 	}
-	s.mu.Lock()
 	s.folders++
 	dir = filepath.Join(dir, strconv.Itoa(s.folders))
-	s.mu.Unlock()
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", s.failed(err)
 	}
@@ -133,10 +141,11 @@ func (s *Sockets) open(dir string) error {
 	}
 }
 
-// Close removes the folder.
+// Close removes the folder. It is not made again.
 func (s *Sockets) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	if s.held != nil && stands(s.held, s.dir) {
 		_ = os.RemoveAll(s.dir) // a folder that stays is swept by the next host
 	}

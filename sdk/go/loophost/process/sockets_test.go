@@ -191,3 +191,31 @@ func TestSocketBase(t *testing.T) {
 		}
 	}
 }
+
+// After its host has ended a process is refused: it starts nothing, and makes no folder that nobody would remove.
+func TestHostEnded(t *testing.T) {
+	t.Parallel()
+	for _, first := range []string{"the starter", "the sockets"} {
+		t.Run(first, func(t *testing.T) {
+			t.Parallel()
+			base := shortDir(t)
+			s := settings(t, &records{})
+			s.Sockets = newSockets(t, base)
+			if first == "the starter" {
+				s.Starter.Close()
+			} else {
+				s.Sockets.Close()
+			}
+			if _, err := process.Start(t.Context(), s); err == nil || err.Error() != "plugin fake: the host has ended" {
+				t.Errorf("a process that is started late: %v", err)
+			}
+			s.Sockets.Close()
+			if _, err := s.Sockets.Dir(); err == nil || err.Error() != "the host has ended" {
+				t.Errorf("its folder for sockets: %v", err)
+			}
+			if left := names(t, base); len(left) > 0 {
+				t.Errorf("%q is left", left)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"runtime"
@@ -25,6 +26,9 @@ type Starter struct {
 	started  map[int]*family // by the process's id, until it has been waited for
 }
 
+// errEnded is the answer to whoever starts a process, or wants a folder for it, after the host has ended.
+var errEnded = errors.New("the host has ended")
+
 type startJob struct {
 	cmd  *exec.Cmd
 	done chan error
@@ -35,11 +39,27 @@ func NewStarter() *Starter {
 	s := &Starter{jobs: make(chan startJob), closed: make(chan struct{}), started: map[int]*family{}}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine, after Close
-		for j := range s.jobs {
-			j.done <- j.cmd.Start()
+		for {
+			select {
+			case j := <-s.jobs:
+				j.done <- s.run(j.cmd)
+			case <-s.closed:
+				return
+			}
 		}
 	}()
 	return s
+}
+
+// run starts a process, unless Close was called: the process would end with the thread, and its caller would wonder
+// why.
+func (s *Starter) run(cmd *exec.Cmd) error {
+	select {
+	case <-s.closed:
+		return errEnded
+	default:
+		return cmd.Start()
+	}
 }
 
 // Group puts every process that is started from now on into a control group of its own, if a part of the machine's tree
@@ -56,7 +76,11 @@ func (s *Starter) start(cmd *exec.Cmd) error {
 	s.mu.Lock() // until the process is known it could be taken for a stray
 	defer s.mu.Unlock()
 	j := startJob{cmd, make(chan error, 1)}
-	s.jobs <- j
+	select {
+	case s.jobs <- j:
+	case <-s.closed: // nothing takes jobs any more
+		return errEnded
+	}
 	err := <-j.done
 	if err == nil {
 		s.started[cmd.Process.Pid] = nil
@@ -78,8 +102,9 @@ func (s *Starter) forget(pid int) {
 	delete(s.started, pid)
 }
 
-// Close ends the thread and with it, on Linux, every process that it started.
-func (s *Starter) Close() { s.once.Do(func() { close(s.jobs); close(s.closed) }) }
+// Close ends the thread and with it, on Linux, every process that it started. A process that somebody is about to start
+// is not started then, and its caller gets an error.
+func (s *Starter) Close() { s.once.Do(func() { close(s.closed) }) }
 
 // lastWords is how long the pipes of a dead process are read on: what it wrote before its end is there at once, and
 // only a process that left the group would write more.
