@@ -146,10 +146,25 @@ func parse(line string) (slog.Level, string, []slog.Attr) {
 		switch v := fields[k]; k {
 		case "msg", "@message", "message", "level", "@level", "time", "@timestamp", "timestamp":
 		default:
-			attrs = append(attrs, slog.Any(k, v)) // numbers as they were written
+			attrs = append(attrs, slog.Any(named(k), v)) // numbers as they were written
 		}
 	}
 	return level, message, attrs
+}
+
+// hostKeys are what a host's records have of its own: slog's keys, the plugin that a line is from, and what tells its
+// jobs and its audit from all else.
+var hostKeys = []string{slog.TimeKey, slog.LevelKey, slog.MessageKey, slog.SourceKey, "plugin", "audit", "job"}
+
+// named is the name of a plugin's attribute in the host's log. A name of the host's gets "plugin." before it: a record
+// would have it twice, most readers would take the plugin's for the host's, and the plugin could pass for another or
+// write lines of the audit. Groups are names with dots in text, and many readers of JSON ignore case.
+func named(key string) string {
+	first, _, _ := strings.Cut(key, ".")
+	if slices.ContainsFunc(hostKeys, func(host string) bool { return strings.EqualFold(first, host) }) {
+		return "plugin." + key
+	}
+	return key
 }
 
 // plainLevel makes the lines of a dying runtime visible.

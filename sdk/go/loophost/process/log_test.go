@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"os"
@@ -43,6 +44,45 @@ func TestAttributes(t *testing.T) {
 	_, got, _ := strings.Cut(strings.TrimSpace(log.String()), "msg=")
 	if want := "waits a=<nil> block=22000000 share=0.5 took=1.5s wei=1000000000000000000001"; got != want {
 		t.Errorf("the line is %s, want %s", got, want)
+	}
+}
+
+// No attribute of a plugin's has a name of the host's: a host's record has each of its own names once, in JSON and in
+// text, whatever the case, and other attributes keep their names.
+func TestHostsNamesAreTheHosts(t *testing.T) {
+	t.Parallel()
+	const line = `{"time":"x","level":"WARN","msg":"audit","plugin":"evm","Plugin":"evm","audit":{"method":"RemoveJob"},` +
+		`"AUDIT":1,"audit.who.uid":0,"job":7,"source":"x","LEVEL":"ERROR","Time":"x","Msg":"x","plugin.job":1,` +
+		`"generation":3,"object":"chain","auditor":"a","jobs":2,"chain.job":4}`
+	log := func(handler func(io.Writer) slog.Handler) string {
+		var out bytes.Buffer
+		readLog(strings.NewReader(line+"\n"), slog.New(handler(&out)).With("plugin", "median"), &tail{})
+		return out.String()
+	}
+	inJSON := log(func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) })
+	for key, want := range map[string]int{
+		"time": 1, "level": 1, "msg": 1, "plugin": 1, "audit": 0, `audit\.[a-z.]*`: 0, "job": 0, "source": 0,
+	} {
+		if n := len(regexp.MustCompile(`(?i)"`+key+`":`).FindAllString(inJSON, -1)); n != want {
+			t.Errorf("the record has %d of %q, want %d: %s", n, key, want, inJSON)
+		}
+	}
+	var record map[string]any
+	if err := json.Unmarshal([]byte(inJSON), &record); err != nil {
+		t.Fatal(err)
+	}
+	if record["plugin"] != "median" || record["level"] != "WARN" || record["msg"] != "audit" {
+		t.Errorf("the record is of %v, %v, %v", record["plugin"], record["level"], record["msg"])
+	}
+	for _, key := range []string{"generation", "object", "auditor", "jobs", "chain.job", "plugin.plugin", "plugin.Plugin",
+		"plugin.audit", "plugin.AUDIT", "plugin.audit.who.uid", "plugin.job", "plugin.source", "plugin.plugin.job"} {
+		if _, found := record[key]; !found {
+			t.Errorf("the record has no %q: %s", key, inJSON)
+		}
+	}
+	inText := log(func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) })
+	if forged := regexp.MustCompile(`(?i) (audit|job|source)[.=]`).FindString(inText); forged != "" {
+		t.Errorf("the plugin writes %q: %s", forged, inText)
 	}
 }
 
