@@ -119,7 +119,7 @@ func entries() []entry {
 
 // family is a process, the leader, and its descendants. A parent may end, and its children then have another parent. So
 // a process also belongs to the family if it is in the leader's group or session, if its environment has the leader's
-// folder for sockets, which no other process has, or if it belonged when it was first seen.
+// mark, which other plugins can neither guess nor read, or if it belonged when it was first seen.
 type family struct {
 	leader  born
 	mark    []byte // of the environment; empty: none
@@ -131,7 +131,7 @@ type family struct {
 }
 
 // newFamily is the family of a process that was just started; without a starter, somebody else started it.
-func newFamily(pid int, folder string, s *Starter) *family {
+func newFamily(pid int, mark string, s *Starter) *family {
 	e, ok := readEntry(pid)
 	if !ok {
 		return nil // there is no /proc
@@ -140,8 +140,8 @@ func newFamily(pid int, folder string, s *Starter) *family {
 	if s != nil {
 		f.table = &s.processes
 	}
-	if folder != "" {
-		f.mark = []byte("\x00" + socketDirKey + "=" + folder + "\x00")
+	if mark != "" {
+		f.mark = []byte("\x00" + markKey + "=" + mark + "\x00")
 	}
 	return f
 }

@@ -58,6 +58,10 @@ func multiply(how string) error {
 		return relative("grandparent", false, true).Run()
 	case "an estranged daemon":
 		return relative("parent that leaves", false, false).Start()
+	case "an impostor":
+		cmd := relative("hog", false, false)
+		cmd.Env = append(cmd.Env, strings.Fields(os.Getenv("FAKE_GUESSED"))...)
+		return cmd.Start()
 	case "a stray":
 		return relative("parent that is gone", false, false).Run()
 	}
@@ -176,6 +180,49 @@ func TestFamily(t *testing.T) {
 				t.Error("it lives on without the plugin")
 			}
 		})
+	}
+}
+
+// A plugin that knows of another what can be known, its folder for sockets and its process's id, cannot start a process
+// that counts as the other's.
+func TestImpostor(t *testing.T) {
+	t.Parallel()
+	if !process.TellsMemory() {
+		t.Skip("this machine does not tell")
+	}
+	other, _, err := start(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guessed := []string{}
+	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", other.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for variable := range strings.SplitSeq(string(environment), "\x00") {
+		if name, _, _ := strings.Cut(variable, "="); name == "PLUGIN_UNIX_SOCKET_DIR" || name == "TMPDIR" {
+			guessed = append(guessed, variable)
+		}
+	}
+	pipe := filepath.Join(t.TempDir(), "hog")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := start(t, "FAKE_MULTIPLY=an impostor", "FAKE_HOG="+pipe, "FAKE_GUESSED="+strings.Join(guessed, " "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hog, err := os.Open(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hog.Close()
+	if _, err := bufio.NewReader(hog).ReadString('\n'); err != nil { // comes when it has its memory
+		t.Fatal(err)
+	}
+	eventually(t, "the memory to count where it belongs", func() bool { return p.Memory() > relativeBytes })
+	if took := other.Memory(); took == 0 || took > relativeBytes {
+		t.Errorf("the other plugin takes %d MiB", took>>20)
 	}
 }
 

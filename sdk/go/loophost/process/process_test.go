@@ -274,7 +274,7 @@ func TestNothingIsInherited(t *testing.T) {
 	}
 	slices.Sort(variables)
 	want := []string{
-		"FAKE_TELL", "LOOP_PLUGIN", "ONE", "PATH", "PLUGIN_CLIENT_CERT", "PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT",
+		"FAKE_TELL", "LOOP_MARK", "LOOP_PLUGIN", "ONE", "PATH", "PLUGIN_CLIENT_CERT", "PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT",
 		"PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_UNIX_SOCKET_DIR", "TMPDIR",
 	}
 	if d := cmp.Diff(want, variables); d != "" {

@@ -3,6 +3,7 @@ package process
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ const longestLine = 4 << 10
 type runner struct {
 	settings Settings
 	folder   string    // of its sockets
+	mark     string    // in its environment, by which its descendants are found
 	stray    io.Writer // what the plugin prints outside its log
 
 	cmd     *exec.Cmd // only take, Start and watch use it, one after the other
@@ -78,7 +80,7 @@ func cause(err error) error {
 }
 
 func newRunner(s Settings, folder string) *runner {
-	r := &runner{settings: s, folder: folder, done: make(chan struct{}), tail: &tail{}}
+	r := &runner{settings: s, folder: folder, mark: rand.Text(), done: make(chan struct{}), tail: &tail{}}
 	r.stray = newLogWriter(s.Logger, slog.LevelInfo)
 	r.stdoutR, r.stdoutW = io.Pipe()
 	r.quietR, r.quietW = io.Pipe()
@@ -87,6 +89,10 @@ func newRunner(s Settings, folder string) *runner {
 
 // socketDirKey names the variable that tells a plugin its folder for sockets.
 const socketDirKey = "PLUGIN_UNIX_SOCKET_DIR"
+
+// markKey names the variable that holds a process's mark, which its descendants inherit. It is random, unlike the
+// folder's name: another plugin that guessed it could start processes for which this one is blamed, and killed.
+const markKey = "LOOP_MARK"
 
 // take is go-plugin's RunnerFunc: it receives the environment of the handshake.
 func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner, error) {
@@ -113,7 +119,8 @@ func (r *runner) take(_ hclog.Logger, spec *exec.Cmd, _ string) (goplugin.Runner
 	r.cmd.Env = append(r.cmd.Env, r.settings.Env...)
 	r.cmd.Env = append(r.cmd.Env, spec.Env...)
 	// go-plugin names a folder below ours, whose path is 21 bytes longer than a socket's may become.
-	r.cmd.Env = append(r.cmd.Env, socketDirKey+"="+r.folder, "PLUGIN_CLIENT_CERT="+string(r.settings.Host.CertificatePEM))
+	r.cmd.Env = append(r.cmd.Env, socketDirKey+"="+r.folder, markKey+"="+r.mark,
+		"PLUGIN_CLIENT_CERT="+string(r.settings.Host.CertificatePEM))
 	launch := confine.Launch{Cmd: r.cmd, Command: r.settings.Command, Program: p.path, Pinned: len(r.cmd.ExtraFiles),
 		Folder: r.folder}
 	if r.staged, err = r.settings.Confinement.Prepare(launch); err != nil {
@@ -168,7 +175,7 @@ func (r *runner) Start(context.Context) error {
 		close(r.done)
 		return &startError{whyNot(r.program.path, err)} // the command's own path may be one that only the child has
 	}
-	family := newFamily(r.cmd.Process.Pid, r.folder, r.settings.Starter)
+	family := newFamily(r.cmd.Process.Pid, r.mark, r.settings.Starter)
 	r.settings.Starter.knows(r.cmd.Process.Pid, family)
 	r.mu.Lock()
 	r.process, r.family = r.cmd.Process.Pid, family

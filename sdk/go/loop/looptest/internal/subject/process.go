@@ -3,6 +3,7 @@ package subject
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -82,7 +83,7 @@ func Launch(ctx context.Context, s Settings, e Environment) (*Process, error) {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), wire.LogLevelKey + "=" + s.LogLevel.String(),
-		"PLUGIN_MIN_PORT=10000", "PLUGIN_MAX_PORT=25000", "PLUGIN_UNIX_SOCKET_DIR=" + folder,
+		"PLUGIN_MIN_PORT=10000", "PLUGIN_MAX_PORT=25000", "PLUGIN_UNIX_SOCKET_DIR=" + folder, "LOOP_MARK=" + rand.Text(),
 		"PLUGIN_PROTOCOL_VERSIONS=" + e.Versions, "PLUGIN_CLIENT_CERT=" + string(pair.CertificatePEM),
 	}, s.Env...)
 	if e.Cookie != "" {
