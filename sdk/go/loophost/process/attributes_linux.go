@@ -2,7 +2,8 @@ package process
 
 import "syscall"
 
-// attributes put the process into a group of its own and end it with the host's thread.
+// attributes put the process into a session, and with it a group, of its own and end it with the host's thread. Within
+// one session the processes of one plugin could enter another's group, and would count as the other's.
 func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -61,6 +61,15 @@ func multiply(how string) error {
 	case "an impostor":
 		cmd := relative("hog", false, false)
 		cmd.Env = append(cmd.Env, strings.Fields(os.Getenv("FAKE_GUESSED"))...)
+		if group, err := strconv.Atoi(os.Getenv("FAKE_GROUP")); err == nil {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: group}
+			if cmd.Start() == nil {
+				return nil
+			}
+			again := relative("hog", false, false)
+			again.Env = cmd.Env
+			return again.Start()
+		}
 		return cmd.Start()
 	case "a stray":
 		return relative("parent that is gone", false, false).Run()
@@ -208,7 +217,8 @@ func TestImpostor(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, _, err := start(t, "FAKE_MULTIPLY=an impostor", "FAKE_HOG="+pipe, "FAKE_GUESSED="+strings.Join(guessed, " "))
+	p, _, err := start(t, "FAKE_MULTIPLY=an impostor", "FAKE_HOG="+pipe, "FAKE_GUESSED="+strings.Join(guessed, " "),
+		fmt.Sprint("FAKE_GROUP=", other.PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
