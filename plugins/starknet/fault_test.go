@@ -445,7 +445,7 @@ func TestNoAggregator(t *testing.T) {
 	o := newOracles(t)
 	d := newFakeChain(t, o, newest)
 	f := newFeed(d, o)
-	x := newFixture(t, newKey(t))
+	x := newFixture(t, o.transmitters[0])
 	server := relayertest.NewServer(t, d.url)
 	chain, _ := x.chain(settings("", server.HTTPURL))
 	ctx := t.Context()
@@ -467,17 +467,31 @@ func TestNoAggregator(t *testing.T) {
 
 	// An account that is not there.
 	digest := f.configure("a")
-	p, _ := x.provider(chain, "p", f.address, stark.FromUint64(0xbad), o.transmitters[0])
+	missing := o.accounts[0]
+	d.set(func() { delete(d.accounts, missing) })
+	want := "there is no account at " + missing.String() + ": deploy its contract and fund it"
+	p, _ := x.provider(chain, "p", f.address, missing, o.transmitters[0])
 	_, err := p.Transmit(ctx, f.report(digest, 1, 1, 1))
 	must(t, err)
 	eventually(t, "the log says so", func() bool {
-		return x.Log.Count("there is no account at 0xbad: deploy its contract and fund it") > 0
+		return x.Log.Count(want) > 0
 	})
 	r, err := chain.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
 	must(t, err)
 	if r.GetNodes()[0].GetState() != relayerv1.NodeState_NODE_STATE_ALIVE {
 		t.Errorf("wrong addresses are held against the node: %v", r.GetNodes()[0])
 	}
+	if state, err := chain.ChainStatus(ctx, nil); err != nil || len(state.GetTroubles()) != 1 ||
+		state.GetTroubles()[0] != want {
+		t.Errorf("the chain's status says %v, %v, want %s", state.GetTroubles(), err, want)
+	}
+	d.set(func() { d.accounts[missing] = &fakeAccount{key: o.transmitters[0].Public()}; d.hold = true })
+	eventually(t, "the chain's status says no more of it, before anything lands", func() bool {
+		state, err := chain.ChainStatus(ctx, nil)
+		return err == nil && len(state.GetTroubles()) == 0
+	})
+	d.set(func() { d.hold = false })
+	d.mineUntil("the report is in the contract", func() bool { _, _, answer := f.latest(); return answer == 1 })
 }
 
 func TestCreateRefuses(t *testing.T) {

@@ -6,6 +6,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,6 +55,7 @@ type Account struct {
 	key      stark.Felt          // public key that signs what has no payload; zero: none is known yet
 	reverted map[string]struct{} // hashes of the transactions that were logged
 	trouble  string              // see Trouble
+	missing  string              // that no contract is at the account's address; empty: there is one
 	said     map[string]answer   // by hashes of what is under way
 }
 
@@ -78,12 +80,12 @@ func (a *Account) Key() stark.Felt {
 	return a.key
 }
 
-// Trouble says what went wrong with the account's latest transaction, or why it is refused, in a sentence; empty if
-// nothing did.
+// Trouble says what went wrong with the account's latest transaction, or why it is refused, or that there is no account,
+// in a sentence; empty if nothing is wrong.
 func (a *Account) Trouble() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.trouble
+	return cmp.Or(a.missing, a.trouble)
 }
 
 // Call is the payload of a transaction, as the queue keeps it: one call of a contract, and the key that signs for the

@@ -301,6 +301,13 @@ func TestEstimateOfAMovingNonce(t *testing.T) {
 			if errors.Is(err, relayer.ErrRefused) != refused {
 				t.Errorf("%v counts as refused: %t, want %t", err, !refused, refused)
 			}
+			trouble := ""
+			if name == "no account" {
+				trouble = "there is no account at 0x9: deploy its contract and fund it"
+			}
+			if said := a.Trouble(); said != trouble {
+				t.Errorf("the account's trouble is %q, want %q", said, trouble)
+			}
 			if got != c.want || err == nil && estimate.L2.Amount != stark.FromUint64(7) {
 				t.Errorf("%v, %q, want %q", estimate, got, c.want)
 			}

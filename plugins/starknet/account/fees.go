@@ -33,8 +33,8 @@ func (a *Account) estimate(ctx context.Context, calldata []stark.Felt) (endpoint
 		zero := Bound{Price: new(big.Int)}
 		for try := 1; ; try++ {
 			nonce, err := client.Nonce(ctx, endpoint.PreConfirmed, a.settings.Address)
-			if err != nil {
-				return a.explain(err)
+			if err := a.explain(err); err != nil {
+				return err
 			}
 			estimate, err = client.EstimateFee(ctx,
 				Invoke{Sender: a.settings.Address, Calldata: calldata, Nonce: nonce, Bounds: Bounds{zero, zero, zero}})
@@ -57,11 +57,17 @@ func (r *revert) Error() string { return "the transaction would revert: " + r.re
 
 func (r *revert) Unwrap() []error { return []error{relayer.ErrRefused, r.reason} }
 
-// explain says what to do if the account's address has no contract.
+// explain says what to do if the account's address has no contract, also as the account's trouble until a node answers
+// a call about the account.
 func (a *Account) explain(err error) error {
-	if endpoint.IsCode(err, endpoint.CodeContractNotFound) {
-		return relayer.Answered(fmt.Errorf("there is no account at %s: deploy its contract and fund it (%w)",
-			a.settings.Address, err))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case err == nil:
+		a.missing = ""
+	case endpoint.IsCode(err, endpoint.CodeContractNotFound):
+		a.missing = fmt.Sprintf("there is no account at %s: deploy its contract and fund it", a.settings.Address)
+		return relayer.Answered(fmt.Errorf("%s (%w)", a.missing, err))
 	}
 	return err
 }

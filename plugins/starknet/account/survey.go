@@ -61,8 +61,8 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		return relayer.Survey{}, err
 	}
 	next, err := client.Nonce(ctx, endpoint.PreConfirmed, a.settings.Address)
-	if err != nil {
-		return relayer.Survey{}, a.explain(err)
+	if err := a.explain(err); err != nil {
+		return relayer.Survey{}, err
 	}
 	calls, together := errgroup.WithContext(ctx)
 	calls.SetLimit(most)
