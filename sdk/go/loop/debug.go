@@ -57,7 +57,8 @@ func debug(ctx context.Context, p Plugin, name string, stderr io.Writer) error {
 	framed := newFramed(host.logger)
 	defer framed.Stop()
 	s := grpc.NewServer(grpc.Creds(frames.Credentials(config, framed)), grpc.ForceServerCodecV2(wire.Codec()),
-		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
+		grpc.ConnectionTimeout(frames.MaxHandshake), grpc.MaxRecvMsgSize(wire.MaxMessageBytes),
+		grpc.MaxSendMsgSize(wire.MaxMessageBytes))
 	healthy := health.NewServer()
 	healthy.SetServingStatus(wire.HealthService, grpc_health_v1.HealthCheckResponse_SERVING)
 	grpc_health_v1.RegisterHealthServer(s, healthy)

@@ -89,7 +89,7 @@ func Serve(p Plugin) {
 		},
 		Plugins: plugin.PluginSet{p.Kind.Name: &glue{plugin: p, host: host, framed: framed}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			opts = append(opts, grpc.ForceServerCodecV2(wire.Codec()),
+			opts = append(opts, grpc.ForceServerCodecV2(wire.Codec()), grpc.ConnectionTimeout(frames.MaxHandshake),
 				grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
 			if config != nil {
 				opts = append(opts, grpc.Creds(frames.Credentials(config, framed)))

@@ -5,28 +5,22 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/loop-plugins/loop/sdk/go/wire"
+	"github.com/loop-plugins/loop/sdk/go/wire/frames"
 )
 
-// The limits of a socket on which a plugin's process calls back. Each connection is a descriptor of the host's, which
-// has one supply for all.
+// The limits of a socket on which a plugin's process calls back, besides those of package frames on connections that
+// have not shaken hands. Each connection is a descriptor of the host's, which has one supply for all.
 const (
 	// maxCallers is how many connections the process may have: an SDK has one for frames and one for gRPC, and for a
 	// moment both twice.
 	maxCallers = 8
-	// maxStrangers is how many may be shaking hands. The oldest of them makes room for another: whoever reaches the socket
-	// may connect, and the plugin, which shakes hands in milliseconds, must be let in beside them.
-	maxStrangers = 16
-	// maxHandshake is how long a handshake may take.
-	maxHandshake = 10 * time.Second
 	// maxCallbacks is how many calls over gRPC one connection may have unanswered. More wait at their caller.
 	maxCallbacks = 256
 	// maxMetadata is how many bytes the metadata of a call over gRPC may have, each pair counted with 32 more (RFC 9113).
@@ -36,7 +30,8 @@ const (
 // limits are the options of a gRPC server on which a plugin calls back.
 func limits() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ConnectionTimeout(maxHandshake), grpc.MaxConcurrentStreams(maxCallbacks), grpc.MaxHeaderListSize(maxMetadata),
+		grpc.ConnectionTimeout(frames.MaxHandshake), grpc.MaxConcurrentStreams(maxCallbacks),
+		grpc.MaxHeaderListSize(maxMetadata),
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
 	}
 }
@@ -46,10 +41,9 @@ type callers struct {
 	net.Listener
 	logger *slog.Logger
 
-	mu        sync.Mutex
-	strangers []*caller // oldest first
-	known     int
-	told      bool
+	mu    sync.Mutex
+	known int // those that have shaken hands
+	told  bool
 }
 
 // caller is one connection.
@@ -68,18 +62,7 @@ func (c *callers) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &caller{Conn: conn, all: c}
-	c.mu.Lock()
-	c.strangers = append(c.strangers, made)
-	var oldest *caller
-	if len(c.strangers) > maxStrangers {
-		oldest = c.strangers[0]
-	}
-	c.mu.Unlock()
-	if oldest != nil {
-		_ = oldest.Close() // nobody speaks over it yet
-	}
-	return made, nil
+	return &caller{Conn: conn, all: c}, nil
 }
 
 // admit counts a connection as the plugin's, or says why the plugin may not have it.
@@ -96,15 +79,9 @@ func (c *callers) admit(made *caller) error {
 	if made.gone {
 		return net.ErrClosed
 	}
-	c.forgetLocked(made)
 	c.known++
 	made.known = true
 	return nil
-}
-
-// forgetLocked takes a connection out of the strangers.
-func (c *callers) forgetLocked(made *caller) {
-	c.strangers = slices.DeleteFunc(c.strangers, func(s *caller) bool { return s == made })
 }
 
 // SyscallConn implements syscall.Conn, as the connection itself does.
@@ -119,8 +96,6 @@ func (c *caller) Close() error {
 		c.gone = true
 		if c.known {
 			c.all.known--
-		} else {
-			c.all.forgetLocked(c)
 		}
 	}
 	c.all.mu.Unlock()

@@ -11,10 +11,11 @@ import (
 )
 
 // Credentials are those of a gRPC server that serves frames on the same socket, with the same certificate: connections
-// whose callers ask for frames go to s, and all others stay with gRPC.
+// whose callers ask for frames go to s, and all others stay with gRPC. At most MaxStrangers shake hands at a time.
 func Credentials(config *tls.Config, s *Server) credentials.TransportCredentials {
 	config = agreed(config)
-	return &dispatching{TransportCredentials: credentials.NewTLS(config), config: config, server: s}
+	return &dispatching{TransportCredentials: credentials.NewTLS(config), config: config, server: s,
+		strangers: &strangers{}}
 }
 
 // agreed is a configuration that offers frames and HTTP/2.
@@ -27,14 +28,20 @@ func agreed(config *tls.Config) *tls.Config {
 
 type dispatching struct {
 	credentials.TransportCredentials
-	config *tls.Config
-	server *Server
+	config    *tls.Config
+	server    *Server
+	strangers *strangers
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (d *dispatching) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	d.strangers.enter(raw)
 	conn := tls.Server(quick(raw), d.config)
-	if err := conn.Handshake(); err != nil { // gRPC has set a deadline
+	err := conn.Handshake() // gRPC has set a deadline
+	if !d.strangers.leave(raw) && err == nil {
+		err = net.ErrClosed // at the last moment it made room for another
+	}
+	if err != nil {
 		_ = conn.Close() // the handshake's error is told
 		return nil, nil, err
 	}
