@@ -296,8 +296,9 @@ func (j *jobs) bundle(s *job.Spec) (*keystore.OCR2Bundle, error) {
 	return all[0], nil
 }
 
-// remove stops and forgets a job. It goes on when the caller has gone: a job that was stopped and not forgotten would run
-// again at the node's next start. One that cannot be forgotten is among the jobs again, stopped, and its reason says so.
+// remove stops and forgets a job. It goes on when the caller has gone: a job that was stopped and not forgotten would
+// run again at the node's next start. One that cannot be forgotten is among the jobs again, stopped, and its reason
+// says so.
 func (j *jobs) remove(ctx context.Context, id int64) error {
 	j.changing.Lock()
 	defer j.changing.Unlock()
@@ -322,8 +323,8 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 	}
 	if err != nil && r != nil {
 		stopped := &running{stored: r.stored, spec: r.spec}
-		stopped.fail(fmt.Sprintf("it was stopped and could not be removed, so that it would run again at the node's next start: "+
-			"%v; remove it again", err))
+		stopped.fail(fmt.Sprintf("it was stopped and could not be removed, so that it would run again at the node's next "+
+			"start: %v; remove it again", err))
 		j.put(stopped)
 	}
 	return err

@@ -200,8 +200,8 @@ func (c *bridgeCall) secretsOf(r *Runner) []string {
 	return slices.Concat(c.exchange.secrets, of)
 }
 
-// adapterFailure returns the status of failure that an adapter reports inside a reply, or nothing, and whether the reply
-// is an adapter's envelope. One without statusCode is none, and reports no failure, whatever else it has.
+// adapterFailure returns the status of failure that an adapter reports inside a reply, or nothing, and whether the
+// reply is an adapter's envelope. One without statusCode is none, and reports no failure, whatever else it has.
 func adapterFailure(reply []byte) (failure string, enveloped bool) {
 	value, _, err := decodeJSON(reply)
 	if err != nil {

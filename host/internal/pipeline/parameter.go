@@ -95,7 +95,7 @@ func newReference(text string, tasks map[string]*task) (*reference, error) {
 }
 
 // resolve returns the value, or in the outcome the error of the task that should have made it. Its own error says that
-// the value has no such part, and that the task has failed if only a part of its value is wanted: an error has no parts.
+// the value has no such part, or that the task has failed if only a part of its value is wanted: an error has no parts.
 // So a failed task is one fault among values, and a part of what it should have made is no value at all.
 func (r *reference) resolve(s scope) (outcome, error) {
 	current := s.run[r.root]

@@ -198,8 +198,8 @@ func TestFailEarly(t *testing.T) {
 			}
 			return 500, "", nil
 		}, Settings{})
-		// b waits between attempts and c waits for an answer when a fails, whose first failure is the last of the run; e never
-		// starts, f was done before.
+		// b waits between attempts and c waits for an answer when a fails, whose first failure is the last of the run; e
+		// never starts, f was done before.
 		p := mustParse(t,
 			`a [type=bridge name=b failEarly=true retries=2 minBackoff="1s"]; b [type=bridge name=good retries=9 minBackoff="9s"]
 			c [type=bridge name=slow]; f [type=memo value=1]; e [type=memo]; a -> e; e -> m; b -> m; c -> m; f -> m; m [type=median]`)

@@ -80,8 +80,8 @@ func (a *Account) Key() stark.Felt {
 	return a.key
 }
 
-// Trouble says what went wrong with the account's latest transaction, or why it is refused, or that there is no account,
-// in a sentence; empty if nothing is wrong.
+// Trouble says what went wrong with the account's latest transaction, or why it is refused, or that there is no
+// account, in a sentence; empty if nothing is wrong.
 func (a *Account) Trouble() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
