@@ -16,6 +16,7 @@ import grpc.aio
 from loop_plugin import wire
 from loop_plugin.call import Call, Handler, Metadata, Status, StreamHandler
 from loop_plugin.error import Code, RpcError
+from loop_plugin.frames.link import HANDSHAKE_TIMEOUT
 from loop_plugin.handshake import KeyPair
 
 MESSAGES = (
@@ -31,6 +32,11 @@ OPTIONS = (
     # The longest there is: an idle channel hangs up, and the host's socket may be gone from its folder at the next
     # call.
     ("grpc.client_idle_timeout_ms", 2**31 - 1),
+)
+# Whoever reaches the socket may connect, and the library has no bound on handshakes alone. Hosts have few connections.
+STRANGERS = (
+    ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_TIMEOUT * 1000)),
+    ("grpc.max_allowed_incoming_connections", 64),
 )
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -59,7 +65,7 @@ class Server(grpc.GenericRpcHandler):
 
     async def start(self, path: str) -> None:
         self.path = path
-        self.server = grpc.aio.server(handlers=[self], options=MESSAGES)
+        self.server = grpc.aio.server(handlers=[self], options=(*MESSAGES, *STRANGERS))
         self.server.add_secure_port("unix:" + path, self.credentials)
         await self.server.start()
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # Seconds that connections get to close after the end of their grace.
 CLOSE_TIMEOUT = 0.2
+# How many connections may be shaking hands. Each is a descriptor, and whoever reaches the socket may connect: the oldest
+# makes room for another, so that those who only connect keep no host away.
+MAX_STRANGERS = 16
 
 
 class Server:
@@ -38,7 +41,7 @@ class Server:
         """client is the client's certificate in PEM."""
         self.handlers, self.streams, self.pair, self.client, self.logger = handlers, streams, pair, client, logger
         self.context = tls.server_context(pair.certificate, pair.key, client, [frames.PROTOCOL])
-        self.connections: set[frames.Serving] = set()
+        self.connections: dict[frames.Serving, None] = {}  # oldest first
         self.abandoned: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
         self._path = ""
@@ -80,10 +83,13 @@ class Server:
     # ---- What connections report ----
 
     def opened(self, connection: frames.Serving) -> None:
-        self.connections.add(connection)
+        self.connections[connection] = None
+        strangers = [other for other in self.connections if not other.shaken]
+        if len(strangers) > MAX_STRANGERS:
+            strangers[0].fail(ConnectionAbortedError("the connection made room for another before its handshake"))
 
     def closed(self, connection: frames.Serving) -> None:
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         if not self.connections:
             self._empty.set()
 

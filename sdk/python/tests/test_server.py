@@ -23,7 +23,7 @@ from loop_plugin.client import Connection
 from loop_plugin.error import Code, RpcError
 from loop_plugin.frames import PROTOCOL, Serving, frame, link
 from loop_plugin.handshake import KeyPair, new_key_pair
-from loop_plugin.server import Server
+from loop_plugin.server import GRPC_SUFFIX, MAX_STRANGERS, Server
 
 ECHO, HOLD = "/loop.test.Echo/Echo", "/loop.test.Echo/Hold"
 
@@ -319,3 +319,55 @@ async def test_who_does_not_shake_hands_is_hung_up_on(monkeypatch: pytest.Monkey
     join(Serving(owner, owner.context), silent)
     await silent.ended.wait()
     assert not owner.connections
+
+
+# ---- Those who do not shake hands ----
+
+
+async def silent(path: str, number: int, said: bytes = b"") -> list[asyncio.Task[bytes]]:
+    """Connections that say one thing and no more, each as what waits for its end."""
+    ends = []
+    for _ in range(number):
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(said)
+
+        async def ended(reader: asyncio.StreamReader = reader, writer: asyncio.StreamWriter = writer) -> bytes:
+            try:
+                with contextlib.suppress(OSError):
+                    return await reader.read()
+                return b""
+            finally:
+                writer.close()
+
+        ends.append(asyncio.ensure_future(ended()))
+    return ends
+
+
+async def ending(ends: list[asyncio.Task[bytes]], number: int, within: float) -> None:
+    """Wait until so many of the connections have ended."""
+    until = time.monotonic() + within
+    while sum(end.done() for end in ends) < number:
+        waiting = [end for end in ends if not end.done()]
+        done, _ = await asyncio.wait(waiting, timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
+        assert done, f"{len(ends) - len(waiting)} of {number} connections have ended in time"
+
+
+async def test_strangers(running: Running) -> None:
+    """Connections without a handshake are few, and keep no host away."""
+    ends = await silent(running.path, 3 * MAX_STRANGERS)
+    await ending(ends, 2 * MAX_STRANGERS, link.HANDSHAKE_TIMEOUT / 2)
+    assert len(running.server.connections) == MAX_STRANGERS
+    for framed in (True, False):
+        assert await calling(running.connection(framed=framed), ECHO) == b"x"
+    for end in ends:
+        end.cancel()
+    await asyncio.gather(*ends, return_exceptions=True)
+
+
+async def test_strangers_of_grpc(running: Running) -> None:
+    """The server of the library grpc gives a handshake as little time, and takes so many connections."""
+    assert await calling(running.connection(framed=False), ECHO) == b"x"
+    ends = await silent(running.path + GRPC_SUFFIX, 80)
+    await ending(ends, 80 - 64, link.HANDSHAKE_TIMEOUT / 2)
+    await ending(ends, len(ends), 4 * link.HANDSHAKE_TIMEOUT)
+    assert await calling(running.connection(framed=False), ECHO) == b"x"
