@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,6 +56,7 @@ type running struct {
 	// after a failure that may pass. A job that is being added is not: whoever adds it is told at once.
 	patient bool
 	again   bool // it failed, and is tried again
+	removed bool // it was stopped to be removed, and could not be: nothing but the node's next start runs it
 
 	mu     sync.Mutex
 	reason string // why it does not run
@@ -321,8 +323,8 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 	if err == nil {
 		err = j.node.database.RemoveJob(ctx, id)
 	}
-	if err != nil && r != nil {
-		stopped := &running{stored: r.stored, spec: r.spec}
+	if err != nil && r != nil && !errors.Is(err, database.ErrNotFound) {
+		stopped := &running{stored: r.stored, spec: r.spec, removed: true}
 		stopped.fail(fmt.Sprintf("it was stopped and could not be removed, so that it would run again at the node's next "+
 			"start: %v; remove it again", err))
 		j.put(stopped)

@@ -50,6 +50,9 @@ func TestRemovalThatIsCutShort(t *testing.T) {
 		!strings.HasSuffix(state.Reason, "remove it again") {
 		t.Errorf("the state of the job is %+v", state)
 	}
+	if again := n.jobs.stopOn(t.Context(), chainKey{relay: "evm", chain: "1337"}); len(again) != 0 {
+		t.Error("a reload of its chain would start the job again")
+	}
 	run("DROP TRIGGER full")
 	if err := n.RemoveJob(t.Context(), second); err != nil || n.Job(second) != nil {
 		t.Errorf("removed again: %v, %v", err, n.Job(second))

@@ -83,7 +83,7 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 		}
 		v := &contractView{}
 		views[item.Contract] = v
-		calls.Go(func() error { return v.read(together, client, item.Contract) })
+		calls.Go(func() error { v.read(together, client, a.settings.Pool, item.Contract); return nil })
 	}
 	if err := calls.Wait(); err != nil {
 		return relayer.Survey{}, err
@@ -109,21 +109,24 @@ func (a *Account) survey(ctx context.Context, client *endpoint.Client, known uin
 	return survey, nil
 }
 
-// read asks a contract. If the contract answers with an error, v has that, and read returns none.
-func (v *contractView) read(ctx context.Context, client *endpoint.Client, contract string) error {
+// read asks a contract. If the contract answers with an error, v has that. A contract of which the node gives no answer
+// is asked at any node, and keeps only its own reports waiting if none gives one.
+func (v *contractView) read(ctx context.Context, client *endpoint.Client, pool *Pool, contract string) {
 	address, err := stark.ParseFelt(contract)
 	if err == nil {
 		var answer []stark.Felt
-		answer, err = client.View(ctx, address, aggregator.Selector(aggregator.TransmissionDetailsView))
-		if err != nil && !relayer.IsAnswered(err) {
+		view := func(ctx context.Context, client *endpoint.Client) error {
+			answer, err = client.View(ctx, address, aggregator.Selector(aggregator.TransmissionDetailsView))
 			return err
+		}
+		if err = view(ctx, client); err != nil && !relayer.IsAnswered(err) {
+			err = pool.Do(ctx, view)
 		}
 		if err == nil {
 			v.latest, err = aggregator.ParseTransmissionDetails(answer)
 		}
 	}
 	v.err = err
-	return nil
 }
 
 // outcome says where a flight stands. complete is the nonce after the newest complete block: what it has used stays

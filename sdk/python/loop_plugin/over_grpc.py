@@ -33,11 +33,9 @@ OPTIONS = (
     # call.
     ("grpc.client_idle_timeout_ms", 2**31 - 1),
 )
-# Whoever reaches the socket may connect, and the library has no bound on handshakes alone. Hosts have few connections.
-STRANGERS = (
-    ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_TIMEOUT * 1000)),
-    ("grpc.max_allowed_incoming_connections", 64),
-)
+# Whoever reaches the socket may connect. The library has no bound on handshakes alone, and a bound on all connections
+# would have those who only connect keep the host away.
+STRANGERS = (("grpc.server_handshake_timeout_ms", int(HANDSHAKE_TIMEOUT * 1000)),)
 CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 Context = grpc.aio.ServicerContext[bytes, bytes]

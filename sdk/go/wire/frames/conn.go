@@ -250,10 +250,10 @@ func (c *Conn) begin(ctx context.Context, out request, k *call) (id uint32, lead
 	if k.size <= maxChunk {
 		slots = &c.small
 	}
-	urgent := out.method == healthCheck && len(c.calls) < maxOpen
+	urgent := out.method == healthCheck
 	for behind := len(slots.waiting) > 0; c.err == nil; behind = false {
 		var came bool
-		if !urgent && (behind || !c.freeLocked(k.size)) {
+		if !(urgent && len(c.calls) < maxOpen) && (behind || !c.freeLocked(k.size)) {
 			came = slots.waitLocked(&c.mu, ctx.Done(), func() bool { return c.err != nil || c.freeLocked(k.size) })
 			c.small.wakeLocked() // small calls may have waited until this one goes on or leaves
 		} else if len(c.out) > maxQueue {
