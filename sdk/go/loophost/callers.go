@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -41,9 +42,10 @@ type callers struct {
 	net.Listener
 	logger *slog.Logger
 
-	mu    sync.Mutex
-	known int // those that have shaken hands
-	told  bool
+	mu        sync.Mutex
+	strangers []*caller // oldest first
+	known     int       // those that have shaken hands
+	told      bool
 }
 
 // caller is one connection.
@@ -56,13 +58,25 @@ type caller struct {
 
 var _ syscall.Conn = (*caller)(nil) // frames would have slower system calls otherwise
 
-// Accept implements net.Listener.
+// Accept implements net.Listener. It bounds the strangers itself: those whose handshake has yet to begin, which package
+// frames does not see, hold descriptors too, and a flood is accepted faster than handshakes begin.
 func (c *callers) Accept() (net.Conn, error) {
 	conn, err := c.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &caller{Conn: conn, all: c}, nil
+	made := &caller{Conn: conn, all: c}
+	c.mu.Lock()
+	c.strangers = append(c.strangers, made)
+	var oldest *caller
+	if len(c.strangers) > frames.MaxStrangers {
+		oldest = c.strangers[0]
+	}
+	c.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.Close() // nobody speaks over it yet
+	}
+	return made, nil
 }
 
 // admit counts a connection as the plugin's, or says why the plugin may not have it.
@@ -79,9 +93,15 @@ func (c *callers) admit(made *caller) error {
 	if made.gone {
 		return net.ErrClosed
 	}
+	c.forgetLocked(made)
 	c.known++
 	made.known = true
 	return nil
+}
+
+// forgetLocked takes a connection out of the strangers.
+func (c *callers) forgetLocked(made *caller) {
+	c.strangers = slices.DeleteFunc(c.strangers, func(s *caller) bool { return s == made })
 }
 
 // SyscallConn implements syscall.Conn, as the connection itself does.
@@ -96,6 +116,8 @@ func (c *caller) Close() error {
 		c.gone = true
 		if c.known {
 			c.all.known--
+		} else {
+			c.all.forgetLocked(c)
 		}
 	}
 	c.all.mu.Unlock()
