@@ -5,12 +5,16 @@ import (
 	"encoding/binary"
 	"net"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -49,6 +53,61 @@ func TestRequestsOfAllConnectionsAreLimited(t *testing.T) {
 		expect(t, "the same when the first is answered", err, codes.OK, "")
 		if n := s.served.requests.Load(); n != 0 {
 			t.Errorf("%d bytes of requests are counted when all are answered", n)
+		}
+	})
+}
+
+// What an open call takes besides its request counts where callers are not trusted: its head, and that it is open, on
+// all connections together.
+func TestHeadsAndOpenCallsAreLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var served atomic.Int64
+		leave := make(chan struct{})
+		s := newServer(func(context.Context, []byte) ([]byte, error) {
+			served.Add(1)
+			<-leave
+			return nil, nil
+		})
+		s.Within(&wire.Memory{})
+		first, second := overPipe(t, s), overPipe(t, s)
+		var all sync.WaitGroup
+		var refused atomic.Int64
+		call := func(ctx context.Context, c *Conn, n int) {
+			for range n {
+				all.Go(func() {
+					if _, err := ask(ctx, c, nil); status.Code(err) == codes.ResourceExhausted {
+						refused.Add(1)
+					}
+				})
+			}
+			time.Sleep(3 * longTurn) // a reader may serve the first call itself for so long
+			synctest.Wait()
+		}
+		long := metadata.AppendToOutgoingContext(t.Context(), "long", strings.Repeat("x", 7<<10))
+		call(long, first, 500)
+		call(long, second, 500)
+		fit := int64(maxServed / costOf(7<<10))
+		if n := served.Load(); n < fit/2 || n > fit || n+refused.Load() != 1000 {
+			t.Errorf("%d calls with long heads are served and %d refused, want at most %d served", n, refused.Load(), fit)
+		}
+		close(leave)
+		all.Wait()
+		leave = make(chan struct{})
+		served.Store(0)
+		call(t.Context(), first, maxOpen-reserved)
+		call(t.Context(), second, reserved)
+		if n := served.Load(); n != maxOpen {
+			t.Errorf("%d calls are served, want %d", n, maxOpen)
+		}
+		call(t.Context(), second, 1) // which ends the connection
+		if n := served.Load(); n != maxOpen || !ended(second) {
+			t.Errorf("%d calls are served, and the connection of one too many has ended: %v", n, ended(second))
+		}
+		close(leave)
+		all.Wait()
+		if calls, bytes := s.served.calls.Load(), s.served.requests.Load(); calls != 0 || bytes != 0 {
+			t.Errorf("%d calls of %d bytes are counted when all are answered", calls, bytes)
 		}
 	})
 }
@@ -168,4 +227,13 @@ func TestLongAnswersAreLimited(t *testing.T) {
 		synctest.Wait()
 		leftovers(t, c)
 	})
+}
+
+func ended(c *Conn) bool {
+	select {
+	case <-c.Done():
+		return true
+	default:
+		return false
+	}
 }

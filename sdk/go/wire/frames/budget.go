@@ -12,10 +12,24 @@ import (
 
 // budget is what a server holds for its callers, on all connections together.
 type budget struct {
-	requests atomic.Int64 // bytes of those that are not answered
+	calls    atomic.Int64 // that are not answered
+	requests atomic.Int64 // bytes of those, and of their heads where these count
 	answers  atomic.Int64 // bytes of those that are not written
 	decoding sync.Mutex   // of one long request at a time, which is held twice meanwhile
 }
+
+const (
+	// callCost is what an open call takes besides its request, in bytes: a goroutine and its records.
+	callCost = 1 << 10
+	// usualHead is how long heads are of those who mean well, in bytes. Of longer ones each byte may cost headCost: six of
+	// them are an entry of a map, and an error that quotes a name has four bytes for one.
+	usualHead, headCost = 256, 24
+	// longestName is how long the name of an object may be, in bytes.
+	longestName = 256
+)
+
+// costOf is what a call takes whose head has so many bytes.
+func costOf(head int) int { return callCost + headCost*max(0, head-usualHead) }
 
 // admit counts a request, if there is room for it.
 func (b *budget) admit(size int) bool { return add(&b.requests, size, maxServed) }

@@ -111,6 +111,7 @@ type serverConn struct {
 	server  *Server
 	open    map[uint32]*incoming
 	bytes   int // of its requests that are not answered
+	counted int // of its open calls, among those of all connections
 	workers int
 	retire  *time.Timer    // set while there are workers
 	work    chan *incoming // nil: a worker is let go
@@ -145,7 +146,8 @@ func (c *serverConn) end(err error) {
 	c.mu.Lock()
 	c.failLocked(err)
 	c.server.served.requests.Add(-int64(c.bytes)) // none of them is answered any more
-	c.bytes = 0
+	c.server.served.calls.Add(-int64(c.counted))
+	c.bytes, c.counted = 0, 0
 	calls := make([]*incoming, 0, len(c.open))
 	for _, q := range c.open {
 		calls = append(calls, q)
@@ -209,7 +211,7 @@ func (c *serverConn) begin(f *frame) (q *incoming, err error) {
 	if f.aux != 0 {
 		q.deadline = time.Now().Add(time.Duration(f.aux) * time.Microsecond)
 	}
-	if err := c.admit(q); err != nil {
+	if err := c.admit(q, costOf(len(f.head))); err != nil {
 		return nil, err
 	}
 	q.come = len(f.payload)
@@ -229,25 +231,35 @@ func (c *serverConn) begin(f *frame) (q *incoming, err error) {
 	return q, nil
 }
 
-func (c *serverConn) admit(q *incoming) error {
+// admit registers a call, whose head costs so much.
+func (c *serverConn) admit(q *incoming, head int) error {
+	size := q.whole
+	if c.server.memory != nil { // whoever calls may want to harm this process
+		size += head
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.open[q.id] != nil:
 		return malformed("call %d is begun twice", q.id)
-	case len(c.open) == maxOpen:
+	case len(c.open) == maxOpen, c.server.memory != nil && c.server.served.calls.Load() >= maxOpen:
 		return malformed("more than %d calls are open", maxOpen)
 	case c.err != nil:
 		return c.err // and nobody would tell the call that it is over
 	case q.method.handler == nil:
-		q.refused = status.Errorf(codes.Unimplemented, "unknown method %s", q.method.name)
-	case !c.server.served.admit(q.whole):
+		q.refused = status.Errorf(codes.Unimplemented, "unknown method %.128s", q.method.name)
+	case !c.server.served.admit(size):
 		q.refused = status.Errorf(codes.ResourceExhausted, "the requests of a process that are not answered have at most "+
 			"%d bytes, and the %d of %s are too many beside the others; wait for answers", maxServed, q.whole, q.method.name)
 	default:
-		q.size = q.whole
+		q.size = size
+	}
+	if q.refused != nil {
+		q.object, q.pairs = "", nil // which were counted nowhere
 	}
 	c.open[q.id] = q
+	c.server.served.calls.Add(1)
+	c.counted++
 	c.bytes += q.size
 	q.alone = len(c.open) == 1
 	return nil
@@ -257,6 +269,9 @@ func (c *serverConn) admit(q *incoming) error {
 func (c *serverConn) name(b []byte) string {
 	if len(b) == 0 {
 		return ""
+	}
+	if len(b) > longestName {
+		return string(b) // of no object
 	}
 	s, ok := c.names[string(b)]
 	if !ok {
@@ -374,6 +389,8 @@ func (c *serverConn) closeLocked(q *incoming) {
 	delete(c.open, q.id)
 	c.bytes -= q.size
 	c.server.served.requests.Add(-int64(q.size))
+	c.server.served.calls.Add(-1)
+	c.counted--
 }
 
 // always is for the writer of a server: a worker may hang in a write of answers, since nobody waits for it except the
