@@ -146,6 +146,9 @@ func (f *first[K, V]) forget(key K) {
 
 // shed drops the oldest answers until the others fit, but none that is in progress nor the newest one.
 func (f *first[K, V]) shed(newest K) {
+	if f.held <= keptSize {
+		return
+	}
 	f.order = slices.DeleteFunc(f.order, func(key K) bool {
 		a := f.answers[key]
 		if f.held <= keptSize || key == newest || a != nil && a.size == 0 {

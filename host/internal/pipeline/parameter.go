@@ -101,11 +101,12 @@ func (r *reference) resolve(s scope) (outcome, error) {
 	current := s.run[r.root]
 	if r.task != nil {
 		result := s.outcomes[r.task.position]
-		if result.err != nil && len(r.parts) > 0 {
-			return outcome{}, &upstreamError{cause: result.err}
-		}
 		if result.err != nil {
-			return outcome{err: &upstreamError{cause: result.err}}, nil
+			failed := &upstreamError{cause: result.err}
+			if len(r.parts) > 0 {
+				return outcome{}, failed
+			}
+			return outcome{err: failed}, nil
 		}
 		current = result.value
 	}

@@ -128,7 +128,7 @@ func (c *Client) judge(calls []rpc.BatchElem, err error) (done, fewer int, sure 
 			status relayer.StatusCode
 		)
 		switch {
-		case errors.As(err, &whole) && (says(whole.Message, noBatches) || !isThrottle(whole)):
+		case errors.As(err, &whole) && (says(whole.Message, noBatches) || throttleOf(whole) == nil):
 			fewer, sure = shorter(whole.Message, len(calls))
 		case errors.As(err, &status) && mayRefuse(status):
 			fewer = len(calls) / 2

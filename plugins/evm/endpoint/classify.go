@@ -69,12 +69,12 @@ func refusedHandshake(err error) error {
 
 func classifyAnswer(answer rpc.Error) error {
 	text := answer.Error()
-	fault := relayer.Said("answers with the error: " + text)
+	fault, throttle := relayer.Said("answers with the error: "+text), throttleOf(answer)
 	switch code := answer.ErrorCode(); {
 	case says(text, answers):
 		return relayer.Answered(relayer.Said(text))
-	case isThrottle(answer):
-		return throttleOf(answer)
+	case throttle != nil:
+		return throttle
 	case code == codeMethodNotFound:
 		return relayer.Unserved(fault)
 	case code == codeInternal, code == codePruned, says(text, faults):
@@ -83,9 +83,6 @@ func classifyAnswer(answer rpc.Error) error {
 		return relayer.Answered(relayer.Said(text))
 	}
 }
-
-// isThrottle reports whether a server says that it is asked too often.
-func isThrottle(answer rpc.Error) bool { return throttleOf(answer) != nil }
 
 // throttleOf is what relayer.ThrottleOf makes of a server's error.
 func throttleOf(answer rpc.Error) error {

@@ -96,9 +96,11 @@ func (a *Account) unfunded(ctx context.Context, client *endpoint.Client, flights
 	owed := a.owed
 	a.mu.Unlock()
 	for i, o := range outcomes {
+		if !o.Stuck && o.State != relayer.Lost {
+			continue
+		}
 		// The first attempt is the cheapest, and what the next transaction would cost.
-		t, err := decodeTerms(flights[i].Attempts[0])
-		if (o.Stuck || o.State == relayer.Lost) && err == nil {
+		if t, err := decodeTerms(flights[i].Attempts[0]); err == nil {
 			owed = t.fee().Uint64()
 		}
 	}

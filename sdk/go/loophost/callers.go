@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"syscall"
 
@@ -42,10 +41,11 @@ type callers struct {
 	net.Listener
 	logger *slog.Logger
 
-	mu        sync.Mutex
-	strangers []*caller // oldest first
-	known     int       // those that have shaken hands
-	told      bool
+	strangers frames.Strangers
+
+	mu    sync.Mutex
+	known int // those that have shaken hands
+	told  bool
 }
 
 // caller is one connection.
@@ -66,16 +66,7 @@ func (c *callers) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	made := &caller{Conn: conn, all: c}
-	c.mu.Lock()
-	c.strangers = append(c.strangers, made)
-	var oldest *caller
-	if len(c.strangers) > frames.MaxStrangers {
-		oldest = c.strangers[0]
-	}
-	c.mu.Unlock()
-	if oldest != nil {
-		_ = oldest.Close() // nobody speaks over it yet
-	}
+	c.strangers.Enter(made)
 	return made, nil
 }
 
@@ -93,15 +84,10 @@ func (c *callers) admit(made *caller) error {
 	if made.gone {
 		return net.ErrClosed
 	}
-	c.forgetLocked(made)
+	c.strangers.Leave(made)
 	c.known++
 	made.known = true
 	return nil
-}
-
-// forgetLocked takes a connection out of the strangers.
-func (c *callers) forgetLocked(made *caller) {
-	c.strangers = slices.DeleteFunc(c.strangers, func(s *caller) bool { return s == made })
 }
 
 // SyscallConn implements syscall.Conn, as the connection itself does.
@@ -117,7 +103,7 @@ func (c *caller) Close() error {
 		if c.known {
 			c.all.known--
 		} else {
-			c.all.forgetLocked(c)
+			c.all.strangers.Leave(c)
 		}
 	}
 	c.all.mu.Unlock()

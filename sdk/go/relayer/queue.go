@@ -75,10 +75,10 @@ type Queue struct {
 	flights  []*flight // by sequence; guarded by stepping
 	floor    uint64    // the largest Next that was seen; guarded by stepping
 	floorAt  time.Time
-	unfunded bool // guarded by stepping
-	short    bool // the last survey said that the account is unfunded; guarded by stepping
-	surveyed time.Time
-	barred   string // the trouble that this step has found; guarded by stepping
+	unfunded bool      // guarded by stepping
+	short    bool      // the last survey said that the account is unfunded; guarded by stepping
+	surveyed time.Time // the last survey that was answered; guarded by stepping
+	barred   string    // the trouble that this step has found; guarded by stepping
 
 	mu     sync.Mutex
 	items  map[string]*queued

@@ -130,7 +130,7 @@ func parent(t *testing.T, pid string) string {
 func TestFamily(t *testing.T) {
 	t.Parallel()
 	if !process.TellsMemory() {
-		t.Skip("this machine does not tell")
+		t.Skip("the memory of processes is told by Linux alone")
 	}
 	for _, how := range []string{"a child of another thread", "left in the group", "a daemon", "a daemon's child",
 		"an estranged daemon"} {
@@ -197,7 +197,7 @@ func TestFamily(t *testing.T) {
 func TestImpostor(t *testing.T) {
 	t.Parallel()
 	if !process.TellsMemory() {
-		t.Skip("this machine does not tell")
+		t.Skip("the memory of processes is told by Linux alone")
 	}
 	other, _, err := start(t)
 	if err != nil {

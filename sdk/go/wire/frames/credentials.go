@@ -14,8 +14,7 @@ import (
 // whose callers ask for frames go to s, and all others stay with gRPC. At most MaxStrangers shake hands at a time.
 func Credentials(config *tls.Config, s *Server) credentials.TransportCredentials {
 	config = agreed(config)
-	return &dispatching{TransportCredentials: credentials.NewTLS(config), config: config, server: s,
-		strangers: &strangers{}}
+	return &dispatching{TransportCredentials: credentials.NewTLS(config), config: config, server: s}
 }
 
 // agreed is a configuration that offers frames and HTTP/2.
@@ -30,15 +29,15 @@ type dispatching struct {
 	credentials.TransportCredentials
 	config    *tls.Config
 	server    *Server
-	strangers *strangers
+	strangers Strangers
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (d *dispatching) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	d.strangers.enter(raw)
+	d.strangers.Enter(raw)
 	conn := tls.Server(quick(raw), d.config)
 	err := conn.Handshake() // gRPC has set a deadline
-	if !d.strangers.leave(raw) && err == nil {
+	if !d.strangers.Leave(raw) && err == nil {
 		err = net.ErrClosed // at the last moment it made room for another
 	}
 	if err != nil {

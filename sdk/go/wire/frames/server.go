@@ -107,7 +107,7 @@ func (s *Server) Finish(ctx context.Context) {
 
 // serverConn is the serving end of one connection.
 type serverConn struct {
-	*writer // its lock guards open, bytes and workers
+	*writer // its lock guards open, bytes, counted and workers
 	server  *Server
 	open    map[uint32]*incoming
 	bytes   int // of its requests that are not answered

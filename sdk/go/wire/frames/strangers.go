@@ -16,14 +16,15 @@ const (
 	MaxHandshake = 10 * time.Second
 )
 
-// strangers are the connections of a server that are shaking hands. The oldest makes room for another, so that those
-// who only connect keep nobody away: who has a certificate shakes hands in milliseconds.
-type strangers struct {
+// Strangers are the connections of a server that have not shaken hands. The oldest makes room for another, so that
+// those who only connect keep nobody away: who has a certificate shakes hands in milliseconds. The zero value has none.
+type Strangers struct {
 	mu  sync.Mutex
 	all []net.Conn // oldest first
 }
 
-func (s *strangers) enter(c net.Conn) {
+// Enter adds a connection, and closes the oldest if there are too many.
+func (s *Strangers) Enter(c net.Conn) {
 	s.mu.Lock()
 	s.all = append(s.all, c)
 	var oldest net.Conn
@@ -37,8 +38,8 @@ func (s *strangers) enter(c net.Conn) {
 	}
 }
 
-// leave reports whether a connection was still among the strangers; one that was not is closed.
-func (s *strangers) leave(c net.Conn) bool {
+// Leave removes a connection, and reports whether it was still among the strangers; one that was not is closed.
+func (s *Strangers) Leave(c net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := len(s.all)
