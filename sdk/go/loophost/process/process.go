@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -334,6 +333,6 @@ func (p *Process) Kill() {
 		if p.Conn != nil {
 			_ = p.Conn.Close() // a host can do nothing about an error
 		}
-		_ = os.RemoveAll(p.runner.folder) // what is left is removed with the host's folder
+		p.runner.settings.Sockets.remove(p.runner.folder)
 	})
 }

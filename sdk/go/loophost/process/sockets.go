@@ -141,6 +141,17 @@ func (s *Sockets) open(dir string) error {
 	}
 }
 
+// remove removes the folder of one process, whose rest goes with the host's. After Close it removes that too, if it is
+// empty by now: Close cannot while a start under way makes something in it.
+func (s *Sockets) remove(folder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = os.RemoveAll(folder)
+	if s.closed {
+		_ = os.Remove(filepath.Dir(folder))
+	}
+}
+
 // Close removes the folder. It is not made again.
 func (s *Sockets) Close() {
 	s.mu.Lock()
