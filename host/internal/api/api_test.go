@@ -64,6 +64,7 @@ func start(t *testing.T, f *nodetest.Files) *begun {
 	b := &begun{log: &journal{}}
 	n, err := node.Start(t.Context(), node.Settings{
 		Config: f.Load(t), Logger: slog.New(slog.NewTextHandler(b.log, nil)), Version: "v1", Builtin: f.Builtin,
+		Scrypt: nodetest.Scrypt(),
 		API: func(n *node.Node, options connect.HandlerOption) (string, http.Handler) {
 			b.service = newService(n)
 			return nodev1connect.NewNodeServiceHandler(b.service, options)

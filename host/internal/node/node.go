@@ -55,6 +55,8 @@ type Settings struct {
 	Reread func() (*config.Config, error)
 	// API makes what answers the node's operators, under the path that it is served at. Start needs it, Check does not.
 	API func(*Node, connect.HandlerOption) (path string, api http.Handler)
+	// Scrypt is what the keystore's password costs to try, in a keystore that is made anew. Default: DefaultScrypt.
+	Scrypt keystore.Scrypt
 	// Alone reports whether this process starts only plugins. Then it adopts their orphans.
 	Alone bool
 }
@@ -159,7 +161,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	if n.keys, err = keystore.Open(ctx,
 		keystore.Settings{Store: n.database, Password: keystore.NewPassword(s.Config.Keystore.Password.Take()),
-			Logger: s.Logger, Before: n.before}); err != nil {
+			Logger: s.Logger, Scrypt: s.Scrypt, Before: n.before}); err != nil {
 		return err
 	}
 	debug.FreeOSMemory() // of what the password took

@@ -122,7 +122,8 @@ func (f *files) plugin(t *testing.T, name, environment string) {
 
 func (f *files) settings(t testing.TB) Settings {
 	t.Helper()
-	return Settings{Config: f.Load(t), Logger: discard(), Version: "v1", Builtin: f.Builtin, API: mounted}
+	return Settings{Config: f.Load(t), Logger: discard(), Version: "v1", Builtin: f.Builtin, Scrypt: nodetest.Scrypt(),
+		API: mounted}
 }
 
 // start starts a node that ends with the test.

@@ -18,6 +18,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/ports"
 )
 
@@ -84,6 +85,9 @@ func (f *Files) Load(t testing.TB) *config.Config {
 	}
 	return c
 }
+
+// Scrypt is a password's cost for nodes that guard nothing: the default would take most of the tests' time.
+func Scrypt() keystore.Scrypt { return keystore.Scrypt{N: 2, R: 1, P: 1} }
 
 // Operator returns a client that speaks to a node by its socket.
 func Operator(socket string) nodev1connect.NodeServiceClient {
