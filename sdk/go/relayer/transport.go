@@ -21,7 +21,7 @@ import (
 //   - A status about the server itself (it wants a key or money, limits the rate of requests or is down) is an error,
 //     StatusCode, with the text of the body's JSON-RPC error, if there is one.
 //   - Any other status is an error, StatusCode: its body may be a page.
-//   - Status 429 and 402, and any with a Retry-After, are marked with Throttled.
+//   - Status 429 and 402, and any error with a Retry-After, a JSON-RPC error too, are marked with Throttled.
 func Transport(inner http.RoundTripper, mebibytes int64) http.RoundTripper {
 	return transport{inner, mebibytes}
 }
@@ -57,7 +57,8 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if response.StatusCode/100 == 2 || redirects(response) {
+	after, good := retryAfter(response.Header, time.Now()), response.StatusCode/100 == 2
+	if redirects(response) || good && after == 0 {
 		response.Body = struct {
 			io.Reader
 			io.Closer
@@ -65,9 +66,18 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return response, nil
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, longestError))
+	most := io.LimitReader(response.Body, longestError)
+	if good {
+		most = Limited(response.Body, t.most)
+	}
+	body, err := io.ReadAll(most)
 	words, isError := errorWords(body)
-	if err == nil && isError && !speaksOfItself(response.StatusCode) {
+	switch {
+	case good && err != nil:
+		return nil, err
+	case isError && after > 0 && !speaksOfItself(response.StatusCode):
+		return nil, Throttled(Said("answers with the error: "+words), after)
+	case good, err == nil && isError && !speaksOfItself(response.StatusCode):
 		response.StatusCode, response.Status = http.StatusOK, "200 OK"
 		response.ContentLength = int64(len(body))
 		response.Body = io.NopCloser(bytes.NewReader(body))
@@ -77,7 +87,6 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if words != "" { // still a StatusCode: the words are the server's own, and no answer to a call
 		fault = fmt.Errorf("%w (%w)", Said(Reason(fault)+" and the error: "+words), fault)
 	}
-	after := retryAfter(response.Header, time.Now())
 	switch {
 	case after > 0,
 		response.StatusCode == http.StatusTooManyRequests, response.StatusCode == http.StatusPaymentRequired:

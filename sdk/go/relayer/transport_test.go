@@ -95,6 +95,21 @@ func TestTransport(t *testing.T) {
 		"limits for an unknown time": {
 			canned{status: 429, header: header("Retry-After", "soon")}, failed(limits),
 		},
+		"limits in a body": {
+			canned{status: 200, header: header("Retry-After", "5"), body: low},
+			outcome{Reason: "answers with the error: nonce too low; it asks to be left alone for 5s", Rest: 5 * time.Second},
+		},
+		"limits in a body with 400": {
+			canned{status: 400, header: header("Retry-After", "5"), body: low},
+			outcome{Reason: "answers with the error: nonce too low; it asks to be left alone for 5s", Rest: 5 * time.Second},
+		},
+		"a result with a time to rest": {
+			canned{status: 200, header: header("Retry-After", "5"), body: `{"result":1}`}, passed(`{"result":1}`),
+		},
+		"too long, with a time to rest": {
+			canned{status: 200, header: header("Retry-After", "5"), body: strings.Repeat(" ", 1<<20+1)},
+			failed("answers with more than 1 MiB"),
+		},
 		"is down for a while": {
 			canned{status: 503, header: header("Retry-After", "5"), body: low},
 			outcome{
