@@ -85,6 +85,9 @@ func (j *jobs) reserveStored(ctx context.Context) error {
 			Processes: checks.Processes,
 		})
 		if spec != nil {
+			if spec.Validation == nil { // nobody can ask for a product's job before the product is known
+				spec.Validation = checks.Validation
+			}
 			specs[s.ID], well[s.ID] = spec, report.Err() == nil
 			if well[s.ID] {
 				j.knows(s.ID, spec) // a relayer goes on with its reports as soon as it has its chain

@@ -297,6 +297,53 @@ func TestIsolatedJobIsAloneWithItsAccount(t *testing.T) {
 	}
 }
 
+// A product's job that leaves its type of provider to the product has its account when the node starts again, before
+// the product is asked, and however the spec writes it.
+func TestIsolatedJobOfAProduct(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	f.files.Environment["CL_TWAP_CMD"] = os.Args[0]
+	f.files.plugin(t, "TWAP", "PRODUCT=fake")
+	f.node.Close(t.Context())
+	f.start()
+	add := func(contract, account string) *nodev1.Job {
+		t.Helper()
+		r, err := f.client.AddJob(t.Context(), &nodev1.AddJobRequest{SpecToml: fmt.Sprintf(`
+type = "offchainreporting2"
+schemaVersion = 1
+pluginType = "plugin"
+relay = "acme"
+contractID = %q
+transmitterID = %q
+ocrKeyBundleID = %q
+allowNoBootstrappers = true
+isolated = true
+[relayConfig]
+chainID = 1
+[pluginConfig]
+pluginName = "twap"
+window = 1
+`, contract, strings.ToUpper(account), f.node.keys.Bundles("acme")[0].ID())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.GetJob()
+	}
+	accounts := []string{f.account(), f.account()}
+	jobs := []*nodev1.Job{add("a", accounts[0]), add("b", accounts[1])}
+	for entries := range 2 {
+		for i, j := range jobs {
+			name := ownName("acme", j.GetId())
+			f.held(accounts[i], name, entries)
+			if lent := f.lent(name); !slices.Equal(lent, accounts[i:i+1]) {
+				t.Errorf("job %d's relayer may sign with %v", j.GetId(), lent)
+			}
+		}
+		f.node.Close(t.Context())
+		f.start()
+	}
+}
+
 // A job that cannot have its processes, or its account, says why, and leaves the account where it was.
 func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 	t.Parallel()
