@@ -52,7 +52,9 @@ func (d *document) relay(ctx context.Context, spec *Spec, t table, s Settings) (
 	}
 	spec.ReadsContracts = s.Relayers.ReadsContracts(spec.Relay)
 	if spec.Product != nil && spec.Product.ProviderType == "" {
-		return false // of a product that is not known: nobody can tell what its relayer would be asked for
+		// Of a product that is not known nobody can tell what its relayer would be asked for.
+		spec.Validation = s.Validation
+		return false
 	}
 	answered = d.ask(ctx, spec, s)
 	bad := slices.ContainsFunc(d.report.Problems, func(f Finding) bool { return f.Key == "relayConfig.chainID" })

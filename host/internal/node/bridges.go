@@ -14,10 +14,10 @@ import (
 // bridges are the node's bridges, for specs and for pipelines.
 type bridges struct{ database *database.Database }
 
-// HasBridge implements job.Bridges.
+// HasBridge implements job.Bridges. While the database cannot tell, a bridge is not missing: a run looks for it again.
 func (b bridges) HasBridge(name string) bool {
 	_, err := b.database.Bridge(context.Background(), name)
-	return err == nil
+	return !errors.Is(err, database.ErrNotFound)
 }
 
 // Bridge implements pipeline.Bridges.

@@ -81,13 +81,10 @@ func (j *jobs) reserveStored(ctx context.Context) error {
 			checks.Relayers = told{checks.Relayers, checks.Validation} // the relayer is asked when the job starts
 		}
 		spec, report := job.Parse(ctx, []byte(s.Spec), job.Settings{
-			OCR2: checks.OCR2, DefaultBootstrappers: checks.DefaultBootstrappers, Relayers: checks.Relayers,
-			Processes: checks.Processes,
+			OCR2: checks.OCR2, DefaultBootstrappers: checks.DefaultBootstrappers, Validation: checks.Validation,
+			Relayers: checks.Relayers, Processes: checks.Processes,
 		})
 		if spec != nil {
-			if spec.Validation == nil { // nobody can ask for a product's job before the product is known
-				spec.Validation = checks.Validation
-			}
 			specs[s.ID], well[s.ID] = spec, report.Err() == nil
 			if well[s.ID] {
 				j.knows(s.ID, spec) // a relayer goes on with its reports as soon as it has its chain

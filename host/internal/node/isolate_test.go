@@ -122,10 +122,16 @@ type feeding struct {
 	dir    string
 	node   *Node
 	client nodev1connect.NodeServiceClient
+	source string // of the jobs that are added
+}
+
+// notFed is a feeding whose node has not started.
+func notFed(t *testing.T) *feeding {
+	return &feeding{T: t, files: newFiles(t), dir: t.TempDir(), source: "one [type=sum values=<[1]>]"}
 }
 
 func newFeed(t *testing.T) *feeding {
-	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
+	f := notFed(t)
 	f.files.Config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
 	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir)
 	f.files.Chain("1", "")
@@ -155,12 +161,12 @@ transmitterID = %q
 ocrKeyBundleID = %q
 allowNoBootstrappers = true
 isolated = %v
-observationSource = "one [type=sum values=<[1]>]"
+observationSource = '%s'
 [relayConfig]
 chainID = 1
 [pluginConfig]
 juelsPerFeeCoinSource = "one [type=sum values=<[1]>]"
-`, contract, account, f.node.keys.Bundles("acme")[0].ID(), isolated)})
+`, contract, account, f.node.keys.Bundles("acme")[0].ID(), isolated, f.source)})
 	return r.GetJob(), err
 }
 
@@ -419,7 +425,7 @@ func TestIsolatedJobThatDoesNotStart(t *testing.T) {
 // it has none.
 func TestIsolatedJobOfAPluginInADebugger(t *testing.T) {
 	t.Parallel()
-	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
+	f := notFed(t)
 	folder, err := os.MkdirTemp("", "loop")
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 // Job is a job of the node, whether it runs or not.
 type Job struct {
 	Stored database.Job
-	// Spec is nil if what is stored is not valid on this node any more.
+	// Spec is nil if nobody can read what is stored any more. That of a job that fails need not be valid.
 	Spec *job.Spec
 	// Oracle is nil if the job does not run.
 	Oracle *oracle.Oracle

@@ -45,9 +45,11 @@ type jobs struct {
 // running is a job, whether it runs or not.
 type running struct {
 	stored database.Job
-	spec   *job.Spec
-	oracle *oracle.Oracle // nil when it does not run
-	own    *isolation     // the job's own processes; nil when it shares them
+	// spec is nil if nobody can read it any more.
+	spec    *job.Spec
+	invalid bool           // the spec is not valid on this node any more
+	oracle  *oracle.Oracle // nil when it does not run
+	own     *isolation     // the job's own processes; nil when it shares them
 
 	// plugins are those that it needs, of which the relayer's is the first; none while it does not run.
 	plugins []*loophost.Plugin
@@ -99,14 +101,15 @@ func (j *jobs) startStored(ctx context.Context) error {
 func (j *jobs) open(ctx context.Context, s database.Job) *running {
 	r := &running{stored: s, patient: true}
 	spec, report := job.Parse(ctx, []byte(s.Spec), j.storedChecks(s))
+	r.spec = spec // also of a job that fails: its contract, account and bridges stay its own
 	if err := report.Err(); err != nil || spec == nil {
+		r.invalid = true
 		r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
 		if kept, _ := j.kept(s.ID); kept != nil {
-			j.giveBack(ctx, kept, &running{stored: s, spec: spec})
+			j.giveBack(ctx, kept, r)
 		}
 		return r
 	}
-	r.spec = spec
 	j.knows(s.ID, spec)
 	for _, w := range report.Warnings {
 		j.node.logger.Warn("job warning", "job", s.ID, "name", s.Name, "warning", w.String())

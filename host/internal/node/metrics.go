@@ -154,7 +154,7 @@ func (c collector) states(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// info describes the job. Little is known of a job whose spec is not valid any more.
+// info describes the job. Nothing is known of a job whose spec nobody can read any more.
 func (r *running) info(metrics chan<- prometheus.Metric) {
 	var kind, relay, chain, contract, account, digest string
 	isolated := false

@@ -108,7 +108,7 @@ func TestRelayersThatAreRefused(t *testing.T) {
 // said of them, refuses new ones, and has it back when it starts.
 func TestRelayerIsDownAtTheStart(t *testing.T) {
 	t.Parallel()
-	f := &feeding{T: t, files: newFiles(t), dir: t.TempDir()}
+	f := notFed(t)
 	illness := filepath.Join(f.dir, "ill")
 	f.files.Config += fmt.Sprintf("[Plugins.Acme]\nWrite = [%q]\n", f.dir)
 	f.files.acme(t, "RELAYER=queueing\nQUEUE_DIR="+f.dir+"\nFAIL_WHILE="+illness)

@@ -213,7 +213,7 @@ func (j *jobs) stopOn(ctx context.Context, on chainKey) []*running {
 	var stopped []*running
 	var wait sync.WaitGroup
 	for _, r := range j.list() {
-		if r.removed || r.spec != nil && (r.spec.Relay != on.relay || r.spec.ChainID != on.chain) {
+		if r.removed || !r.invalid && (r.spec.Relay != on.relay || r.spec.ChainID != on.chain) {
 			continue // of one whose spec is not valid nobody knows whether it is since this chain's change
 		}
 		stopped = append(stopped, r)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,19 @@ import (
 func (f *feeding) write(file, text string) {
 	f.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		f.Fatal(err)
+	}
+}
+
+// execute does something to the node's database past the node.
+func (f *feeding) execute(statement string) {
+	f.Helper()
+	database, err := sql.Open("sqlite", "file:"+f.node.settings.Config.Database.Path)
+	if err == nil {
+		_, err = database.ExecContext(f.Context(), statement)
+		err = errors.Join(err, database.Close())
+	}
+	if err != nil {
 		f.Fatal(err)
 	}
 }
@@ -102,19 +116,7 @@ func TestJobThatFailsForAReasonThatPasses(t *testing.T) {
 	shared, isolated, gone := f.runs("a1", f.account(), false), f.runs("b1", own, true), f.runs("c1", f.account(), false)
 	f.held(own, ownName("acme", isolated.GetId()), 0)
 	f.node.Close(t.Context())
-	database, err := sql.Open("sqlite", "file:"+f.node.settings.Config.Database.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = database.Close() })
-	rename := func(from, to string) {
-		t.Helper()
-		if _, err := database.ExecContext(t.Context(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
-			t.Fatal(err)
-		}
-	}
-
-	rename("job_errors", "elsewhere")
+	f.execute("ALTER TABLE job_errors RENAME TO elsewhere")
 	f.start()
 	for _, j := range []*nodev1.Job{shared, isolated, gone} {
 		if s := f.state(j); s.Level != health.Failed || !strings.Contains(s.Reason, "job_errors") ||
@@ -128,7 +130,7 @@ func TestJobThatFailsForAReasonThatPasses(t *testing.T) {
 		strings.Contains(added.GetReason(), triedAgain) {
 		t.Errorf("the job that is added: %v, %v", added, err)
 	}
-	rename("elsewhere", "job_errors")
+	f.execute("ALTER TABLE elsewhere RENAME TO job_errors")
 	f.remove(gone)
 
 	f.held(own, ownName("acme", isolated.GetId()), 1)
@@ -138,5 +140,44 @@ func TestJobThatFailsForAReasonThatPasses(t *testing.T) {
 	}
 	if r := f.node.jobs.get(gone.GetId()); r != nil {
 		t.Error("the job that was removed is back")
+	}
+}
+
+// A job whose spec is not valid any more keeps its contract, its account and its bridges: nobody may add it a second
+// time while it waits for the next start. That the database cannot tell whether a bridge is there makes none invalid.
+func TestJobThatIsNotValidAnyMore(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	if _, err := f.client.AddBridge(t.Context(), &nodev1.AddBridgeRequest{Bridge: &nodev1.Bridge{Name: "prices",
+		Url: "http://127.0.0.1:1"}}); err != nil {
+		t.Fatal(err)
+	}
+	source := f.source
+	f.source = `price [type=bridge name=prices]`
+	account := f.account()
+	j := f.runs("a1", account, true)
+
+	f.node.Close(t.Context())
+	f.execute("ALTER TABLE bridges RENAME TO elsewhere")
+	f.start()
+	if s := f.state(j); s.Level == health.Failed {
+		t.Errorf("while bridges cannot be read the job is failed: %s", s.Reason)
+	}
+	f.node.Close(t.Context())
+	f.execute("ALTER TABLE elsewhere RENAME TO bridges")
+	f.execute("UPDATE bridges SET name = 'others'")
+	f.start()
+	if s := f.state(j); s.Level != health.Failed || !strings.Contains(s.Reason, "could not find bridge") {
+		t.Errorf("without its bridge the job is %s: %s", s.Level, s.Reason)
+	}
+	f.source = source
+	f.refused("A1", f.account(), false, fmt.Sprintf("contractID: job %d serves this contract already", j.GetId()))
+	f.refused("a2", account, false, fmt.Sprintf("transmitterID: job %d is isolated", j.GetId()))
+	if title, used := f.node.UsesBridge("prices"); !used {
+		t.Errorf("its bridge may be removed: %q", title)
+	}
+	shown, err := f.client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
+	if err != nil || len(shown.GetJobs()) != 1 || shown.GetJobs()[0].GetRelay() != "acme" {
+		t.Errorf("the node lists %v, %v", shown, err)
 	}
 }
