@@ -13,11 +13,8 @@ import (
 func (s *service) NodeStatus(ctx context.Context, _ *nodev1.NodeStatusRequest) (*nodev1.NodeStatusResponse, error) {
 	parts := s.node.Look(ctx)
 	r := &nodev1.NodeStatusResponse{
-		Version: s.node.Version(), StartedAt: timestamppb.New(s.node.StartedAt()),
+		Version: s.node.Version(), StartedAt: timestamppb.New(s.node.StartedAt()), PeerId: s.node.PeerID(),
 		Status: health.Overall(parts).String(),
-	}
-	if keys := s.node.Keys().P2PKeys(); len(keys) > 0 {
-		r.PeerId = keys[0].ID()
 	}
 	for _, p := range parts {
 		r.Checks = append(r.Checks, healthOf(p))

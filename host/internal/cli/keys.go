@@ -46,13 +46,22 @@ func (c *command) keys() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
+			return c.show(r, func(w io.Writer) { newKey(w, r.GetKey()) })
 		},
 	}
 	create.Flags().StringVar(&relay, "relay", "",
 		"relay that an ocr2 key signs reports for (default: the only one that the node has chains of)")
 	return group("keys", "List, create, import, export and audit keys, and move coins", list, create, c.auditKeys(),
 		c.importKey(), c.exportKey(), c.transferCoins())
+}
+
+// newKey shows a key that the node has from now on.
+func newKey(w io.Writer, key *nodev1.Key) {
+	keyTable(w, key)
+	if key.GetKind() == nodev1.KeyKind_KEY_KIND_P2P {
+		_, _ = fmt.Fprintf(w, "The node is known by this key when [P2P] PeerID = %q is in its configuration and it starts "+
+			"anew.\n", key.GetId())
+	}
 }
 
 func keyTable(w io.Writer, keys ...*nodev1.Key) {

@@ -52,7 +52,7 @@ func (c *command) importKey() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.show(r, func(w io.Writer) { keyTable(w, r.GetKey()) })
+			return c.show(r, func(w io.Writer) { newKey(w, r.GetKey()) })
 		},
 	}
 	cmd.Flags().StringVar(&passwordFile, "password-file", "",

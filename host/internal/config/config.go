@@ -99,6 +99,7 @@ type WebServerTLS struct {
 
 // P2P is [P2P].
 type P2P struct {
+	PeerID                    string `comment:"Peer id of the P2P key that is this node's identity, with or without p2p_. Default: that of the oldest."`
 	IncomingMessageBufferSize uint32 `comment:"Messages held for each peer before the oldest is dropped, 1 to 65536." bounds:"1 65536"`
 	OutgoingMessageBufferSize uint32 `comment:"Messages held for each peer before the oldest is dropped, 1 to 65536." bounds:"1 65536"`
 

@@ -254,7 +254,13 @@ func (n *Node) prepare(ctx context.Context) error {
 			wanted = append(wanted, n.wanted(s.relayer)) // one that is down has its keys from when it was not
 		}
 	}
-	return n.keys.EnsureDefaults(ctx, wanted...)
+	if err = n.keys.EnsureDefaults(ctx, wanted...); err != nil {
+		return err
+	}
+	if _, err = oracle.Identity(n.keys, n.settings.Config.P2P.PeerID); err != nil {
+		return &configError{err}
+	}
+	return nil
 }
 
 // before says which keys the built-in relayers had when keys did not say it themselves.

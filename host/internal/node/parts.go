@@ -8,9 +8,19 @@ import (
 	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/keystore"
 	"github.com/loop-plugins/loop/host/internal/lines"
+	"github.com/loop-plugins/loop/host/internal/oracle"
 	"github.com/loop-plugins/loop/host/internal/signing"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 )
+
+// PeerID returns the node's id among its peers; empty while a new node has no key yet.
+func (n *Node) PeerID() string {
+	key, err := oracle.Identity(n.keys, n.settings.Config.P2P.PeerID)
+	if err != nil {
+		return ""
+	}
+	return key.ID()
+}
 
 // Ready reports whether the whole node has started. Before that it has its database, its keys and the plugins that are
 // started so far, but no chains, jobs or history.

@@ -170,7 +170,7 @@ func (o *own) fault(config types.ContractConfig, index int) string {
 			"bundle's", index)
 	case identities[index].PeerID != o.peer:
 		return fmt.Sprintf("has this node's on-chain key for oracle %d, and beside it the peer id %.64q, which is not this "+
-			"node's, %s", index, identities[index].PeerID, o.peer)
+			"node's, %s; [P2P] PeerID chooses among the node's keys", index, identities[index].PeerID, o.peer)
 	}
 	return ""
 }

@@ -35,20 +35,37 @@ type Peer struct {
 	bootstrappers types.BootstrapperFactory
 }
 
+// Identity returns the node's key among its peers: the one of a peer id, or the oldest if the id is empty.
+func Identity(keys *keystore.Keystore, peerID string) (*keystore.P2PKey, error) {
+	if peerID != "" {
+		key, err := keys.P2P(peerID)
+		if err != nil {
+			err = fmt.Errorf("[P2P] PeerID is %s, and the node has no key of that id; without PeerID it starts with its "+
+				"oldest: import the key with loop keys import, and name it then", peerID)
+		}
+		return key, err
+	}
+	all := keys.P2PKeys()
+	if len(all) == 0 {
+		return nil, errors.New("the node has no P2P key; create one")
+	}
+	return all[0], nil
+}
+
 // NewPeer listens and begins to look for peers. Close it after every oracle that uses it.
 func NewPeer(s PeerSettings) (*Peer, error) {
-	keys := s.Keys.P2PKeys()
-	if len(keys) == 0 {
-		return nil, errors.New("joining the OCR2 network: the node has no P2P key; create one")
+	key, err := Identity(s.Keys, s.Config.PeerID)
+	if err != nil {
+		return nil, fmt.Errorf("joining the OCR2 network: %w", err)
 	}
-	id := keys[0].ID()
+	id := key.ID()
 	registerer := s.Registerer
 	if registerer == nil {
 		registerer = prometheus.NewRegistry()
 	}
 	log := s.Logger.With("peer", id)
 	peer, err := networking.NewPeer(networking.PeerConfig{
-		PeerKeyring:          keys[0],
+		PeerKeyring:          key,
 		Logger:               newPeerLogger(&logger{slog: log, trace: s.TraceLogging}),
 		V2ListenAddresses:    s.Config.V2.ListenAddresses,
 		V2AnnounceAddresses:  s.Config.V2.AnnounceAddresses,
