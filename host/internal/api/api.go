@@ -37,9 +37,12 @@ func Handler(n *node.Node, options connect.HandlerOption) (path string, api http
 	return nodev1connect.NewNodeServiceHandler(newService(n), options)
 }
 
-// starting refuses, while the node starts, calls that need the whole node.
+// starting refuses, while the node starts or stops, calls that need the whole node.
 func (s *service) starting() error {
-	if !s.node.Ready() {
+	switch {
+	case s.node.Stops():
+		return connect.NewError(connect.CodeUnavailable, errors.New("the node is stopping; start it, and try again"))
+	case !s.node.Ready():
 		return connect.NewError(connect.CodeUnavailable, errors.New("the node is starting; try again when /readyz says so"))
 	}
 	return nil

@@ -148,6 +148,7 @@ func (c *command) start(ctx context.Context, file string) error {
 	}
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer cancel()
+	context.AfterFunc(ctx, cancel) // a second signal ends the process at once
 	logger, level := c.logger(loaded.Log)
 	for _, w := range loaded.Warnings {
 		logger.Warn("configuration warning", "place", w.Place(), "key", w.Key, "warning", w.Text)
@@ -178,7 +179,6 @@ func (c *command) start(ctx context.Context, file string) error {
 			told = true
 		}
 	}
-	cancel() // a second signal ends the process at once
 	stop, done := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer done()
 	n.Close(stop)

@@ -120,7 +120,7 @@ func (s *states) survey(ctx context.Context) *survey {
 	if !n.ready.Load() { // the other parts are being made
 		found.add(seen{
 			partID: partID{kind: health.KindNode}, name: "node",
-			state: health.State{Level: health.Waiting, Cause: "starting", Reason: "the node starts"},
+			state: health.State{Level: health.Waiting, Cause: "starting", Reason: "the node " + n.phase()},
 		})
 		return found
 	}

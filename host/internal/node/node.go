@@ -67,6 +67,7 @@ type Node struct {
 	logger    *slog.Logger
 	startedAt time.Time
 	ready     atomic.Bool
+	stops     atomic.Bool
 
 	registry  *prometheus.Registry
 	database  *database.Database
@@ -280,6 +281,7 @@ func (n *Node) Socket() string { return n.settings.Config.WebServer.Socket }
 
 // Close ends the node: jobs, network, plugins, server, database. ctx bounds it.
 func (n *Node) Close(ctx context.Context) {
+	n.stops.Store(true)
 	if n.ready.Swap(false) {
 		n.logger.Info("the node stops")
 	}

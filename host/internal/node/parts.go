@@ -26,6 +26,17 @@ func (n *Node) PeerID() string {
 // started so far, but no chains, jobs or history.
 func (n *Node) Ready() bool { return n.ready.Load() }
 
+// Stops reports whether the node is being closed.
+func (n *Node) Stops() bool { return n.stops.Load() }
+
+// phase is what the node does while it is not ready.
+func (n *Node) phase() string {
+	if n.Stops() {
+		return "stops"
+	}
+	return "starts"
+}
+
 // Version returns the version of LOOP that the node runs.
 func (n *Node) Version() string { return n.settings.Version }
 

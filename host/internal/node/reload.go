@@ -28,7 +28,9 @@ func (n *Node) Reload(ctx context.Context) (*Reloaded, error) {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
 	r, err := n.reload(ctx)
-	n.reread.note(err)
+	if err == nil || ctx.Err() == nil { // a caller who has gone cut it short, and says nothing of the configuration
+		n.reread.note(err)
+	}
 	if err != nil {
 		n.logger.Error("the configuration could not be reloaded; the node keeps the old one", "error", err)
 		return nil, err

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -46,6 +47,13 @@ func TestReload(t *testing.T) {
 	state := func(id int64) health.Part { return f.node.states.job(f.node.jobs.get(id)) }
 	if got, err := f.node.Reload(t.Context()); err != nil || len(got.Applied)+len(got.AtRestart) > 0 {
 		t.Errorf("of the same configuration: %v, %v", got, err)
+	}
+
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := f.node.Reload(gone)
+	if fault := f.node.reread.configuration().Fault; err == nil || fault != "" {
+		t.Errorf("of somebody who has gone: %v, and the configuration's fault is %q", err, fault)
 	}
 
 	if failed := reload(a, b); failed != "" {

@@ -83,8 +83,10 @@ func (s *states) close() {
 	s.work.Wait()
 }
 
-// look finds the state of every part, and logs those that have changed.
+// look finds the state of every part, and logs those that have changed. It goes on when its caller has gone: a question
+// that was cut short would count as a part's failure.
 func (s *states) look(ctx context.Context) []health.Part {
+	ctx = context.WithoutCancel(ctx)
 	s.looking.Lock()
 	defer s.looking.Unlock()
 	found := s.survey(ctx)

@@ -23,6 +23,7 @@ import (
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/host/internal/fallback"
+	"github.com/loop-plugins/loop/host/internal/health"
 	"github.com/loop-plugins/loop/host/internal/node/nodetest"
 	"github.com/loop-plugins/loop/host/internal/web"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -267,6 +268,26 @@ func TestStatesOfParts(t *testing.T) {
 		if lines := strings.Count(log.String(), what); lines == 0 || lines > most {
 			t.Errorf("%d lines of the log say %s, want at most %d:\n%s", lines, what, most, log)
 		}
+	}
+}
+
+// A caller who has gone makes no part of the node fail, and a node that is closed does not say that it starts.
+func TestLookForSomebodyWhoHasGone(t *testing.T) {
+	t.Parallel()
+	n, _, _ := tellingNode(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 5 {
+		for _, p := range n.Look(gone) {
+			if p.Level == health.Failed {
+				t.Fatalf("%s is failed: %s", p.Name, p.Reason)
+			}
+		}
+	}
+	n.Close(t.Context())
+	last := n.Look(t.Context())
+	if p := last[len(last)-1]; p.Reason != "the node stops" {
+		t.Errorf("%s of a node that is closed: %s", p.Name, p.Reason)
 	}
 }
 
