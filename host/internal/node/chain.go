@@ -163,6 +163,7 @@ func (p *plugins) makeChainsOf(ctx context.Context, s *served, chains []config.C
 		switch status.Code(err) {
 		case codes.OK:
 		case codes.InvalidArgument, codes.FailedPrecondition, codes.Unimplemented:
+			_ = handle.Release(ctx) // of nothing that the plugin has: it is not to be made again and again
 			return &configError{
 				fmt.Errorf("plugin %s refused the configuration of chain %s: %s; fix it in the node's configuration",
 					s.relayer.Plugin(), c.ID, status.Convert(err).Message())}

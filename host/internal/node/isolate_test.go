@@ -42,8 +42,11 @@ const (
 	closing   = "closing"
 )
 
-func (q queueing) CreateChain(_ context.Context, _ *relayerv1.CreateChainRequest,
+func (q queueing) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest,
 	loans relayerv1loop.CreateChainLoans) (relayerv1loop.Chain, *relayerv1.CreateChainResponse, error) {
+	if strings.Contains(string(r.GetConfigToml()), "Refused") {
+		return nil, nil, status.Error(codes.InvalidArgument, "Refused: a key that no check looks at")
+	}
 	c := &queueChain{Chain: nodetest.Chain{Loans: loans}, dir: q.dir, held: map[string]*os.File{}}
 	go func() {
 		page, err := loans.Store.List(context.Background(), &hostservicev1.ListRequest{Prefix: "transmit/"})

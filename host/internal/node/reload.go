@@ -80,7 +80,11 @@ func (n *Node) reload(ctx context.Context) (*Reloaded, error) {
 	for _, c := range changed {
 		failed, err := n.jobs.changeChain(ctx, c)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.title(), err)
+			err = fmt.Errorf("%s: %w", c.title(), err)
+			if len(r.Applied) > 0 {
+				err = fmt.Errorf("%w; applied before that: %s", err, strings.Join(r.Applied, ", "))
+			}
+			return nil, err
 		}
 		r.Applied, r.Failed = append(r.Applied, c.title()), append(r.Failed, failed...)
 	}

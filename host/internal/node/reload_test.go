@@ -96,6 +96,20 @@ func TestReload(t *testing.T) {
 		t.Errorf("the configuration is %s: %s", now.Level, now.Reason)
 	}
 	f.node.settings.Reread = func() (*config.Config, error) { return f.files.Load(t), nil }
+	f.files.Config = strings.Replace(original, `ChainID = "1"`, "ChainID = \"1\"\nRefused = true", 1) +
+		"[Log]\nLevel = 'warn'\n"
+	if _, err := f.node.Reload(t.Context()); !IsConfig(err) || !strings.Contains(err.Error(), "Refused: a key") ||
+		!strings.HasSuffix(err.Error(), "; applied before that: Log.Level") {
+		t.Errorf("of a chain that its relayer refuses: %v", err)
+	}
+	f.node.states.look(t.Context())
+	if now, _ := f.node.states.of(pluginPart("acme")); now.Level != health.Running {
+		t.Errorf("after that its relayer is %s: %s", now.Level, now.Reason)
+	}
+	f.files.Config = original
+	if _, err := f.node.Reload(t.Context()); err != nil {
+		t.Errorf("of the first configuration: %v", err)
+	}
 	reload(a, b)
 	if now := part(); now.Level != health.Running {
 		t.Errorf("the configuration that was taken is %s: %s", now.Level, now.Reason)
