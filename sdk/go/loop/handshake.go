@@ -17,10 +17,11 @@ import (
 const hostCertificateKey = "PLUGIN_CLIENT_CERT"
 
 // certify makes the process's certificate and puts it into the handshake. go-plugin would make one itself, on P-521,
-// and not give out its configuration, which frames need too. The result is nil if the host has no certificate.
+// and not give out its configuration, which frames need too.
 func certify(hostPEM string) (*tls.Config, error) {
 	if hostPEM == "" {
-		return nil, nil
+		return nil, fmt.Errorf("the host gives no certificate in %s, and this plugin serves nobody without one: start it "+
+			"by a LOOP node, or with --debug", hostCertificateKey)
 	}
 	own, err := wire.NewKeyPair()
 	if err != nil {

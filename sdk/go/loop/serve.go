@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	rundebug "runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -81,7 +82,7 @@ func Serve(p Plugin) {
 		os.Exit(1)
 	}
 	framed := newFramed(host.logger)
-	serve := &plugin.ServeConfig{
+	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
 			ProtocolVersion:  uint(p.Kind.ProtocolVersion),
 			MagicCookieKey:   wire.CookieKey,
@@ -91,19 +92,13 @@ func Serve(p Plugin) {
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			opts = append(opts, grpc.ForceServerCodecV2(wire.Codec()), grpc.ConnectionTimeout(frames.MaxHandshake),
 				grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))
-			if config != nil {
-				opts = append(opts, grpc.Creds(frames.Credentials(config, framed)))
-			}
-			s := grpc.NewServer(opts...)
+			s := grpc.NewServer(append(opts, grpc.Creds(frames.Credentials(config, framed)))...)
 			host.stop = func() { go stop(s, framed) }
 			return s
 		},
-		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
-	}
-	if config != nil {
-		serve.TLSProvider = func() (*tls.Config, error) { return config, nil }
-	}
-	plugin.Serve(serve)
+		Logger:      hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
+		TLSProvider: func() (*tls.Config, error) { return config, nil },
+	})
 }
 
 // strayed says why a process with this cookie was not started by a node for this plugin; empty if it was.
@@ -138,11 +133,14 @@ func stop(s *grpc.Server, framed *frames.Server) {
 }
 
 // exitWithHost ends the process when the host's end of stdin closes: the host never writes there, so an end means that
-// it is gone, and nobody else would end this process.
+// it is gone, and nobody else would end this process and what it has started.
 func exitWithHost(stdin io.Reader, logger *slog.Logger) {
 	_, err := io.Copy(io.Discard, stdin)
 	if err != nil && !errors.Is(err, os.ErrClosed) {
 		logger.Warn("reading stdin failed; the host counts as gone", "error", err)
+	}
+	if syscall.Getpgrp() == os.Getpid() { // as a node starts plugins
+		_ = syscall.Kill(0, syscall.SIGKILL) // the whole group, this process included
 	}
 	os.Exit(0)
 }

@@ -210,6 +210,7 @@ func launch(t *testing.T, environment ...string) *child {
 		append([]string{wire.CookieKey + "=" + kind.Cookie, "PLUGIN_PROTOCOL_VERSIONS=1",
 			"PLUGIN_CLIENT_CERT=" + string(host.CertificatePEM), "TMPDIR=" + folder}, environment...))
 	c.cmd.Stderr = c.stderr
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a node does
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -493,12 +494,18 @@ func TestDrainWithACallInFlight(t *testing.T) {
 func TestProcessesEnd(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		end  func(*child) error
-		want func(*os.ProcessState) bool
+		environment []string
+		end         func(*child) error
+		want        func(*os.ProcessState) bool
 	}{
 		"when the host is gone": {
 			end:  func(c *child) error { return c.stdin.Close() },
-			want: func(s *os.ProcessState) bool { return s.ExitCode() == 0 },
+			want: func(s *os.ProcessState) bool { return s.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL },
+		},
+		"when the host is gone, with what it has started": { // or the test would wait for the end of its output
+			environment: []string{helperKey + "=start"},
+			end:         func(c *child) error { return c.stdin.Close() },
+			want:        func(s *os.ProcessState) bool { return s.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL },
 		},
 		"at SIGTERM": {
 			end:  func(c *child) error { return c.cmd.Process.Signal(syscall.SIGTERM) },
@@ -508,7 +515,7 @@ func TestProcessesEnd(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := launch(t)
+			c := launch(t, test.environment...)
 			if _, err := c.initialise(c.conn(), &fakeHost{}, 1); err != nil {
 				t.Fatal(err)
 			}
@@ -562,7 +569,9 @@ func TestStartedByHand(t *testing.T) {
 		"no cookie": {code: 1, stdout: `^$`,
 			stderr: `^\S+ is a LOOP plugin of kind median: a node starts it\. .*CL_<NAME>_CMD.*\n$`},
 		"another cookie": {environment: []string{wire.CookieKey + "=loop-relayer"}, code: 1, stdout: `^$`, stderr: `plugin`},
-		"--version":      {args: []string{"--version"}, stdout: `^\S+ \S+ \(kind median, protocol 1\)\n$`, stderr: `^$`},
+		"no certificate": {environment: []string{wire.CookieKey + "=" + kind.Cookie, "PLUGIN_PROTOCOL_VERSIONS=1"}, code: 1,
+			stdout: `^$`, stderr: `^\S+: the host gives no certificate in PLUGIN_CLIENT_CERT, .*--debug\n$`},
+		"--version": {args: []string{"--version"}, stdout: `^\S+ \S+ \(kind median, protocol 1\)\n$`, stderr: `^$`},
 		"version, as a node would see it": {environment: []string{wire.CookieKey + "=" + kind.Cookie},
 			args:   []string{"version"},
 			stdout: `^\S+ \S+ \(kind median, protocol 1\)\n$`, stderr: `^$`},
