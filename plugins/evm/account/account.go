@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http"
 	"sync"
 	"time"
 
@@ -161,19 +162,30 @@ type answers struct {
 // hear reads an answer: nil if the node has the transaction, errUsed if a block used its nonce. Clients give one error
 // several codes, some of which are those of a node that fails: so words of the table are an answer whatever the code.
 // With an HTTP status they are not, since a server then speaks of itself: one that wants money says "insufficient
-// balance" too.
+// balance" too. A node that takes no transactions, at all or with this key, is not heard: otherwise no refusal of the
+// others would count.
 func (s *answers) hear(err error) error {
 	text := relayer.Reason(err) // without addresses
 	means := unclear
 	var status relayer.StatusCode
-	if !errors.As(err, &status) {
+	switch {
+	case relayer.IsUnserved(err):
+		means = closed
+	case !errors.As(err, &status):
 		means = meant(text)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		means = closed
 	}
 	switch means {
 	case known:
 		return nil
 	case nonceLow:
 		return errUsed
+	case closed:
+		if relayer.IsAnswered(err) {
+			err = relayer.Said("answers with the error: " + text)
+		}
+		return relayer.Unserved(err)
 	default:
 	}
 	s.mu.Lock()

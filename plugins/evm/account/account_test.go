@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 	"pgregory.net/rapid"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
@@ -413,6 +414,57 @@ func TestNodesDisagree(t *testing.T) {
 		}
 		if now := account.standing["h"]; now.cheap != c.isDearer {
 			t.Errorf("%s: the attempt stands as %+v", name, now)
+		}
+	}
+}
+
+// TestNodesThatTakeNoTransactions checks that the answers of the other nodes count beside one that takes no
+// transactions, in whatever way it says so, and that such a node alone neither takes nor refuses one.
+func TestNodesThatTakeNoTransactions(t *testing.T) {
+	t.Parallel()
+	closed := map[string]func(*testing.T, *relayertest.Server){
+		"without the method": func(*testing.T, *relayertest.Server) {},
+		"verifier": func(_ *testing.T, s *relayertest.Server) {
+			s.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) {
+				return nil, errors.New("Cannot send raw transaction in verifier mode")
+			})
+		},
+		"restricted key": func(t *testing.T, s *relayertest.Server) {
+			s.HTTPURL = refuse(t, s.HTTPURL, http.StatusForbidden, "this key may not do that")
+		},
+	}
+	says := map[string]string{
+		"without the method": "answers with the error: the method eth_sendRawTransaction is not scripted",
+		"verifier":           "answers with the error: Cannot send raw transaction in verifier mode",
+		"restricted key":     "answers with HTTP status 403 and the error: this key may not do that",
+	}
+	for name, closes := range closed {
+		for said, want := range map[string]struct{ refused, unfunded, cheap bool }{
+			"intrinsic gas too low":   {refused: true},
+			"transaction underpriced": {cheap: true},
+			"insufficient funds":      {refused: true, unfunded: true},
+		} {
+			account := manned(t, mine, true, 2, func(node int, s *relayertest.Server) {
+				if node == 0 {
+					closes(t, s)
+					return
+				}
+				s.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return nil, errors.New(said) })
+			})
+			err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
+			if refused := errors.Is(err, relayer.ErrRefused); refused != want.refused ||
+				errors.Is(err, relayer.ErrUnfunded) != want.unfunded || account.standing["h"].cheap != want.cheap {
+				t.Errorf("%s beside one that says %q: %v, and the attempt stands as %+v", name, said, err,
+					account.standing["h"])
+			}
+		}
+		account := manned(t, mine, true, 1, func(_ int, s *relayertest.Server) { closes(t, s) })
+		err := account.Send(t.Context(), relayer.Attempt{Hash: "h", Raw: []byte{1}})
+		if want := "no RPC node serves: n0 " + says[name]; status.Convert(err).Message() != want {
+			t.Errorf("%s, alone: %v, want %q", name, err, want)
+		}
+		if now := account.standing["h"]; errors.Is(err, relayer.ErrRefused) || now != (standing{}) {
+			t.Errorf("%s, alone: %v, and the attempt stands as %+v", name, err, now)
 		}
 	}
 }

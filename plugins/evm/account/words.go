@@ -30,7 +30,9 @@ const (
 	known
 	// nonceLow: a block has used the nonce, by this transaction or by another: the next survey tells.
 	nonceLow
-	// silent: no node answered.
+	// closed: the node takes no transactions at all. It says nothing of this one.
+	closed
+	// silent: no node that takes transactions answered.
 	silent
 )
 
@@ -48,6 +50,17 @@ var words = []word{
 	// Sequencers that try it first, and estimates. A contract's own words come after these, and may be any of those below.
 	{text: "execution reverted", means: refused},
 	{text: "vm exception while processing transaction", means: refused}, // Hardhat
+
+	{text: "verifier mode", means: closed},                         // Metis, of a replica
+	{text: "publishing transactions not supported", means: closed}, // Nitro without a sequencer, Blockscout
+	{text: "eth_sendrawtransaction does not exist", means: closed}, // go-ethereum, by a code of a proxy's own
+	{text: "eth_sendrawtransaction is not", means: closed},         // several: allowed, available, supported, whitelisted
+	{text: "method is not permitted", means: closed},               // several, of a restricted key
+	{text: "method not permitted", means: closed},                  // several
+	{text: "method is not allowed", means: closed},                 // several
+	{text: "method not allowed", means: closed},                    // several
+	{text: "read-only", means: closed},                             // several
+	{text: "read only", means: closed},                             // several
 
 	// An unknown type of transaction must not be taken for a known transaction.
 	{text: "unknown transaction type", means: refused},

@@ -237,17 +237,17 @@ func (c *Client) Statuses(ctx context.Context, signatures []string, history bool
 }
 
 // Send sends a signed transaction to the node, which sends it again as often as retries says, or as it likes if that is
-// negative.
+// negative. If the node takes no transactions, the error is marked relayer.Unserved.
 func (c *Client) Send(ctx context.Context, transaction []byte, skipPreflight bool, retries int) error {
 	options := rpc.M{"encoding": "base64", "skipPreflight": skipPreflight}
 	if retries >= 0 {
 		options["maxRetries"] = retries
 	}
 	var signature string
-	return c.under(c.commitment, func(commitment rpc.CommitmentType) error {
+	return dispensable(c.under(c.commitment, func(commitment rpc.CommitmentType) error {
 		options["preflightCommitment"] = commitment
 		return c.call(ctx, &signature, "sendTransaction", base64.StdEncoding.EncodeToString(transaction), options)
-	})
+	}))
 }
 
 // Units returns how many compute units a transaction would take now, without checking its signatures. An error of the

@@ -159,7 +159,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 // names are what errors of a call begin with.
 var names = map[string]string{"Send": "sendTransaction: ", "Block": "getBlock: "}
 
-// TestNoMethod checks that a node which lacks a method is said to, by the method's name.
+// TestNoMethod checks that a node which lacks a method is said to, by the method's name, and that it is no fault where
+// others do as well.
 func TestNoMethod(t *testing.T) {
 	t.Parallel()
 	body := `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"}}`
@@ -174,6 +175,9 @@ func TestNoMethod(t *testing.T) {
 		delete(errs, call)
 		if relayer.IsAnswered(err) || relayer.Reason(err) != "has no method "+method {
 			t.Errorf("%s: %v, want that it has no method %s", call, err, method)
+		}
+		if want := call == "Send" || call == "Block" || call == "RecentFees"; relayer.IsUnserved(err) != want {
+			t.Errorf("%s: %v is not served: %t", call, err, !want)
 		}
 	}
 	for call := range errs {

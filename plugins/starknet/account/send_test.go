@@ -54,7 +54,7 @@ func TestSend(t *testing.T) {
 	says := func(code int, message, data string) relayertest.RPCError {
 		return relayertest.RPCError{Code: code, Message: message, Data: data}
 	}
-	broken := says(-32603, "Internal error", "")
+	broken, closed := says(-32603, "Internal error", ""), says(-32601, "Method not found", "")
 	cheap := says(63, "An unexpected error occurred", "StarknetErrorCode.GAS_PRICE_TOO_LOW: 9 is below the threshold 10.")
 	poor := says(55, "Account validation failed", "Max fee (5) exceeds balance (4).")
 	for name, c := range map[string]struct {
@@ -63,10 +63,11 @@ func TestSend(t *testing.T) {
 		fails             bool
 		stuck             bool
 	}{
-		"taken":                      {[]any{map[string]any{"transaction_hash": "0xa"}}, false, false, false, false},
-		"unfunded":                   {[]any{poor}, true, true, true, false},
-		"unfunded, as one node says": {[]any{poor, broken}, false, true, true, false},
-		"another signature":          {[]any{says(55, "Account validation failed", "is invalid")}, true, false, true, false},
+		"taken":                       {[]any{map[string]any{"transaction_hash": "0xa"}}, false, false, false, false},
+		"unfunded":                    {[]any{poor}, true, true, true, false},
+		"unfunded, one takes nothing": {[]any{poor, closed}, true, true, true, false},
+		"unfunded, as one node says":  {[]any{poor, broken}, false, true, true, false},
+		"another signature":           {[]any{says(55, "Account validation failed", "is invalid")}, true, false, true, false},
 		"another signature, one of two": {[]any{says(55, "Account validation failed", "is invalid"), broken},
 			false, false, true, false},
 		"too cheap":                   {[]any{cheap}, false, false, true, true},

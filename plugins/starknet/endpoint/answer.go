@@ -15,6 +15,7 @@ type Code int
 // The errors that callers distinguish. All versions use these numbers, except as noted.
 const (
 	CodeInvalidRequest       Code = -32600
+	CodeMethodNotFound       Code = -32601
 	CodeInvalidParams        Code = -32602
 	CodeContractNotFound     Code = 20
 	CodeEntrypointNotFound   Code = 21
@@ -158,7 +159,11 @@ func (e *answerError) classify() error {
 	e = e.plain()
 	text := e.text()
 	if e.fault() {
-		return relayer.Said("answers with the error: " + text)
+		fault := relayer.Said("answers with the error: " + text)
+		if e.Code == CodeMethodNotFound {
+			return relayer.Unserved(fault)
+		}
+		return fault
 	}
 	return relayer.Answered(&AnswerError{Code: e.Code, Reason: relayer.Said(text).Error()})
 }

@@ -298,8 +298,9 @@ func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration,
 }
 
 // Broadcast makes a call to all connected nodes concurrently and returns nil with the first that succeeds; the others
-// go on, each within its own timeout. If no node succeeds, Broadcast returns the first answered error, or else a fault.
-// sure reports that every node that was asked has answered.
+// go on, each within its own timeout. If no node succeeds, Broadcast returns the first answered error, or else
+// UNAVAILABLE with each node's reason. sure reports that every node that was asked has answered, but for those that do
+// not serve the call: they say nothing of it. If none serves it, sure is false.
 func (p *Pool[C]) Broadcast(ctx context.Context,
 	call func(ctx context.Context, client C) error) (sure bool, err error) {
 	members := p.ranked(true)
@@ -332,7 +333,7 @@ func (p *Pool[C]) Broadcast(ctx context.Context,
 					answer = a.error
 				}
 			default:
-				sure = false
+				sure = sure && IsUnserved(r.err)
 				tried[r.node] = Reason(r.err)
 			}
 		case <-ctx.Done():

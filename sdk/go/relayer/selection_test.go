@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 )
@@ -190,6 +191,40 @@ func TestPoolAsksAnotherForWhatOneDoesNotServe(t *testing.T) {
 		err := p.Do(t.Context(), func(context.Context, string) error { return Unserved(Said("has no such method")) })
 		if err == nil || Reason(err) == "" {
 			t.Errorf("where no node serves it: %v", err)
+		}
+	})
+}
+
+// TestPoolHeedsThoseThatServeWhatIsSent checks that a node which does not serve what is sent to all keeps no answer of
+// another from being sure, and that one which fails does.
+func TestPoolHeedsThoseThatServeWhatIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPool(PoolSettings{}, []Node[string]{
+			{Name: "a", Driver: steady{name: "a", height: 5}}, {Name: "b", Driver: steady{name: "b", height: 5}},
+		})
+		defer p.Close()
+		synctest.Wait()
+		no, lacks, broken := Answered(errors.New("no")), Unserved(Said("has no such method")), Said("is broken")
+		for name, c := range map[string]struct {
+			a, b error
+			sure bool
+			want string
+		}{
+			"both answer":      {no, no, true, "no"},
+			"one lacks it":     {lacks, no, true, "no"},
+			"one is broken":    {broken, no, false, "no"},
+			"one has it":       {lacks, nil, true, "<nil>"},
+			"broken and lacks": {broken, lacks, false, "no RPC node serves: a is broken; b has no such method"},
+			"both lack it":     {lacks, lacks, false, "no RPC node serves: a has no such method; b has no such method"},
+		} {
+			sure, err := p.Broadcast(t.Context(), func(_ context.Context, client string) error {
+				return map[string]error{"a": c.a, "b": c.b}[client]
+			})
+			if got := status.Convert(err).Message(); err == nil && c.want != "<nil>" || err != nil && got != c.want ||
+				sure != c.sure {
+				t.Errorf("%s: %v, sure %t; want %s, %t", name, err, sure, c.want, c.sure)
+			}
+			time.Sleep(time.Minute) // what is broken serves again
 		}
 	})
 }

@@ -24,18 +24,18 @@ type unserved struct{ error }
 
 func (u unserved) Unwrap() error { return u.error }
 
-// Unserved marks an error as a node's answer that it does not serve such calls: Do asks the next node, and counts no
-// fault.
+// Unserved marks an error as a node's answer that it does not serve such calls: Do asks the next node, Broadcast heeds
+// the others alone, and neither counts a fault.
 func Unserved(err error) error { return unserved{err} }
 
-// blameless reports whether a call that ended with err says nothing against its node.
-func blameless(err error) bool {
-	var (
-		a answered
-		u unserved
-	)
-	return err == nil || errors.As(err, &a) || errors.As(err, &u)
+// IsUnserved reports whether an error is marked with Unserved.
+func IsUnserved(err error) bool {
+	u := unserved{}
+	return errors.As(err, &u)
 }
+
+// blameless reports whether a call that ended with err says nothing against its node.
+func blameless(err error) bool { return err == nil || IsAnswered(err) || IsUnserved(err) }
 
 // errUseless ends a client that fails again and again.
 var errUseless = Said("failed several calls in a row")
