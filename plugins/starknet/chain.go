@@ -54,15 +54,13 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 			}
 			return account.New(account.Settings{
 				Address: address, ChainID: id, Keystore: env.Loans.Keystore, Pool: c.Pool(), Logger: env.Logger,
-				FeeMultiplier: config.FeeMultiplier, FeeMax: config.feeMax(),
+				FeeToken: config.FeeToken.Felt, FeeMultiplier: config.FeeMultiplier, FeeMax: config.feeMax(),
 				Estimates: int(config.FeeEstimationMaxAttempts), Timeout: config.TxTimeout.Duration,
 			}), relayer.QueueSettings{Interval: config.ConfirmationPoll.Duration}, nil
 		},
-		Balance: func(ctx context.Context, a *account.Account) (*big.Int, error) {
-			return a.Balance(ctx, config.FeeToken.Felt)
-		},
-		Coin:   1e18, // FRI
-		Follow: c.follow,
+		Balance: func(ctx context.Context, a *account.Account) (*big.Int, error) { return a.Balance(ctx) },
+		Coin:    1e18, // FRI
+		Follow:  c.follow,
 		Head: func(client *endpoint.Client) service.Head {
 			head := client.Head()
 			hash := head.Hash.Bytes()
@@ -124,7 +122,7 @@ func (c *Chain) Transact(ctx context.Context, request *relayerv1.TransactRequest
 		call.Calldata = append(call.Calldata, f)
 	}
 	if request.GetCheckBalance() {
-		balance, err := q.Account.Balance(ctx, c.config.FeeToken.Felt)
+		balance, err := q.Account.Balance(ctx)
 		if err != nil {
 			return nil, service.AsUnavailable(err)
 		}

@@ -209,6 +209,29 @@ func TestSign(t *testing.T) {
 	}
 }
 
+// TestReplacementBeyondTheBalance checks that no replacement is signed for which the account cannot pay, while the
+// earlier attempt may be one that it can pay for, and that only a known balance prevents one.
+func TestReplacementBeyondTheBalance(t *testing.T) {
+	t.Parallel()
+	account, server := scripted(t, mine, true)
+	first, err := account.Sign(t.Context(), relayer.Draft{Sequence: 4}) // 30,000 gas at 1,000 wei
+	if err != nil || server.Requests("eth_getBalance") > 0 {
+		t.Fatalf("%v, and the balance was asked for %d times", err, server.Requests("eth_getBalance"))
+	}
+	for balance, want := range map[string]bool{"0x2255100": true, "0x22550ff": false, "": true} { // at 1,200 wei
+		server.Answer("eth_getBalance", func(json.RawMessage) (any, error) {
+			if balance == "" {
+				return nil, errors.New("the method is not permitted for this key")
+			}
+			return balance, nil
+		})
+		_, err := account.Sign(t.Context(), relayer.Draft{Sequence: 4, Attempts: []relayer.Attempt{first}})
+		if (err == nil) != want || errors.Is(err, relayer.ErrUnfunded) == want {
+			t.Errorf("with a balance of %q: %v", balance, err)
+		}
+	}
+}
+
 func TestSignDistrustsTheKeystore(t *testing.T) {
 	t.Parallel()
 	other, _ := crypto.GenerateKey()

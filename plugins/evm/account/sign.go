@@ -35,6 +35,11 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 	}
 	call.Gas = t.Gas
 	tx := a.transaction(draft.Sequence, call, t)
+	if len(draft.Attempts) > 0 {
+		if err := a.affords(ctx, tx); err != nil {
+			return relayer.Attempt{}, err
+		}
+	}
 	signer := types.LatestSignerForChainID(a.settings.ChainID)
 	hash := signer.Hash(tx)
 	preimage, err := unsigned(a.settings.ChainID, tx).Preimage()
@@ -64,6 +69,17 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 		return relayer.Attempt{}, fmt.Errorf("encode a transaction's terms: %w", err)
 	}
 	return relayer.Attempt{Hash: signed.Hash().Hex(), Raw: raw, Terms: kept}, nil
+}
+
+// affords makes sure that the account can pay for a replacement: every node would refuse one that is too dear, and the
+// earlier attempt, which the account could pay for, would be sent no more.
+func (a *Account) affords(ctx context.Context, tx *types.Transaction) error {
+	balance, err := a.Balance(ctx)
+	if err != nil || balance.Cmp(tx.Cost()) >= 0 { // where no node tells it, nodes judge the transaction
+		return nil
+	}
+	return fmt.Errorf("%w: %s holds %s wei, and it may cost %s", relayer.ErrUnfunded, a.settings.Address, balance,
+		tx.Cost())
 }
 
 func (a *Account) transaction(nonce uint64, call Call, t terms) *types.Transaction {

@@ -35,6 +35,8 @@ type Settings struct {
 	Keystore hostservicev1.KeystoreServiceClient
 	Pool     *Pool
 	Logger   *slog.Logger
+	// FeeToken is the contract of the token that fees are paid in.
+	FeeToken stark.Felt
 	// FeeMultiplier is the factor between an estimate and the bounds, for amounts and prices.
 	FeeMultiplier float64
 	// FeeMax is the most FRI that a transaction may cost; nil means no limit.
@@ -164,11 +166,11 @@ func (a *Account) refused(err error, advice string) error {
 	return err
 }
 
-// Balance returns what the account holds of a token, in its smallest unit.
-func (a *Account) Balance(ctx context.Context, token stark.Felt) (*big.Int, error) {
+// Balance returns what the account holds of the token that fees are paid in, in its smallest unit.
+func (a *Account) Balance(ctx context.Context) (*big.Int, error) {
 	var balance *big.Int
 	err := a.settings.Pool.Do(ctx, func(ctx context.Context, client *endpoint.Client) error {
-		answer, err := client.View(ctx, token, aggregator.Selector("balanceOf"), a.settings.Address)
+		answer, err := client.View(ctx, a.settings.FeeToken, aggregator.Selector("balanceOf"), a.settings.Address)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package account
 import (
 	"encoding/json"
 	"errors"
+	"maps"
+	"math/big"
 	"testing"
 	"time"
 
@@ -16,20 +18,44 @@ import (
 // newNodes makes a pool of nodes, each of which gives its own answer to a transaction.
 func newNodes(t *testing.T, answers ...any) *Pool {
 	t.Helper()
+	var servers []*relayertest.Server
+	for _, answer := range answers {
+		servers = append(servers, serve(t, map[string]any{"starknet_addInvokeTransaction": answer}))
+	}
+	return poolOf(t, servers...)
+}
+
+// newNode makes a pool of one node that gives these answers.
+func newNode(t *testing.T, answers map[string]any) (*Pool, *relayertest.Server) {
+	t.Helper()
+	server := serve(t, answers)
+	return poolOf(t, server), server
+}
+
+// serve makes a node at block 1 that gives these answers to calls of methods, errors among them.
+func serve(t *testing.T, answers map[string]any) *relayertest.Server {
+	t.Helper()
+	server := relayertest.NewServer(t, "")
+	all := map[string]any{
+		"starknet_specVersion": "0.10.0", "starknet_chainId": "0x1",
+		"starknet_getBlockWithTxHashes": map[string]any{"block_number": 1, "block_hash": "0x1", "timestamp": 1},
+	}
+	maps.Copy(all, answers)
+	for method, result := range all {
+		server.Answer(method, func(json.RawMessage) (any, error) {
+			if err, failed := result.(error); failed {
+				return nil, err
+			}
+			return result, nil
+		})
+	}
+	return server
+}
+
+func poolOf(t *testing.T, servers ...*relayertest.Server) *Pool {
+	t.Helper()
 	var nodes []relayer.Node[*endpoint.Client]
-	for i, answer := range answers {
-		server := relayertest.NewServer(t, "")
-		for method, result := range map[string]any{
-			"starknet_specVersion": "0.10.0", "starknet_chainId": "0x1", "starknet_addInvokeTransaction": answer,
-			"starknet_getBlockWithTxHashes": map[string]any{"block_number": 1, "block_hash": "0x1", "timestamp": 1},
-		} {
-			server.Answer(method, func(json.RawMessage) (any, error) {
-				if err, failed := result.(error); failed {
-					return nil, err
-				}
-				return result, nil
-			})
-		}
+	for i, server := range servers {
 		nodes = append(nodes, relayer.Node[*endpoint.Client]{Name: string(rune('a' + i)),
 			Driver: endpoint.NewDriver(endpoint.Settings{
 				URL: server.HTTPURL, ChainID: stark.FromUint64(1), PollInterval: time.Hour, Timeout: time.Minute,
@@ -46,6 +72,45 @@ func newNodes(t *testing.T, answers ...any) *Pool {
 		return true
 	})
 	return pool
+}
+
+// TestReplacementBeyondTheBalance checks that no replacement is signed for which the account cannot pay, while the
+// earlier attempt may be one that it can pay for, and that only a known balance prevents one.
+func TestReplacementBeyondTheBalance(t *testing.T) {
+	t.Parallel()
+	unit := map[string]any{
+		"l1_gas_consumed": "0x0", "l1_gas_price": "0x1", "l2_gas_consumed": "0x3e8", "l2_gas_price": "0xa",
+		"l1_data_gas_consumed": "0x0", "l1_data_gas_price": "0x1", "overall_fee": "0x2710", "unit": "FRI",
+	}
+	pool, server := newNode(t, map[string]any{"starknet_getNonce": "0x5", "starknet_estimateFee": []any{unit}})
+	asked := errors.New("the keystore is asked")
+	a := New(Settings{
+		Address: stark.FromUint64(9), Pool: pool, FeeToken: stark.FromUint64(8), FeeMultiplier: 1,
+		Keystore: answers{err: asked},
+	})
+	a.Use(stark.FromUint64(7))
+	kept, err := json.Marshal(terms{Bounds: Bounds{
+		Bound{0, big.NewInt(1)}, Bound{1000, big.NewInt(10)}, Bound{0, big.NewInt(1)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := relayer.Draft{Sequence: 5, Attempts: []relayer.Attempt{{Hash: "0xa", Terms: kept}}}
+	if _, err := a.Sign(t.Context(), relayer.Draft{Sequence: 5}); !errors.Is(err, asked) ||
+		server.Requests("starknet_call") > 0 {
+		t.Errorf("a first attempt: %v, and the balance was asked for %d times", err, server.Requests("starknet_call"))
+	}
+	for balance, want := range map[string]error{"0x2af8": asked, "0x2af7": relayer.ErrUnfunded, "": asked} { // 11 FRI each
+		server.Answer("starknet_call", func(json.RawMessage) (any, error) {
+			if balance == "" {
+				return nil, relayertest.RPCError{Code: 20, Message: "Contract not found"}
+			}
+			return []string{balance, "0x0"}, nil
+		})
+		if _, err := a.Sign(t.Context(), second); !errors.Is(err, want) {
+			t.Errorf("with a balance of %q: %v, want %v", balance, err, want)
+		}
+	}
 }
 
 // TestSend checks what the nodes' answers to a transaction make of it.

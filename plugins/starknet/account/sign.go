@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	"github.com/loop-plugins/loop/plugins/stark"
@@ -60,6 +61,11 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 	if t.Bounds, err = a.bounds(estimate, earlier); err != nil {
 		return relayer.Attempt{}, err
 	}
+	if len(earlier) > 0 {
+		if err := a.affords(ctx, t.Bounds.Cost()); err != nil {
+			return relayer.Attempt{}, err
+		}
+	}
 	tx := Invoke{Sender: a.settings.Address, Calldata: calldata, Nonce: draft.Sequence, Bounds: t.Bounds}
 	hash, err := tx.Hash(a.settings.ChainID)
 	if err != nil {
@@ -83,6 +89,16 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 		return relayer.Attempt{}, fmt.Errorf("encode a transaction's terms: %w", err)
 	}
 	return relayer.Attempt{Hash: hash.String(), Raw: raw, Terms: kept}, nil
+}
+
+// affords makes sure that the account can pay for a replacement: every node would refuse one that is too dear, and the
+// earlier attempt, which the account could pay for, would be sent no more.
+func (a *Account) affords(ctx context.Context, cost *big.Int) error {
+	balance, err := a.Balance(ctx)
+	if err != nil || balance.Cmp(cost) >= 0 { // where no node tells it, nodes judge the transaction
+		return nil
+	}
+	return fmt.Errorf("%w: %s holds %s FRI, and it may cost %s", relayer.ErrUnfunded, a.settings.Address, balance, cost)
 }
 
 // signature asks the keystore, and checks what it gives.

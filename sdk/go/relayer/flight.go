@@ -117,7 +117,11 @@ func (q *Queue) improve(ctx context.Context, f *flight, payload []byte) error {
 	switch {
 	// A chain that would refuse the new attempt, or the account that cannot pay for it, says nothing of the earlier one: a
 	// node that has dropped it says by its answer what is to become of it.
-	case errors.Is(err, ErrCeiling), errors.Is(err, ErrRefused), errors.Is(err, ErrUnfunded):
+	case errors.Is(err, ErrUnfunded):
+		q.barred = fmt.Sprintf("account %s cannot pay for a better offer in place of its transaction with number %d: %v; "+
+			"fund it", q.settings.Account, f.sequence, err)
+		err = nil
+	case errors.Is(err, ErrCeiling), errors.Is(err, ErrRefused):
 		err = nil
 	case err != nil && !unsigned(err):
 		return err
@@ -134,7 +138,7 @@ func (q *Queue) sign(ctx context.Context, draft Draft) (Attempt, error) {
 	signed := time.Now().UTC()
 	attempt, err := q.settings.Sender.Sign(ctx, draft)
 	attempt.Signed, attempt.Fill = signed, draft.Payload == nil
-	if attempt.Fill && errors.Is(err, ErrUnfunded) {
+	if attempt.Fill && errors.Is(err, ErrUnfunded) && len(draft.Attempts) == 0 { // else it may pay for an earlier one
 		q.lack(err)
 	}
 	if unsigned(err) && attempt.Fill && q.barred == "" {

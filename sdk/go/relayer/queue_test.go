@@ -195,6 +195,38 @@ func TestQueueSendsAgainWhatWouldBeRefusedAnew(t *testing.T) {
 	}
 }
 
+// TestQueueThatCannotPayForABetterOffer checks that a transaction for whose replacement the account lacks funds, a
+// report or a filler, is sent again as it is, holds no other up once nodes have it, and is the account's trouble: the
+// account pays for what it has sent, and does not count as unfunded.
+func TestQueueThatCannotPayForABetterOffer(t *testing.T) {
+	t.Parallel()
+	told := false
+	q, s, _ := newScripted(t, QueueSettings{Resend: time.Hour, Unfunded: func(bool) { told = true }})
+	add(t, q, item("x", 1))
+	step(t, q, "<nil>")
+	s.set(func(s *script) {
+		s.outcome.Stuck = true
+		s.signErrs = map[string]error{"0 x/1 #1": ErrUnfunded, "0 filler #1": ErrUnfunded}
+	})
+	add(t, q, item("y", 1))
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 x/1 #0", "0 x/1 #0", "1 y/1 #0")
+	const want = "account a cannot pay for a better offer in place of its transaction with number 0: replace the " +
+		"transaction with number 0: the account cannot pay for the transaction; fund it"
+	for _, verdict := range []Verdict{{}, {Stale: "another was first"}} {
+		s.set(func(s *script) { s.verdict = verdict })
+		step(t, q, "<nil>")
+		if got := q.Trouble(); got != want || told {
+			t.Errorf("the trouble is %q, want %q; told of the account: %t", got, want, told)
+		}
+	}
+	s.set(func(s *script) { s.outcome.Stuck = false })
+	step(t, q, "<nil>")
+	if got := q.Trouble(); got != "" {
+		t.Errorf("blocks take it now, and the trouble is %q", got)
+	}
+}
+
 // TestQueueFillsWhatIsNotSignedAgain checks that a replacement that the node refuses to sign gives its number up to a
 // filler, and that one for which no filler is signed either goes again as it is and is the account's trouble.
 func TestQueueFillsWhatIsNotSignedAgain(t *testing.T) {

@@ -114,7 +114,8 @@ type Sender interface {
 	// item whose flight is in a block that is not final may be Wait, since it is not used.
 	Survey(ctx context.Context, flights []Flight, items []Item) (Survey, error)
 	// Sign makes a transaction without sending it. It returns ErrCeiling if no better terms are allowed, ErrRefused if the
-	// chain says beforehand that it would refuse it, and ErrUnfunded if it says that the account cannot pay.
+	// chain says beforehand that it would refuse it, and ErrUnfunded if it says that the account cannot pay. A Sender
+	// should make sure that the account can pay for what has Attempts: they are sent no more once there is another.
 	Sign(ctx context.Context, draft Draft) (Attempt, error)
 	// Send sends a transaction to the chain. It also returns nil if the chain has it already, or has used its number.
 	// ErrRefused means that every node that answered refused it and none may have kept it. ErrUnfunded, joined with
