@@ -17,6 +17,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
 
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	"github.com/loop-plugins/loop/plugins/evm/endpoint"
@@ -64,6 +65,8 @@ type Account struct {
 	mined    map[uint64]mined    // by nonce, of the same
 	trouble  string
 	owed     *big.Int    // the fee that the account could not pay at the last survey; nil: there is none
+	lacked   *big.Int    // the fee for lack of which a transaction was last refused; nil: it is not known
+	poor     string      // the trouble that was told of it
 	asked    common.Hash // the newest block when the node proposed
 	proposed *big.Int
 }
@@ -87,7 +90,10 @@ type standing struct {
 // good: other transactions of the account wait behind it.
 const stubborn = time.Minute
 
-var _ relayer.Sender = (*Account)(nil)
+var (
+	_ relayer.Sender  = (*Account)(nil)
+	_ relayer.Solvent = (*Account)(nil)
+)
 
 // New makes an account. It makes no call yet.
 func New(settings Settings) *Account {
@@ -144,9 +150,50 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 		err = fmt.Errorf("%w: %w", relayer.ErrRefused, err)
 	}
 	if least == unfunded || least == refused {
-		a.tell(fmt.Sprintf("%s: %s", a.settings.Address, err))
+		trouble := fmt.Sprintf("%s: %s", a.settings.Address, err)
+		a.tell(trouble)
+		if least == unfunded {
+			a.lacks(fee(attempt), trouble)
+		}
 	}
 	return err
+}
+
+// fee is the most that an attempt costs without what it transfers; nil if it cannot be read.
+func fee(attempt relayer.Attempt) *big.Int {
+	var tx types.Transaction
+	if err := tx.UnmarshalBinary(attempt.Raw); err != nil {
+		return nil
+	}
+	return new(big.Int).Sub(tx.Cost(), tx.Value())
+}
+
+// lacks records for which fee the account was found to lack funds, with the trouble that was told of it, if it was.
+func (a *Account) lacks(fee *big.Int, trouble string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lacked, a.poor = fee, trouble
+}
+
+// Solvent implements relayer.Solvent.
+func (a *Account) Solvent(ctx context.Context) (bool, error) {
+	a.mu.Lock()
+	lacked := a.lacked
+	a.mu.Unlock()
+	if lacked == nil {
+		return false, nil
+	}
+	balance, err := a.Balance(ctx)
+	if err != nil || balance.Cmp(lacked) < 0 {
+		return false, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.trouble == a.poor {
+		a.trouble = ""
+	}
+	a.lacked, a.poor = nil, ""
+	return true, nil
 }
 
 // errUsed marks the answer that a block has used the nonce.

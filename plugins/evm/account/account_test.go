@@ -342,6 +342,53 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// TestSolvent checks that an account counts as funded once it holds the fee for lack of which it was refused, whatever
+// was to be transferred, or for lack of which no gas was estimated, and that its trouble ends with that unless it is
+// another by then.
+func TestSolvent(t *testing.T) {
+	t.Parallel()
+	payload, err := Call{To: common.Address{9}, Value: (*hexutil.Big)(big.NewInt(1e9)), Gas: 30_000}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, estimate := range []bool{false, true} {
+		account, server := scripted(t, mine, true)
+		if funded, err := account.Solvent(t.Context()); funded || err != nil {
+			t.Errorf("nothing is known of it, and it can pay: %t, %v", funded, err)
+		}
+		said := "insufficient funds"
+		refuse := func(json.RawMessage) (any, error) { return nil, errors.New(said) }
+		server.Answer("eth_sendRawTransaction", refuse)
+		server.Answer("eth_estimateGas", refuse)
+		account.settings.Limit.Estimate = estimate
+		attempt, err := account.Sign(t.Context(), relayer.Draft{Payload: payload})
+		if err == nil {
+			err = account.Send(t.Context(), attempt)
+		}
+		if !errors.Is(err, relayer.ErrUnfunded) || (account.Trouble() == "") != estimate {
+			t.Fatalf("%v, and the account tells %q", err, account.Trouble())
+		}
+		for _, c := range []struct {
+			balance string
+			want    bool
+		}{{"", false}, {"0x1c9c37f", false}, {"0x1c9c380", true}} { // 30,000 gas at 1,000 wei
+			if c.balance != "" {
+				server.Answer("eth_getBalance", func(json.RawMessage) (any, error) { return c.balance, nil })
+			}
+			funded, err := account.Solvent(t.Context())
+			if funded != c.want || (err != nil) != (c.balance == "") || funded && account.Trouble() != "" {
+				t.Errorf("with %q it can pay: %t, %v, and it tells %q", c.balance, funded, err, account.Trouble())
+			}
+		}
+		_ = account.Send(t.Context(), attempt)
+		said = "intrinsic gas too low"
+		_ = account.Send(t.Context(), attempt)
+		if _, _ = account.Solvent(t.Context()); !strings.HasSuffix(account.Trouble(), said) {
+			t.Errorf("funds end the trouble that %s: %q", said, account.Trouble())
+		}
+	}
+}
+
 // TestServersSpeakOfThemselves checks that what a server says with an HTTP status of its own (it wants money or a key,
 // bans or is down) is never taken for an answer about the transaction or its account: the transaction may land
 // elsewhere, or later.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -31,6 +32,9 @@ func (a *Account) Sign(ctx context.Context, draft relayer.Draft) (relayer.Attemp
 		return relayer.Attempt{}, err
 	}
 	if t.Gas, err = a.gas(ctx, call, draft); err != nil {
+		if errors.Is(err, relayer.ErrUnfunded) {
+			a.lacks(new(big.Int).Mul(t.Cap, new(big.Int).SetUint64(call.Gas)), "")
+		}
 		return relayer.Attempt{}, err
 	}
 	call.Gas = t.Gas

@@ -325,9 +325,8 @@ func (l *look) unfunded(ctx context.Context, outcomes []relayer.Outcome) (string
 	if at >= 0 {
 		attempts := l.flights[at].Attempts
 		newest = attempts[len(attempts)-1].Hash
-		var tx types.Transaction
-		if err := tx.UnmarshalBinary(attempts[len(attempts)-1].Raw); err == nil { // else Sign says what is wrong with it
-			owed = new(big.Int).Sub(tx.Cost(), tx.Value()) // a transfer of too much says nothing of reports
+		if cost := fee(attempts[len(attempts)-1]); cost != nil { // else Sign says what is wrong with it
+			owed = cost // and not the value: a transfer of too much says nothing of reports
 		}
 	}
 	if owed == nil {

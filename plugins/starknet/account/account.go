@@ -58,10 +58,15 @@ type Account struct {
 	reverted map[string]struct{} // hashes of the transactions that were logged
 	trouble  string              // see Trouble
 	missing  string              // that no contract is at the account's address; empty: there is one
+	lacked   *big.Int            // the cost for lack of which a transaction was last refused; nil: it is not known
+	poor     string              // the trouble that was told of it
 	said     map[string]answer   // by hashes of what is under way
 }
 
-var _ relayer.Sender = (*Account)(nil)
+var (
+	_ relayer.Sender  = (*Account)(nil)
+	_ relayer.Solvent = (*Account)(nil)
+)
 
 // New makes an account. It makes no call yet.
 func New(settings Settings) *Account {
@@ -146,6 +151,7 @@ func (a *Account) Send(ctx context.Context, attempt relayer.Attempt) error {
 		said = cheap // also if a node may have kept it: the next attempt has the same nonce, and outbids it
 	case endpoint.IsCode(err, endpoint.CodeInsufficientBalance):
 		err = fmt.Errorf("%w: %w", relayer.ErrUnfunded, a.refused(err, "; send it STRK"))
+		a.lacks(attempt)
 		if sure {
 			err = fmt.Errorf("%w: %w", relayer.ErrRefused, err)
 		}
@@ -164,6 +170,37 @@ func (a *Account) refused(err error, advice string) error {
 	defer a.mu.Unlock()
 	a.trouble = fmt.Sprintf("account %s: its transactions are refused: %v%s", a.settings.Address, err, advice)
 	return err
+}
+
+// lacks records that the account cannot pay for an attempt, of which its trouble tells.
+func (a *Account) lacks(attempt relayer.Attempt) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.lacked, a.poor = nil, a.trouble
+	if t, err := decodeTerms(attempt); err == nil {
+		a.lacked = t.Bounds.Cost()
+	}
+}
+
+// Solvent implements relayer.Solvent.
+func (a *Account) Solvent(ctx context.Context) (bool, error) {
+	a.mu.Lock()
+	lacked := a.lacked
+	a.mu.Unlock()
+	if lacked == nil {
+		return false, nil
+	}
+	balance, err := a.Balance(ctx)
+	if err != nil || balance.Cmp(lacked) < 0 {
+		return false, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.trouble == a.poor {
+		a.trouble = ""
+	}
+	a.lacked, a.poor = nil, ""
+	return true, nil
 }
 
 // Balance returns what the account holds of the token that fees are paid in, in its smallest unit.

@@ -113,6 +113,41 @@ func TestReplacementBeyondTheBalance(t *testing.T) {
 	}
 }
 
+// TestSolvent checks that an account counts as funded once it holds what it was refused for, and that its trouble ends
+// with that.
+func TestSolvent(t *testing.T) {
+	t.Parallel()
+	pool, server := newNode(t, map[string]any{
+		"starknet_addInvokeTransaction": relayertest.RPCError{Code: 54, Message: "Account balance is smaller"},
+	})
+	a := New(Settings{Address: stark.FromUint64(9), Pool: pool, FeeToken: stark.FromUint64(8)})
+	kept, err := json.Marshal(terms{Bounds: Bounds{
+		Bound{0, big.NewInt(1)}, Bound{1000, big.NewInt(10)}, Bound{0, big.NewInt(1)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if funded, err := a.Solvent(t.Context()); funded || err != nil {
+		t.Errorf("nothing is known of it, and it can pay: %t, %v", funded, err)
+	}
+	err = a.Send(t.Context(), relayer.Attempt{Hash: "0xa", Raw: []byte("{}"), Terms: kept})
+	if !errors.Is(err, relayer.ErrUnfunded) || a.Trouble() == "" {
+		t.Fatalf("%v, and it tells %q", err, a.Trouble())
+	}
+	for _, c := range []struct {
+		balance string
+		want    bool
+	}{{"", false}, {"0x270f", false}, {"0x2710", true}} {
+		if c.balance != "" {
+			server.Answer("starknet_call", func(json.RawMessage) (any, error) { return []string{c.balance, "0x0"}, nil })
+		}
+		funded, err := a.Solvent(t.Context())
+		if funded != c.want || (err != nil) != (c.balance == "") || (a.Trouble() == "") != funded {
+			t.Errorf("with %q it can pay: %t, %v, and it tells %q", c.balance, funded, err, a.Trouble())
+		}
+	}
+}
+
 // TestSend checks what the nodes' answers to a transaction make of it.
 func TestSend(t *testing.T) {
 	t.Parallel()

@@ -310,6 +310,20 @@ func (q *Queue) afford(unfunded string) {
 	}
 }
 
+// weigh asks now and then whether an account without funds has been funded, if it has nothing to send: a transaction
+// would show it otherwise, and so would a survey that told of the lack.
+func (q *Queue) weigh(ctx context.Context, items []*queued) {
+	sender, weighs := q.settings.Sender.(Solvent)
+	if !weighs || !q.unfunded || q.short || len(q.flights) > 0 || time.Since(q.weighed) < fundsInterval ||
+		slices.ContainsFunc(items, func(item *queued) bool { return !item.record.Done }) {
+		return
+	}
+	q.weighed = time.Now()
+	if funded, err := sender.Solvent(ctx); err == nil && funded { // a node that fails says so where more depends on it
+		q.fund(nil)
+	}
+}
+
 // lack records that the account cannot pay although no node has said so of a transaction that was sent.
 func (q *Queue) lack(why error) {
 	q.fund(why)

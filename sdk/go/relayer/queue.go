@@ -76,6 +76,7 @@ type Queue struct {
 	floor    uint64    // the largest Next that was seen; guarded by stepping
 	floorAt  time.Time
 	unfunded bool      // guarded by stepping
+	weighed  time.Time // when the Sender was last asked whether that is over; guarded by stepping
 	short    bool      // the last survey said that the account is unfunded; guarded by stepping
 	surveyed time.Time // the last survey that was answered; guarded by stepping
 	barred   string    // the trouble that this step has found; guarded by stepping
@@ -270,6 +271,7 @@ func (q *Queue) Step(ctx context.Context) error {
 		return err
 	}
 	items := q.snapshot()
+	q.weigh(ctx, items)
 	if len(items) == 0 && len(q.flights) == 0 && (!q.short || time.Since(q.surveyed) < fundsInterval) {
 		if !q.short {
 			q.barred = ""

@@ -33,6 +33,15 @@ type script struct {
 	surveyed int
 	unfunded string
 	sent     []string
+	solvent  bool
+	weighed  int
+}
+
+func (s *script) Solvent(context.Context) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.weighed++
+	return s.solvent, nil
 }
 
 func (s *script) Survey(_ context.Context, flights []Flight, items []Item) (Survey, error) {
@@ -491,6 +500,47 @@ func TestQueueWithNothingToSendAndNoFunds(t *testing.T) {
 		}
 		if diff := cmp.Diff([]bool{true, false}, told); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestQueueLearnsThatItsAccountIsFunded checks that an account that was refused for lack of funds, and has nothing to
+// send since, counts as funded once the sender says so, and that the sender is not asked at each step.
+func TestQueueLearnsThatItsAccountIsFunded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []bool
+		q, s, _ := newScripted(t, QueueSettings{Unfunded: func(unfunded bool) { told = append(told, unfunded) }})
+		add(t, q, item("z", 1))
+		step(t, q, "<nil>")
+		s.set(func(s *script) { s.outcome, s.next = Outcome{State: RevertedForGood}, 1 })
+		step(t, q, "<nil>") // z is kept, since the contract does not show it
+		s.set(func(s *script) { s.outcome, s.sendErr = Outcome{}, fmt.Errorf("%w: %w", ErrRefused, ErrUnfunded) })
+		add(t, q, item("x", 1))
+		const refusal = "send the transaction with number 1: the chain refused the transaction: the account cannot pay for " +
+			"the transaction"
+		step(t, q, refusal)
+		time.Sleep(fundsInterval)
+		step(t, q, refusal) // which shows it
+		s.set(func(s *script) { s.verdict.Stale = "another was first" })
+		step(t, q, "<nil>")
+		s.set(func(s *script) { s.verdict = Verdict{} })
+		if s.weighed != 0 || len(q.flights) != 0 {
+			t.Fatalf("asked %d times, and %d transactions are under way", s.weighed, len(q.flights))
+		}
+		for range 20 {
+			step(t, q, "<nil>")
+			time.Sleep(fundsInterval / 10)
+		}
+		if s.weighed != 2 || len(told) != 1 {
+			t.Errorf("asked %d times in twice the interval, and told %v", s.weighed, told)
+		}
+		s.set(func(s *script) { s.solvent = true })
+		step(t, q, "<nil>")
+		time.Sleep(fundsInterval)
+		step(t, q, "<nil>")
+		if diff := cmp.Diff([]bool{true, false}, told); diff != "" || s.weighed != 3 {
+			t.Errorf("told (-want +got):\n%s and asked %d times", diff, s.weighed)
 		}
 	})
 }

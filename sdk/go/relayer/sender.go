@@ -123,6 +123,14 @@ type Sender interface {
 	Send(ctx context.Context, attempt Attempt) error
 }
 
+// Solvent is what a Sender implements whose Survey does not tell of all lack of funds: a Queue whose account lacked
+// them learns by it that the account has been funded, while there is nothing to send that would show it.
+type Solvent interface {
+	// Solvent reports whether the account can pay the fee for which ErrUnfunded was returned last; false if that is not
+	// known.
+	Solvent(ctx context.Context) (bool, error)
+}
+
 var (
 	// ErrCeiling is returned by a Sender when earlier attempts already offer the most that the configuration allows.
 	ErrCeiling = errors.New("the transaction already offers the highest fee allowed")
