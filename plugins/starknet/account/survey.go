@@ -148,6 +148,11 @@ func (a *Account) outcome(f relayer.Flight, statuses []endpoint.Status, next, co
 		return outcome
 	}
 	if complete > f.Sequence {
+		// An attempt that is on its way may be what used the number: an address may have several nodes, and the one that
+		// answers for the attempt may be behind the one that answered for the nonce.
+		if slices.ContainsFunc(statuses, func(s endpoint.Status) bool { return s.Known && !s.Rejected }) {
+			return relayer.Outcome{}
+		}
 		return relayer.Outcome{State: relayer.Lost}
 	}
 	if next != f.Sequence { // only the next in line can be held up by its terms

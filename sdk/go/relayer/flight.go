@@ -21,7 +21,13 @@ type flight struct {
 	// the queue made the flight itself and the chain has refused all that it sent: the number is as good as free
 	unsent bool
 	sent   time.Time // when it was last sent
+	lost   time.Time // since when each survey has called it lost; zero: the last one did not
 }
+
+// lossPause is for how long surveys must call a flight lost until it is. An address of a provider has several nodes,
+// one of which may know that a block used the number and another not yet that this very transaction did. The
+// transaction would be sent and paid for twice.
+const lossPause = 5 * time.Second
 
 func (f *flight) newest() Attempt { return f.record.Attempts[len(f.record.Attempts)-1] }
 
@@ -44,6 +50,12 @@ func (q *Queue) fill(ctx context.Context, next uint64) error {
 func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 	verdicts map[string]Verdict) (ended bool, err error) {
 	q.landed(f, outcome)
+	switch {
+	case outcome.State != Lost:
+		f.lost = time.Time{}
+	case f.lost.IsZero():
+		f.lost = time.Now()
+	}
 	switch outcome.State {
 	case Succeeded, Reverted:
 		return false, nil
@@ -59,6 +71,9 @@ func (q *Queue) advance(ctx context.Context, f *flight, outcome Outcome,
 		}
 		return true, nil
 	case Lost:
+		if !q.settings.Unordered && time.Since(f.lost) < lossPause { // else a repeat has no effect and costs little
+			return false, nil
+		}
 		why := "another transaction took the sequence number of a transaction"
 		if q.settings.Unordered {
 			why = "a transaction expired before a block included it"

@@ -218,6 +218,16 @@ func (c *modelChain) reorganise(n int, keep bool) {
 	c.mine(0, again...)
 }
 
+// pass makes it for a queue as if a minute had passed.
+func pass(q *Queue) {
+	q.floorAt = time.Time{}
+	for _, f := range q.flights {
+		if !f.lost.IsZero() {
+			f.lost = f.lost.Add(-time.Minute)
+		}
+	}
+}
+
 type crash struct{}
 
 // TestQueueModel drives a queue through crashes before and after every call, lost answers, reorganisations, others'
@@ -307,6 +317,7 @@ func TestQueueModel(t *testing.T) {
 			},
 			"mine":    func(t *rapid.T) { chain.mine(rapid.IntRange(0, 3).Draw(t, "n")) },
 			"restart": func(*rapid.T) { queue = make() },
+			"wait":    func(*rapid.T) { pass(queue) },
 			"evict": func(t *rapid.T) {
 				for sequence := range chain.pool {
 					delete(chain.pool, sequence)
@@ -338,7 +349,7 @@ func TestQueueModel(t *testing.T) {
 		// Then everything works again, and the queue must come to rest.
 		chain.stuck, chain.poor = true, false
 		for range 60 {
-			queue.floorAt = time.Time{} // a minute passes
+			pass(queue)
 			_ = queue.Step(context.Background())
 			chain.mine(2)
 			check()

@@ -236,6 +236,34 @@ func TestQueueThatCannotPayForABetterOffer(t *testing.T) {
 	}
 }
 
+// TestQueueBelievesALossThatLasts checks that a transaction is not sent anew when one survey calls it lost, which may
+// have asked two nodes that do not know the same, but once surveys go on saying so, and that others go on meanwhile.
+func TestQueueBelievesALossThatLasts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, s, _ := newScripted(t, QueueSettings{Resend: time.Hour})
+		add(t, q, item("x", 1))
+		step(t, q, "<nil>")
+		wantSent(t, s, "0 x/1 #0")
+		lost, found := Outcome{State: Lost}, Outcome{State: Succeeded}
+		for _, outcome := range []Outcome{lost, found, lost} { // each later than surveys may contradict each other
+			s.set(func(s *script) { s.outcome, s.next = outcome, 1 })
+			step(t, q, "<nil>")
+			time.Sleep(lossPause)
+		}
+		wantSent(t, s)
+		s.set(func(s *script) { s.outcome = Outcome{} })
+		step(t, q, "<nil>")
+		s.set(func(s *script) { s.outcome = lost })
+		add(t, q, item("y", 1))
+		step(t, q, "<nil>")
+		wantSent(t, s, "1 y/1 #0")
+		time.Sleep(lossPause)
+		step(t, q, "<nil>")
+		wantSent(t, s, "2 x/1 #0")
+	})
+}
+
 // TestQueueFillsWhatIsNotSignedAgain checks that a replacement that the node refuses to sign gives its number up to a
 // filler, and that one for which no filler is signed either goes again as it is and is the account's trouble.
 func TestQueueFillsWhatIsNotSignedAgain(t *testing.T) {

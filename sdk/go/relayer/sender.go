@@ -79,7 +79,7 @@ const (
 	SucceededForGood
 	RevertedForGood
 	// Lost means that no attempt is in a block and none ever will be, since another transaction used the number or its
-	// time is over.
+	// time is over. A Queue with numbers believes it once surveys have said so for some seconds.
 	Lost
 )
 
