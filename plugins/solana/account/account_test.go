@@ -68,13 +68,13 @@ type node struct {
 	sent      []string
 	units     any
 	noHistory bool
-	balance   uint64
-	least     any // an error: the node does not say it
+	balance   any // an error: the node does not say it
+	least     any // likewise
 }
 
 func newNode(t *testing.T) *node {
 	n := &node{Server: relayertest.NewServer(t, ""), height: 100, blockhash: sol.Hash{1}, statuses: map[string]any{},
-		history: map[string]any{}, stateSlot: 50, balance: 7_000_000, least: 890_880}
+		history: map[string]any{}, stateSlot: 50, balance: uint64(7_000_000), least: 890_880}
 	answer := func(method string, script func(params []json.RawMessage) (any, error)) {
 		n.Answer(method, func(text json.RawMessage) (any, error) {
 			n.mu.Lock()
@@ -93,7 +93,10 @@ func newNode(t *testing.T) *node {
 	answer("getLatestBlockhash", func([]json.RawMessage) (any, error) {
 		return inContext(map[string]any{"blockhash": n.blockhash.String(), "lastValidBlockHeight": n.height + 150}), nil
 	})
-	answer("getBalance", func([]json.RawMessage) (any, error) { return inContext(n.balance), nil })
+	answer("getBalance", func([]json.RawMessage) (any, error) {
+		err, _ := n.balance.(error)
+		return inContext(n.balance), err
+	})
 	answer("getMinimumBalanceForRentExemption", func([]json.RawMessage) (any, error) {
 		err, _ := n.least.(error)
 		return n.least, err
@@ -260,8 +263,9 @@ func TestTransmissionVector(t *testing.T) {
 	}
 }
 
-// TestUnfunded checks when an account cannot pay, that what counts is the cheapest attempt, and that it is so until the
-// account is funded, whether or not it has a transaction.
+// TestUnfunded checks when an account cannot pay, that what counts is the cheapest attempt, that it is so until the
+// account is funded, whether or not it has a transaction, and that a node which does not say what an account holds, or
+// has to keep, holds nothing up.
 func TestUnfunded(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, newKey(t), func(s *account.Settings) { s.Fees.BumpPeriod = time.Nanosecond })
@@ -273,9 +277,12 @@ func TestUnfunded(t *testing.T) {
 		attempts = append(attempts, attempt)
 	}
 	flying := []relayer.Flight{{Attempts: attempts}}
+	lacks := relayertest.RPCError{Code: -32601, Message: "Method not found"}
+	refuses := relayertest.RPCError{Code: -32000, Message: "The method is not part of your plan"}
+	breaks := relayertest.RPCError{Code: -32603, Message: "Internal error"}
 	for i, c := range []struct {
 		flights []relayer.Flight
-		balance uint64
+		balance any
 		least   any
 		short   bool
 		stuck   bool
@@ -287,7 +294,12 @@ func TestUnfunded(t *testing.T) {
 		{flying, 5_246, 890_880, true, true},
 		{flying, 5_247, 890_880, false, false}, // an account may be emptied
 		{flying, 5_248, 890_880, true, true},
-		{flying, 5_248, relayertest.RPCError{Code: -32601, Message: "Method not found"}, false, false},
+		{flying, 5_248, lacks, false, false},
+		{flying, 5_248, refuses, false, true},
+		{flying, 5_248, breaks, false, true},
+		{flying, 5_246, breaks, true, true},
+		{flying, lacks, 890_880, false, true},
+		{flying, refuses, 890_880, false, true},
 	} {
 		f.node.set(func(n *node) { n.balance, n.least = c.balance, c.least })
 		survey, err := f.Survey(t.Context(), c.flights, nil)

@@ -108,12 +108,15 @@ func (a *Account) unfunded(ctx context.Context, client *endpoint.Client, flights
 		return "", nil
 	}
 	balance, err := client.Balance(ctx, a.settings.Key)
-	if err != nil {
+	switch {
+	case relayer.IsAnswered(err), relayer.IsUnserved(err): // a node that does not tell is a good node
+		return "", nil
+	case err != nil:
 		return "", err
 	}
 	least, err := client.LeastBalance(ctx)
-	if err != nil {
-		return "", err
+	if err != nil { // without it, an account that may not be emptied seems to be able to pay
+		least = 0
 	}
 	short := balance < owed || balance > owed && balance-owed < least
 	a.mu.Lock()

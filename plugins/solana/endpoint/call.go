@@ -73,12 +73,9 @@ func (c *Client) BlockHeight(ctx context.Context) (height uint64, err error) {
 }
 
 // LeastBalance returns what an account that holds no data must keep if it keeps anything, in lamports: a transaction
-// that would leave its payer less is in no block. It returns 0 if the node lacks the method.
+// that would leave its payer less is in no block.
 func (c *Client) LeastBalance(ctx context.Context) (lamports uint64, err error) {
 	err = c.call(ctx, &lamports, "getMinimumBalanceForRentExemption", 0)
-	if errors.Is(err, errNoMethod) {
-		return 0, nil
-	}
 	return lamports, err
 }
 
@@ -275,7 +272,8 @@ func (c *Client) Units(ctx context.Context, transaction []byte) (uint64, error) 
 	return answer.Value.UnitsConsumed, nil
 }
 
-// Balance returns what an account holds, in lamports.
+// Balance returns what an account holds, in lamports. If the node lacks the method, the error is marked
+// relayer.Unserved.
 func (c *Client) Balance(ctx context.Context, account sol.PublicKey) (uint64, error) {
 	const method = "getBalance"
 	var answer *rpc.GetBalanceResult
@@ -284,7 +282,7 @@ func (c *Client) Balance(ctx context.Context, account sol.PublicKey) (uint64, er
 		return failure(method, err)
 	})
 	if err != nil {
-		return 0, err
+		return 0, dispensable(err)
 	}
 	if answer == nil {
 		return 0, odd(method, "answers without a balance")

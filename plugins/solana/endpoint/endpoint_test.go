@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -176,7 +177,8 @@ func TestNoMethod(t *testing.T) {
 		if relayer.IsAnswered(err) || relayer.Reason(err) != "has no method "+method {
 			t.Errorf("%s: %v, want that it has no method %s", call, err, method)
 		}
-		if want := call == "Send" || call == "Block" || call == "RecentFees"; relayer.IsUnserved(err) != want {
+		want := slices.Contains([]string{"Send", "Balance", "Block", "RecentFees"}, call)
+		if relayer.IsUnserved(err) != want {
 			t.Errorf("%s: %v is not served: %t", call, err, !want)
 		}
 	}
