@@ -99,6 +99,10 @@ const (
 // says so for seconds, a chain that was reorganised goes on saying it.
 const patience = time.Minute
 
+// leastPause is how soon after a step that failed the next is made at the earliest, whatever the news: a chain may make
+// a block each quarter of a second, and each step asks and sends much.
+const leastPause = time.Second
+
 // fundsInterval is how often an account without funds is looked at while it has nothing to send.
 const fundsInterval = 10 * time.Second
 
@@ -228,14 +232,15 @@ func (q *Queue) run(ctx context.Context) {
 		MaxInterval: 15 * time.Second}
 	retry.Reset()
 	told := "" // the trouble that was logged last
-	for {
-		pause := q.settings.Interval
+	for ctx.Err() == nil {
+		pause, deaf := q.settings.Interval, time.Duration(0)
 		switch err := q.Step(ctx); {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, ErrUnfunded): // it was logged when it began
 		case err != nil:
 			pause = retry.NextBackOff()
+			deaf = min(pause, leastPause)
 			if told != err.Error() {
 				told = err.Error()
 				q.settings.Logger.Warn("the transmission queue failed and tries again", "account", q.settings.Account,
@@ -248,15 +253,19 @@ func (q *Queue) run(ctx context.Context) {
 				q.settings.Logger.Info("the transmission queue works again", "account", q.settings.Account)
 			}
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-q.trigger:
-		case <-timer.C:
-		}
-		timer.Stop()
+		within(ctx, deaf, nil)
+		within(ctx, pause-deaf, q.trigger)
+	}
+}
+
+// within waits for a time, or until there is a trigger or ctx ends.
+func within(ctx context.Context, pause time.Duration, trigger <-chan struct{}) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-trigger:
+	case <-timer.C:
 	}
 }
 

@@ -607,6 +607,38 @@ func TestQueueRestsWhatIsNotSigned(t *testing.T) {
 	})
 }
 
+// TestQueueThatFailsSkipsBlocks checks that blocks make a queue whose steps fail try again sooner than it would without
+// them, but not at each block of a fast chain.
+func TestQueueThatFailsSkipsBlocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, s, _ := newScripted(t, QueueSettings{})
+		s.set(func(s *script) { s.sendErr = errors.New("txpool is full") })
+		add(t, q, item("x", 1))
+		q.Start()
+		for range 10 * 60 {
+			q.Trigger()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := s.surveys(); n < 55 || n > 65 {
+			t.Errorf("%d steps in a minute of 600 blocks, want about one a second", n)
+		}
+		s.set(func(s *script) { s.sendErr = nil })
+		time.Sleep(time.Second)
+		before := s.surveys()
+		for range 10 {
+			q.Trigger()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := s.surveys() - before; n != 10 {
+			t.Errorf("%d steps in 10 blocks, now that they succeed", n)
+		}
+		if err := q.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestQueueTellsATroubleOnce checks that a trouble which lasts has one line in the log, and its end another.
 func TestQueueTellsATroubleOnce(t *testing.T) {
 	t.Parallel()
