@@ -232,6 +232,21 @@ func TestReplacementBeyondTheBalance(t *testing.T) {
 	}
 }
 
+// TestCeilingIsNamed checks that an error says which key of the configuration bounds what is offered.
+func TestCeilingIsNamed(t *testing.T) {
+	t.Parallel()
+	account, _ := scripted(t, mine, true)
+	account.settings.Fees.CapMax = big.NewInt(1000)
+	first, err := account.Sign(t.Context(), relayer.Draft{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = account.Sign(t.Context(), relayer.Draft{Attempts: []relayer.Attempt{first}})
+	if !errors.Is(err, relayer.ErrCeiling) || !strings.Contains(err.Error(), "FeeCapMax is 1000 wei per gas; raise it") {
+		t.Errorf("beyond the most that is allowed: %v", err)
+	}
+}
+
 func TestSignDistrustsTheKeystore(t *testing.T) {
 	t.Parallel()
 	other, _ := crypto.GenerateKey()

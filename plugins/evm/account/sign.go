@@ -186,7 +186,10 @@ func (a *Account) terms(ctx context.Context, attempts []relayer.Attempt) (terms,
 	if spared && (!cheap || outbids) {
 		return t, nil
 	}
-	return a.settings.Fees.replacement(earlier, base, proposed)
+	if t, err = a.settings.Fees.replacement(earlier, base, proposed); errors.Is(err, relayer.ErrCeiling) {
+		err = fmt.Errorf("%w: FeeCapMax is %s wei per gas; raise it if nodes want more", err, a.settings.Fees.CapMax)
+	}
+	return t, err
 }
 
 // market is what the newest block and a node say of prices: the base fee, nil before EIP-1559, and the tip, or there

@@ -147,7 +147,8 @@ func TestBounds(t *testing.T) {
 	if _, err := most.bounds(estimate, nil); err != nil {
 		t.Errorf("as much as may be: %v", err)
 	}
-	if _, err := most.bounds(estimate, []terms{{Bounds: first}}); !errors.Is(err, relayer.ErrCeiling) {
+	if _, err := most.bounds(estimate, []terms{{Bounds: first}}); !errors.Is(err, relayer.ErrCeiling) ||
+		!strings.Contains(err.Error(), "FeeMax is 7894 FRI; raise it") {
 		t.Errorf("a second attempt beyond FeeMax: %v", err)
 	}
 	estimate.L2.Amount = stark.FromUint64(1002)

@@ -111,7 +111,8 @@ func (a *Account) bounds(estimate endpoint.Estimate, earlier []terms) (Bounds, e
 	}
 	if cost := b.Cost(); a.settings.FeeMax != nil && cost.Cmp(a.settings.FeeMax) > 0 {
 		if len(earlier) > 0 {
-			return Bounds{}, relayer.ErrCeiling
+			return Bounds{}, fmt.Errorf("%w: FeeMax is %s FRI; raise it if nodes want more", relayer.ErrCeiling,
+				a.settings.FeeMax)
 		}
 		return Bounds{}, fmt.Errorf("the fee may come to %s FRI, and FeeMax is %s", cost, a.settings.FeeMax)
 	}

@@ -129,19 +129,29 @@ func (q *Queue) improve(ctx context.Context, f *flight, payload []byte) error {
 		}
 		err = q.replace(ctx, f, nil)
 	}
+	var capped error
 	switch {
 	// A chain that would refuse the new attempt, or the account that cannot pay for it, says nothing of the earlier one: a
 	// node that has dropped it says by its answer what is to become of it.
+	case errors.Is(err, ErrCeiling):
+		capped, err = err, nil
 	case errors.Is(err, ErrUnfunded):
 		q.barred = fmt.Sprintf("account %s cannot pay for a better offer in place of its transaction with number %d: %v; "+
 			"fund it", q.settings.Account, f.sequence, err)
 		err = nil
-	case errors.Is(err, ErrCeiling), errors.Is(err, ErrRefused):
+	case errors.Is(err, ErrRefused):
 		err = nil
 	case err != nil && !unsigned(err):
 		return err
 	}
-	return cmp.Or(q.resend(ctx, f), err)
+	failure := q.resend(ctx, f)
+	// The account tells of what is refused for good or for lack of funds, and the chain of nodes that do not serve.
+	if capped != nil && failure != nil && status.Code(failure) != codes.Unavailable &&
+		!errors.Is(failure, ErrRefused) && !errors.Is(failure, ErrUnfunded) {
+		q.barred = fmt.Sprintf("nodes want more for transaction number %d of account %s, behind which all others wait, than "+
+			"may be offered: %v; %v", f.sequence, q.settings.Account, failure, capped)
+	}
+	return cmp.Or(failure, err)
 }
 
 // unsigned reports whether the node refused to sign a transaction, because it knows no reason for it.

@@ -264,6 +264,34 @@ func TestQueueBelievesALossThatLasts(t *testing.T) {
 	})
 }
 
+// TestQueueAtTheCeiling checks that what no node takes for its price, while no better price is allowed, is the
+// account's trouble until a node takes it, and that a node which fails, or one that refuses it for another reason, is
+// not called one that wants more.
+func TestQueueAtTheCeiling(t *testing.T) {
+	t.Parallel()
+	q, s, _ := newScripted(t, QueueSettings{Resend: time.Hour})
+	s.set(func(s *script) { s.sendErr = errors.New("transaction underpriced") })
+	add(t, q, item("x", 1))
+	step(t, q, "send the transaction with number 0: transaction underpriced")
+	s.set(func(s *script) { s.outcome.Stuck, s.signErr = true, fmt.Errorf("%w: FeeCapMax is 5", ErrCeiling) })
+	const want = "nodes want more for transaction number 0 of account a, behind which all others wait, than may be " +
+		"offered: send the transaction with number 0: transaction underpriced; replace the transaction with number 0: " +
+		"the transaction already offers the highest fee allowed: FeeCapMax is 5"
+	for _, c := range []struct {
+		sendErr error
+		want    string
+	}{
+		{errors.New("transaction underpriced"), want}, {status.Error(codes.Unavailable, "no RPC node serves"), ""},
+		{errors.New("transaction underpriced"), want}, {ErrUnfunded, ""},
+		{errors.New("transaction underpriced"), want}, {nil, ""},
+	} {
+		s.set(func(s *script) { s.sendErr = c.sendErr })
+		if _ = q.Step(t.Context()); q.Trouble() != c.want {
+			t.Errorf("with %v the trouble is %q, want %q", c.sendErr, q.Trouble(), c.want)
+		}
+	}
+}
+
 // TestQueueFillsWhatIsNotSignedAgain checks that a replacement that the node refuses to sign gives its number up to a
 // filler, and that one for which no filler is signed either goes again as it is and is the account's trouble.
 func TestQueueFillsWhatIsNotSignedAgain(t *testing.T) {
