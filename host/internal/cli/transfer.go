@@ -17,8 +17,8 @@ func (c *command) transferCoins() *cobra.Command {
 		ValidArgsFunction: c.complete(keyIDs),
 		Long: "transfer has a chain's relayer move AMOUNT of the coin's smallest unit (wei, lamports, FRI) from\n" +
 			"an account of the node's to another. The node signs this one transfer, once. It is sent when the\n" +
-			"command ends, and lands when the chain takes it. If the command fails without an answer, look at\n" +
-			"the chain before you ask again.",
+			"command ends, and lands when the chain takes it. If the command fails without an answer, or says\n" +
+			"that the transaction may still be sent, look at the chain before you ask again.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 3 {
 				return fmt.Errorf("give two accounts and an amount, and nothing else; see: %s --help", cmd.CommandPath())

@@ -266,7 +266,8 @@ func (q *Queue) landed(f *flight, outcome Outcome) {
 	}
 }
 
-// launch takes a number: the signed transaction is in the Store when it returns.
+// launch takes a number: the signed transaction is in the Store when it returns. With an error, it returns a flight
+// that the Store may hold all the same, so that a later step finds and sends it; nil if the Store does not.
 func (q *Queue) launch(ctx context.Context, sequence uint64, record flightRecord, payload []byte) (*flight, error) {
 	attempt, err := q.sign(ctx, Draft{Sequence: sequence, Payload: payload})
 	if err != nil {
@@ -277,7 +278,10 @@ func (q *Queue) launch(ctx context.Context, sequence uint64, record flightRecord
 		entry: entry[flightRecord]{key: q.shelf.flightKey(sequence), record: record}}
 	if err := put(ctx, q.shelf, &f.entry); err != nil {
 		q.doubt()
-		return nil, err
+		if status.Code(err) == codes.InvalidArgument { // the record is too large for any store
+			return nil, err
+		}
+		return f, err
 	}
 	q.flights = append(q.flights, f)
 	slices.SortFunc(q.flights, func(a, b *flight) int { return cmp.Compare(a.sequence, b.sequence) })

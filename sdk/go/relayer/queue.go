@@ -192,7 +192,8 @@ func (q *Queue) Add(ctx context.Context, item Item) error {
 }
 
 // Submit sends a payload that is not a report, once, and returns the transaction's hash. The transaction is in the
-// Store before it is sent. If the chain refuses the payload, Submit gives up, and the error wraps ErrRefused.
+// Store before it is sent. If the chain refuses the payload, Submit gives up, and the error wraps ErrRefused. If the
+// Store may hold the transaction although it did not say so, the error has the hash under which it may still be sent.
 func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err error) {
 	if len(payload) == 0 {
 		return "", errors.New("submit a transaction: the payload is empty")
@@ -209,7 +210,11 @@ func (q *Queue) Submit(ctx context.Context, payload []byte) (hash string, err er
 		return "", fmt.Errorf("submit a transaction: ask the chain for the account's state: %w", err)
 	}
 	f, err := q.launch(ctx, q.free(q.next(survey.Next)), flightRecord{Payload: payload}, payload)
-	if err != nil {
+	switch {
+	case err != nil && f != nil:
+		return "", fmt.Errorf("submit a transaction: %w; it may still be sent, as %s: look for that on the chain before you "+
+			"submit it again", err, f.newest().Hash)
+	case err != nil:
 		return "", fmt.Errorf("submit a transaction: %w", err)
 	}
 	hash = f.newest().Hash

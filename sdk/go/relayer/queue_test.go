@@ -758,6 +758,31 @@ func TestSubmit(t *testing.T) {
 	wantSent(t, s, "6 more coins #0", "6 filler #1") // its number holds up others: a filler takes it
 }
 
+// TestSubmitThatMayStillBeSent checks that Submit names the transaction when it does not hear whether the Store took
+// it, since a later step finds and sends it, and that it does not when the Store cannot have taken it.
+func TestSubmitThatMayStillBeSent(t *testing.T) {
+	t.Parallel()
+	q, s, store := newScripted(t, QueueSettings{})
+	const want = "it may still be sent, as 0 coins #0: look for that on the chain before you submit it again"
+	store.After = func(method string) error {
+		if method != "Put" {
+			return nil
+		}
+		return status.Error(codes.Unavailable, "the reply was lost")
+	}
+	if _, err := q.Submit(t.Context(), []byte("coins")); !strings.HasSuffix(fmt.Sprint(err), want) ||
+		status.Code(err) != codes.Unavailable {
+		t.Errorf("a lost reply: %v, want that %s", err, want)
+	}
+	store.After = nil
+	step(t, q, "<nil>")
+	wantSent(t, s, "0 coins #0")
+	if _, err := q.Submit(t.Context(), make([]byte, maxValue)); status.Code(err) != codes.InvalidArgument ||
+		strings.Contains(fmt.Sprint(err), "may still be sent") {
+		t.Errorf("too large: %v", err)
+	}
+}
+
 func TestAddTellsWhatItCannotKeep(t *testing.T) {
 	t.Parallel()
 	q, _, store := newScripted(t, QueueSettings{})
