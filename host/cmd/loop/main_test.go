@@ -197,6 +197,8 @@ func adapter(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/down":
 		w.WriteHeader(http.StatusBadGateway)
 		_, _ = fmt.Fprintf(w, `{"error":"no upstream for %s"}`, r.Header.Get("X-Api-Key"))
+	case r.URL.Path == "/echo": // as a public server of prices refuses a key
+		_, _ = fmt.Fprintf(w, `{"data":{"price":"Invalid API Key %s"}}`, r.URL.Query().Get("key"))
 	case r.URL.Path == "/hostile": // clears a terminal, by either of two ways, and turns the text around
 		_, _ = io.WriteString(w, "{\"\u009b2J\x1b[2J\u202e\"")
 	case asked.Data.From == "ETH":

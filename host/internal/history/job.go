@@ -127,7 +127,7 @@ func (j *Job) Ran(e Ended) {
 	}
 	seldom := false
 	count := func(err error) {
-		if n := j.Errors.Count(e.Source + ": " + pipeline.Scrub(err.Error(), ran.Secrets())); bits.OnesCount64(n) == 1 {
+		if n := j.Errors.Count(e.Source + ": " + err.Error()); bits.OnesCount64(n) == 1 {
 			seldom = true
 		}
 	}

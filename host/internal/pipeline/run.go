@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -195,12 +194,23 @@ type Run struct {
 	Duration time.Duration
 
 	terminal int
+	secrets  []string // of its requests
 }
 
 // Final returns the value of the terminal task. It ignores errors of other tasks; use Results to see them.
 func (r *Run) Final() (any, error) {
 	last := r.Results[r.terminal]
 	return last.Value, last.Err
+}
+
+// Integer returns Final's value as an answer for a chain: see [Integer].
+func (r *Run) Integer() (*big.Int, error) {
+	final, err := r.Final()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := Integer(final)
+	return answer, r.discreet(err)
 }
 
 // resultSize is about what a result takes beside its value.
@@ -215,26 +225,17 @@ func (r *Run) Size() int {
 	return size
 }
 
-// Secrets returns texts from the run's requests that nobody may see: parts of URLs, and headers. A reply may repeat
-// one, and other tasks pass it on.
-func (r *Run) Secrets() []string {
-	var all []string
-	for _, result := range r.Results {
-		for _, secret := range result.secrets {
-			if !slices.Contains(all, secret) {
-				all = append(all, secret)
-			}
+// end takes the result of a task that has ended, and returns it for the tasks that wait for it.
+func (r *Run) end(result *Result) outcome {
+	for _, secret := range result.secrets {
+		if !slices.Contains(r.secrets, secret) {
+			r.secrets = append(r.secrets, secret)
 		}
 	}
-	return all
-}
-
-// Scrub removes secrets from a text.
-func Scrub(text string, secrets []string) string {
-	for _, secret := range secrets {
-		text = strings.ReplaceAll(text, secret, "…")
+	if result.Err != nil {
+		result.Err = &TaskError{Task: result.Task, Err: r.discreet(result.Err)}
 	}
-	return text
+	return outcome{task: result.Task.ID, value: result.Value, err: result.Err}
 }
 
 // NotRun reports whether a task's error is that of another task, because of which it did not run.
@@ -274,10 +275,8 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 	finished := make(chan int, len(p.tasks))
 	start := func(t *task) {
 		go func() {
-			result := r.task(ctx, t, base, in.MaxTaskDuration)
-			run.Results[t.position] = result
-			outcomes[t.position] = outcome{task: t.name, value: result.Value, err: result.Err}
-			finished <- t.position // hands both to the loop below, and through it to the tasks that wait
+			run.Results[t.position] = r.task(ctx, t, base, in.MaxTaskDuration)
+			finished <- t.position // hands it to the loop below, and through it to the tasks that wait
 		}()
 	}
 
@@ -297,18 +296,16 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 	early := false
 	for ; underWay > 0; underWay-- {
 		t := p.tasks[<-finished]
+		outcomes[t.position] = run.end(&run.Results[t.position])
 		if early {
 			continue // was under way when another task ended the run
 		}
 		done[t.position] = true
 		tell(run.Results[t.position])
-		if outcomes[t.position].err != nil {
-			r.logger.DebugContext(ctx, "pipeline task failed", "job", in.JobID, "error", outcomes[t.position].err)
-			if t.common.failEarly {
-				early = true
-				cancel(ErrCancelled)
-				continue
-			}
+		if outcomes[t.position].err != nil && t.common.failEarly {
+			early = true
+			cancel(ErrCancelled)
+			continue
 		}
 		for _, next := range t.dependents {
 			if awaits[next.position]--; awaits[next.position] == 0 {
@@ -318,11 +315,14 @@ func (r *Runner) Run(ctx context.Context, p *Pipeline, in Input) *Run {
 		}
 	}
 	for _, t := range p.tasks {
+		result := &run.Results[t.position]
 		if !done[t.position] { // after failEarly alone
-			result := &run.Results[t.position]
 			result.Task, result.Value = t.describe(), nil
 			result.Err = &TaskError{Task: result.Task, Err: ErrCancelled}
 			tell(*result)
+		} else if own := (*TaskError)(nil); errors.As(result.Err, &own) {
+			own.Err = run.discreet(own.Err) // who answered one request may know the secrets of another
+			r.logger.DebugContext(ctx, "pipeline task failed", "job", in.JobID, "error", own)
 		}
 	}
 	run.Duration = time.Since(started)
@@ -360,7 +360,7 @@ func (r *Runner) task(ctx context.Context, t *task, s scope, limit time.Duration
 		err = fmt.Errorf("the result is larger than %d bytes", r.maxValue())
 	}
 	if result.Value = value; err != nil {
-		result.Value, result.Err = nil, &TaskError{Task: result.Task, Err: err}
+		result.Value, result.Err = nil, err
 	}
 	result.Duration = time.Since(started)
 	if r.ended != nil {

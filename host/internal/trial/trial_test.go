@@ -86,6 +86,7 @@ func TestRun(t *testing.T) {
 		"contracts are read through a relayer of a node, and a trial has none; add the job to a node to see it run"
 	const down = "the request to bridge prices failed: connection refused"
 	const refused = `GET http://a.example/?… was answered with status 500: "no … here"`
+	const unclear = `the input from task ask: "no … here" is not a decimal number`
 	wide := "3139" + strings.Repeat("0", 57)
 	result := func(text string) trace.Outcome { return trace.Outcome{Result: json.RawMessage(text)} }
 	reply := result(`"{\"price\":20.5,\"open\":true}"`)
@@ -125,6 +126,22 @@ func TestRun(t *testing.T) {
 				Error: "task last (any): task run cancelled (fail early), since task ask (http): " + refused,
 				Tasks: []trace.Task{
 					{ID: "ask", Type: "http", Input: []trace.Given{}, Attempts: 1, Outcome: trace.Outcome{Error: refused}},
+					{ID: "last", Type: "any", Input: []trace.Given{},
+						Outcome: trace.Outcome{Error: "task run cancelled (fail early)"}},
+				},
+			},
+		},
+		"ended early by a reply with the key": {
+			`ask [type=http url="http://a.example/?key=sesame-open"]; ask -> times -> last
+			times [type=multiply times=2 failEarly=true]; last [type=any]`,
+			func(*http.Request) (int, string, error) { return 200, "no sesame-open here", nil },
+			trace.Source{
+				Name:  "value",
+				Error: "task last (any): task run cancelled (fail early), since task times (multiply): " + unclear,
+				Tasks: []trace.Task{
+					{ID: "ask", Type: "http", Input: []trace.Given{}, Attempts: 1, Outcome: result(`"no … here"`)},
+					{ID: "times", Type: "multiply", Input: []trace.Given{{ID: "ask", Outcome: result(`"no … here"`)}}, Attempts: 1,
+						Outcome: trace.Outcome{Error: unclear}},
 					{ID: "last", Type: "any", Input: []trace.Given{},
 						Outcome: trace.Outcome{Error: "task run cancelled (fail early)"}},
 				},

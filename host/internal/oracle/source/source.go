@@ -139,11 +139,7 @@ func (s *source) run(ctx context.Context) (*pipeline.Run, *big.Int, error) {
 	input.Meta = s.meta
 	s.mu.Unlock()
 	run := s.runner.Run(ctx, s.pipeline, input)
-	final, err := run.Final()
-	if err != nil {
-		return run, nil, err
-	}
-	observed, err := pipeline.Integer(final)
+	observed, err := run.Integer()
 	if err != nil {
 		return run, nil, err
 	}

@@ -336,6 +336,30 @@ func TestRunsAreKept(t *testing.T) {
 	}
 }
 
+// A key that an adapter repeats is in nothing that is told of an observation's failure: to libocr, in the rounds and in
+// the job's errors.
+func TestFailedObservationsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, func(spec *job.Spec) {
+		spec.Observation = parse(t, `ds [type=bridge name=value headers=<["X-Key", "sesame-open"]>]
+			parse [type=jsonparse path=result]; ds -> parse`)
+	})
+	s.value.set(`"no sesame-open here"`)
+	_, err := observe(t, s.Value, 1)
+	if err == nil || !strings.Contains(err.Error(), `"no … here" is not a decimal number`) {
+		t.Errorf("the observation failed with %v", err)
+	}
+	for source, d := range map[string]*hostservice.DataSource{"juels": s.JuelsPerFeeCoin, "gas": s.GasPriceSubunits} {
+		if _, err := observe(t, d, 1); err != nil {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
+	told := fmt.Sprint(err, s.settings.History.Observations(1), s.settings.History.Errors.Latest())
+	if strings.Contains(told, "sesame-open") || strings.Count(told, "no … here") < 3 {
+		t.Errorf("told: %s", told)
+	}
+}
+
 // BenchmarkObserve is an observation of three adapters on this machine, with its run kept and with none kept.
 func BenchmarkObserve(b *testing.B) {
 	server := httptest.NewServer(&adapter{answer: "100"})

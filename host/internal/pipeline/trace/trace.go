@@ -71,7 +71,7 @@ func Of(name string, p *pipeline.Pipeline, ran *pipeline.Run, median bool, longe
 	if !median {
 		return s
 	}
-	integer, err := pipeline.Integer(final)
+	integer, err := ran.Integer()
 	if err != nil {
 		s.Error = w.fault(err.Error())
 		return s
@@ -94,9 +94,8 @@ func (w writer) outcome(r pipeline.Result) Outcome {
 	return Outcome{Result: w.encode(r.Value)}
 }
 
-// fault is an error's text. A task that does not understand a reply may repeat some of it.
+// fault is an error's text, which has no secrets.
 func (w writer) fault(text string) string {
-	text = pipeline.Scrub(text, w.secrets)
 	if w.longest > 0 && len(text) > w.longest {
 		text = strings.ToValidUTF8(text[:w.longest], "") + "…"
 	}

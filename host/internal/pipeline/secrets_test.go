@@ -1,0 +1,78 @@
+package pipeline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// A key that a reply repeats is in no error of the run, whoever asks for it, and the errors stay of their kinds.
+func TestErrorsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
+	const said = `{"status":"0","result":"Invalid API Key|ABCDEF0123456789"}`
+	net := &network{replies: map[string]reply{
+		"api.example/gas": {200, said}, "bridges.example/b": {200, said}, "other.example/": {200, said},
+	}}
+	for name, test := range map[string]struct{ source, want string }{
+		"a task that does not understand it": {
+			`ds [type=http url="https://api.example/gas?apikey=ABCDEF0123456789"]; p [type=jsonparse path=result]
+			ds -> p -> m; m [type=multiply times=1]`,
+			`task m (multiply): the input from task p: "Invalid API Key|…" is not a decimal number`,
+		},
+		"a task after it": {
+			`ds [type=bridge name=b]; p [type=jsonparse path=result]; ds -> p -> m -> l; m [type=multiply times=1]; l [type=length]`,
+			`task l (length): not run, since task m (multiply): the input from task p: "Invalid API Key|…" is not a decimal number`,
+		},
+		"a task that ends the run": {
+			`ds [type=bridge name=b]; p [type=jsonparse path=result]; ds -> p -> m -> l; m [type=multiply times=1 failEarly=true]
+			l [type=any]`, `task l (any): task run cancelled (fail early)`,
+		},
+		"the result": {
+			`ds [type=bridge name=b headers=<["X-Key", "ABCDEF0123456789"]>]; p [type=jsonparse path=result]; ds -> p`,
+			`cannot make an integer of the pipeline's result: "Invalid API Key|…" is not a decimal number; ` +
+				`end the pipeline in a number`,
+		},
+		"a request's that ends later": {
+			`a [type=http url="https://other.example/"]; p [type=jsonparse path=result]; m [type=multiply times=1]
+			a -> p -> m -> z; one [type=memo value=1]; one -> z; z [type=any]
+			z -> ds; ds [type=http url="https://api.example/gas?apikey=ABCDEF0123456789"]; ds -> k; k [type=memo value="$(m)"]`,
+			`task k (memo): attribute value: not run, since task m (multiply): the input from task p: "Invalid API Key|…" ` +
+				`is not a decimal number`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			r := newRunner(t, Settings{
+				Bridges: registry{"b": "http://user:ABCDEF0123456789@bridges.example/b"}, HTTP: &http.Client{Transport: net},
+				Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			})
+			r.restricted = r.client
+			var told []Result
+			run := r.Run(t.Context(), mustParse(t, test.source), Input{Finished: func(r Result) { told = append(told, r) }})
+			_, err := run.Integer()
+			if err == nil || err.Error() != test.want {
+				t.Errorf("error %v, want %s", err, test.want)
+			}
+			all := fmt.Sprint(log.String(), err)
+			for _, result := range append(told, run.Results...) {
+				if result.Err != nil {
+					all += result.Err.Error() + result.Reason()
+				}
+				if result.Task.ID == "l" && !NotRun(result.Err) {
+					t.Errorf("a task that did not run has the error %v", result.Err)
+				}
+			}
+			if strings.Contains(all, "ABCDEF") {
+				t.Errorf("the key is told: %s", all)
+			}
+			if name == "a task that ends the run" && !errors.Is(err, ErrCancelled) {
+				t.Errorf("the last task's error is %v", err)
+			}
+		})
+	}
+}
