@@ -169,15 +169,9 @@ func (c *bridgeCall) ask(ctx context.Context, r *Runner) (_ string, err error) {
 	if x.url, err = parseURL(address); err != nil {
 		return "", fmt.Errorf("the record of bridge %s is bad: %w", c.task.name, err)
 	}
-	x.hide(address, x.url.RawQuery)
-	for _, values := range x.url.Query() {
-		x.hide(values...)
-	}
-	x.hide(keysOf(x.url)...)
-	if password, ok := x.url.User.Password(); ok {
-		x.hide(x.url.User.Username(), password)
-	}
-	r.urls.Store(c.task.name, slices.Clone(x.secrets[len(c.exchange.secrets):]))
+	of := worthHiding(append(urlSecrets(x.url), address))
+	r.urls.Store(c.task.name, of)
+	x.secrets = longestFirst(slices.Concat(c.exchange.secrets, of))
 	reply, status, err := r.exchange(ctx, &x)
 	if err != nil {
 		return "", err

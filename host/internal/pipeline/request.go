@@ -39,7 +39,7 @@ type exchange struct {
 	header     http.Header
 	restricted bool
 	what       string   // names the request in errors
-	secrets    []string // texts that are cut out of errors: queries, user names, header values
+	secrets    []string // texts that are cut out of errors: queries, user names, header values; the longest first
 }
 
 // httpTask fetches a text over HTTP.
@@ -155,15 +155,7 @@ func (h *httpTask) prepare(s scope) (call, error) {
 		return nil, err
 	}
 	x.what = x.method + " " + display(x.url)
-	x.hide(x.url.RawQuery)
-	if x.url.User != nil {
-		password, _ := x.url.User.Password()
-		x.hide(x.url.User.Username(), password)
-	}
-	for _, values := range x.url.Query() {
-		x.hide(values...)
-	}
-	x.hide(keysOf(x.url)...)
+	x.hide(urlSecrets(x.url))
 	return x, nil
 }
 
@@ -212,19 +204,14 @@ func (x *exchange) addHeaders(p parameter, s scope) error {
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		x.header.Set(pairs[i], pairs[i+1])
-		x.hide(pairs[i+1])
+		x.hide(headerSecrets(pairs[i+1]))
 	}
 	return nil
 }
 
-// hide notes what must not be shown. Short texts stay: they are no keys, and cutting "1" out of every text helps
-// nobody.
-func (x *exchange) hide(secrets ...string) {
-	for _, secret := range secrets {
-		if len(secret) >= 6 {
-			x.secrets = append(x.secrets, secret)
-		}
-	}
+// hide notes what must not be shown.
+func (x *exchange) hide(secrets []string) {
+	x.secrets = longestFirst(append(x.secrets, worthHiding(secrets)...))
 }
 
 // scrub cuts out of a text from elsewhere (a reply, an error of the network) what an operator put into the request.

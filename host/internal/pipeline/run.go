@@ -232,6 +232,7 @@ func (r *Run) end(result *Result) outcome {
 			r.secrets = append(r.secrets, secret)
 		}
 	}
+	longestFirst(r.secrets)
 	if result.Err != nil {
 		result.Err = &TaskError{Task: result.Task, Err: r.discreet(result.Err)}
 	}

@@ -1,9 +1,15 @@
 package pipeline
 
-import "strings"
+import (
+	"cmp"
+	"encoding/base64"
+	"net/url"
+	"slices"
+	"strings"
+)
 
 // Secrets returns texts from the run's requests that nobody may see: parts of URLs, and headers. A reply may repeat
-// one, and other tasks pass it on: values may hold them, and the run's errors do not show them.
+// one, and other tasks pass it on: values may hold them, and the run's errors do not show them. The longest is first.
 func (r *Run) Secrets() []string { return r.secrets }
 
 // discreet cuts the secrets of the requests so far out of an error.
@@ -28,7 +34,43 @@ func (e *discreetError) Error() string { return e.text }
 
 func (e *discreetError) Unwrap() error { return e.err }
 
-// Scrub removes secrets from a text.
+// shortestSecret is the fewest characters of what is hidden. Shorter texts are no keys, and cutting "1" out of every
+// text helps nobody.
+const shortestSecret = 6
+
+// worthHiding leaves out texts that are too short.
+func worthHiding(secrets []string) []string {
+	return slices.DeleteFunc(secrets, func(secret string) bool { return len(secret) < shortestSecret })
+}
+
+// longestFirst sorts secrets in place. One may be a part of another, whose rest would stay if that were cut first.
+func longestFirst(secrets []string) []string {
+	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return secrets
+}
+
+// urlSecrets are the parts of a URL that must not be shown, and what a request has instead of its user and password.
+func urlSecrets(u *url.URL) []string {
+	secrets := append(keysOf(u), u.RawQuery)
+	for _, values := range u.Query() {
+		secrets = append(secrets, values...)
+	}
+	if u.User != nil {
+		name := u.User.Username()
+		password, _ := u.User.Password()
+		secrets = append(secrets, name, password, base64.StdEncoding.EncodeToString([]byte(name+":"+password)))
+	}
+	return secrets
+}
+
+// headerSecrets are a header's value and its parts: a server repeats the token of "Bearer <token>" alone.
+func headerSecrets(value string) []string {
+	return append(slices.DeleteFunc(strings.Fields(value), func(part string) bool {
+		return strings.EqualFold(part, "Bearer")
+	}), value)
+}
+
+// Scrub cuts secrets out of a text, in their order.
 func Scrub(text string, secrets []string) string {
 	for _, secret := range secrets {
 		text = strings.ReplaceAll(text, secret, "…")

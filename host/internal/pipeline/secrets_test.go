@@ -76,3 +76,54 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		})
 	}
 }
+
+// What a request has of a URL or a header is hidden in each form in which a server gets it, and as a whole.
+func TestSecretsOfRequests(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ ask, said, want string }{
+		"the token of a header": {
+			`[type=http url="https://api.example/" headers=<["Authorization", "Bearer abcdef0123456789"]>]`,
+			"Bearer wants another than abcdef0123456789", "Bearer wants another than …",
+		},
+		"a header as a whole": {
+			`[type=http url="https://api.example/" headers=<["Authorization", "Key abcdef0123456789"]>]`,
+			"not Key abcdef0123456789", "not …",
+		},
+		"a user and a password": {
+			`[type=http url="https://me:sesame-one@api.example/"]`,
+			"no bWU6c2VzYW1lLW9uZQ==, no sesame-one", "no …, no …",
+		},
+		"a user alone": {`[type=http url="https://mytoken123@api.example/"]`, "no mytoken123", "no …"},
+		"a bridge's user alone": {
+			`[type=bridge name=b]`, "no bridgetoken, no YnJpZGdldG9rZW46", "no …, no …",
+		},
+		"one that is a part of another": {
+			`[type=http url="https://api.example/" headers=<["A", "abcdef", "B", "abcdef0123456789"]>]`,
+			"abcdef0123456789 abcdef", "… …",
+		},
+		"one that is a part of another request's": {
+			`[type=http url="https://api.example/" headers=<["A", "abcdef"]>]
+			other [type=http url="https://api.example/?k=abcdef0123456789"]; a -> other -> m`,
+			"abcdef0123456789 abcdef", "… …",
+		},
+		"what a server says with a status": {
+			`[type=bridge name=down headers=<["A", "abcdef", "B", "abcdef0123456789"]>]`, "abcdef0123456789", "…",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			net := &network{replies: map[string]reply{
+				"api.example/": {200, test.said}, "bridges.example/b": {200, test.said},
+				"bridges.example/down": {500, fmt.Sprintf(`{"error": %q}`, test.said)},
+			}}
+			r := newRunner(t, Settings{HTTP: &http.Client{Transport: net}, Bridges: registry{
+				"b": "http://bridgetoken@bridges.example/b", "down": "http://bridges.example/down",
+			}})
+			r.restricted = r.client
+			_, err := r.Run(t.Context(), mustParse(t, "a "+test.ask+`; a -> m; m [type=mean values="[$(a)]"]`), Input{}).Final()
+			if err == nil || !strings.Contains(err.Error(), `"`+test.want+`"`) {
+				t.Errorf("a reply of %q fails with %v, want %q", test.said, err, test.want)
+			}
+		})
+	}
+}
