@@ -169,7 +169,7 @@ func (c *bridgeCall) ask(ctx context.Context, r *Runner) (_ string, err error) {
 	if x.url, err = parseURL(address); err != nil {
 		return "", fmt.Errorf("the record of bridge %s is bad: %w", c.task.name, err)
 	}
-	of := worthHiding(append(urlSecrets(x.url), address))
+	of := hidden(append(urlSecrets(x.url), address))
 	r.urls.Store(c.task.name, of)
 	x.secrets = longestFirst(slices.Concat(c.exchange.secrets, of))
 	reply, status, err := r.exchange(ctx, &x)

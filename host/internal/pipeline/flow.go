@@ -53,7 +53,7 @@ func (c *conditional) evaluate(s scope) (any, error) {
 		satisfied = v
 	case string:
 		if satisfied, err = strconv.ParseBool(v); err != nil {
-			return nil, fmt.Errorf("%q is neither true nor false", shorten(v, 64))
+			return nil, fmt.Errorf("%s is neither true nor false", quote(v))
 		}
 	default:
 		return nil, fmt.Errorf("%s is neither true nor false", describe(data))

@@ -137,5 +137,5 @@ func walk(document any, path []string, lax bool) (any, error) {
 }
 
 func missing(path []string, i int, why string) error {
-	return fmt.Errorf("could not follow the path to %q, segment %d: %s", shorten(path[i], 64), i+1, why)
+	return fmt.Errorf("could not follow the path to %s, segment %d: %s", quote(path[i]), i+1, why)
 }

@@ -45,7 +45,7 @@ func parseDecimal(text string) (decimal.Decimal, error) {
 		return decimal.Decimal{}, errOverflow
 	}
 	if !decimalPattern.MatchString(text) { // stricter than the library, which takes a Unicode minus too
-		return decimal.Decimal{}, fmt.Errorf("%q is not a decimal number", shorten(text, 64))
+		return decimal.Decimal{}, fmt.Errorf("%s is not a decimal number", quote(text))
 	}
 	d, err := decimal.NewFromString(text)
 	if err != nil { // the pattern leaves only a scale that the library refuses
@@ -68,7 +68,7 @@ func number(value any) (decimal.Decimal, error) {
 		}
 		f, err := v.Float64()
 		if err != nil {
-			return decimal.Decimal{}, fmt.Errorf("%s is beyond the numbers of 64-bit floating point", shorten(v.String(), 64))
+			return decimal.Decimal{}, fmt.Errorf("%s is beyond the numbers of 64-bit floating point", quoteNumber(v.String()))
 		}
 		return decimal.NewFromFloat(f), nil
 	case float64:

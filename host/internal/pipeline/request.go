@@ -211,7 +211,7 @@ func (x *exchange) addHeaders(p parameter, s scope) error {
 
 // hide notes what must not be shown.
 func (x *exchange) hide(secrets []string) {
-	x.secrets = longestFirst(append(x.secrets, worthHiding(secrets)...))
+	x.secrets = longestFirst(append(x.secrets, hidden(secrets)...))
 }
 
 // scrub cuts out of a text from elsewhere (a reply, an error of the network) what an operator put into the request.

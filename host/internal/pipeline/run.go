@@ -434,7 +434,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 func recovered(ctx context.Context, logger *slog.Logger, task string, err *error) {
 	if fault := recover(); fault != nil {
 		logger.ErrorContext(ctx, "pipeline task panicked", "task", task, "panic", fault, "stack", string(debug.Stack()))
-		*err = fmt.Errorf("the task panicked: %s; this is a fault of the node, please report it",
-			shorten(fmt.Sprint(fault), 256))
+		*err = fmt.Errorf("the task panicked: %v; this is a fault of the node, please report it", fault)
 	}
 }

@@ -3,8 +3,10 @@ package pipeline
 import (
 	"cmp"
 	"encoding/base64"
+	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -38,9 +40,19 @@ func (e *discreetError) Unwrap() error { return e.err }
 // text helps nobody.
 const shortestSecret = 6
 
-// worthHiding leaves out texts that are too short.
-func worthHiding(secrets []string) []string {
-	return slices.DeleteFunc(secrets, func(secret string) bool { return len(secret) < shortestSecret })
+// hidden are those of the secrets that are long enough, as they are and as they stand in quotes.
+func hidden(secrets []string) []string {
+	var all []string
+	for _, secret := range secrets {
+		if len(secret) < shortestSecret {
+			continue
+		}
+		all = append(all, secret)
+		if quoted := strconv.Quote(secret); quoted != `"`+secret+`"` {
+			all = append(all, quoted[1:len(quoted)-1])
+		}
+	}
+	return all
 }
 
 // longestFirst sorts secrets in place. One may be a part of another, whose rest would stay if that were cut first.
@@ -68,6 +80,23 @@ func headerSecrets(value string) []string {
 	return append(slices.DeleteFunc(strings.Fields(value), func(part string) bool {
 		return strings.EqualFold(part, "Bearer")
 	}), value)
+}
+
+// quote returns a text from elsewhere for an error. A long one is not cut: Scrub would not find a secret in it that the
+// cut goes through.
+func quote(text string) string {
+	if len(text) > 64 {
+		return fmt.Sprintf("a text of %d bytes", len(text))
+	}
+	return strconv.Quote(text)
+}
+
+// quoteNumber is quote for the digits of a number.
+func quoteNumber(digits string) string {
+	if len(digits) > 64 {
+		return fmt.Sprintf("a number of %d digits", len(digits))
+	}
+	return digits
 }
 
 // Scrub cuts secrets out of a text, in their order.

@@ -106,6 +106,9 @@ func TestSecretsOfRequests(t *testing.T) {
 			other [type=http url="https://api.example/?k=abcdef0123456789"]; a -> other -> m`,
 			"abcdef0123456789 abcdef", "… …",
 		},
+		"one with quotes": {
+			`[type=http url="https://api.example/" headers=<["A", "sesame\"open"]>]`, `no sesame"open`, "no …",
+		},
 		"what a server says with a status": {
 			`[type=bridge name=down headers=<["A", "abcdef", "B", "abcdef0123456789"]>]`, "abcdef0123456789", "…",
 		},
@@ -125,5 +128,31 @@ func TestSecretsOfRequests(t *testing.T) {
 				t.Errorf("a reply of %q fails with %v, want %q", test.said, err, test.want)
 			}
 		})
+	}
+}
+
+// What an error quotes ends within no secret, however long it is and wherever the secret stands.
+func TestQuotesEndWithinNoSecret(t *testing.T) {
+	t.Parallel()
+	const key = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for at := range 1200 {
+		said := strings.Repeat("x", at) + key
+		net := &network{replies: map[string]reply{
+			"bridges.example/b":   {200, said},
+			"bridges.example/bad": {500, fmt.Sprintf(`{"error": %q}`, said)},
+		}}
+		r := newRunner(t, Settings{HTTP: &http.Client{Transport: net}, Bridges: registry{
+			"b": "http://bridges.example/b?key=" + key, "bad": "http://bridges.example/bad?key=" + key,
+		}})
+		run := r.Run(t.Context(), mustParse(t, `a [type=bridge name=b]; bad [type=bridge name=bad]; bad -> m
+			a -> number -> m; number [type=multiply times=1]
+			a -> condition -> m; condition [type=conditional]
+			a -> path -> m; path [type=jsonparse data="$(json)" path="$(a)"]; json [type=memo value=<"{}">]
+			m [type=median allowedFaults=0]; m -> last; last [type=median allowedFaults=0]`), Input{})
+		for _, result := range run.Results {
+			if result.Err != nil && strings.Contains(result.Err.Error(), key[:6]) {
+				t.Fatalf("after %d bytes: %v", at, result.Err)
+			}
+		}
 	}
 }

@@ -58,7 +58,7 @@ func hexEncode(value any) (any, error) {
 		return nil, fmt.Errorf("the input is %s, and neither a text nor a number", describe(value))
 	}
 	if !d.IsInteger() || d.IsNegative() {
-		return nil, fmt.Errorf("%s is not a whole number from 0 on", shorten(d.String(), 64))
+		return nil, fmt.Errorf("%s is not a whole number from 0 on", quoteNumber(d.String()))
 	}
 	return fmt.Sprintf("%#x", d.BigInt()), nil
 }
