@@ -123,8 +123,9 @@ func (c *command) trialSpec(ctx context.Context, file, only string) (*job.Spec, 
 			return nil, nil, exit(ExitUsage, err)
 		}
 		elsewhere := func(f job.Finding) bool {
-			return !slices.ContainsFunc(spec.Sources(), func(s job.Source) bool {
-				return s.Key == f.Key && slices.Contains(names, s.Name)
+			return f.Key != "" && !slices.ContainsFunc(spec.Sources(), func(s job.Source) bool {
+				missing := s.Pipeline == nil && strings.HasPrefix(s.Key, f.Key+".") // with its table
+				return (s.Key == f.Key || missing) && slices.Contains(names, s.Name)
 			})
 		}
 		report.Problems = slices.DeleteFunc(report.Problems, elsewhere)

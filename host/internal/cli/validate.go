@@ -74,7 +74,7 @@ type validation struct {
 
 	// Without a node:
 
-	spec    *job.Spec // nil if it has problems
+	spec    *job.Spec // may be nil if it has problems
 	offline string    // why something was not checked
 }
 

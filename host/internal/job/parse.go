@@ -22,7 +22,8 @@ import (
 // Parse reads a spec and makes every check that needs no chain. The stages follow one another as on established nodes,
 // but one that finds problems does not hide those of the next: all are reported, of each key those of its first stage.
 // Only where the type, the relay or the product are not known is it the end, since they say what the other keys mean.
-// With a problem in the file (StageCommon, StageOCR2) the spec is nil.
+// With a problem in the file (StageCommon, StageOCR2) the spec is nil too, unless Settings are Offline: then it has
+// what could be read, for those who need only a part of it.
 func Parse(ctx context.Context, data []byte, s Settings) (*Spec, *Report) {
 	report := &Report{}
 	d := &document{text: string(data), report: report, stage: StageCommon}
@@ -70,7 +71,7 @@ func Parse(ctx context.Context, data []byte, s Settings) (*Spec, *Report) {
 		d.report, d.stage = report, StageCreate
 		d.offline(spec, own, s)
 	}
-	if len(inFile) > 0 {
+	if len(inFile) > 0 && !s.Offline {
 		return nil, report
 	}
 	return spec, report
