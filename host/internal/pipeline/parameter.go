@@ -83,15 +83,35 @@ func newReference(text string, tasks map[string]*task) (*reference, error) {
 		}
 	}
 	ref := &reference{text: text, task: tasks[parts[0]], root: parts[0], parts: parts[1:]}
-	if ref.task == nil && ref.root == "jobSpec" {
-		today := "jb" + strings.TrimPrefix(text, ref.root)
-		return nil, fmt.Errorf("$(%s) is called $(%s) today; write that", shorten(text, 64), shorten(today, 64))
+	if ref.task != nil || isSet(parts) {
+		return ref, nil
 	}
-	if ref.task == nil && ref.root != "jb" && ref.root != "jobRun" {
-		return nil, fmt.Errorf("$(%s) refers to nothing: there is no task %s, and a run sets jb and jobRun only",
-			shorten(text, 64), shorten(ref.root, 64))
+	const set = "a run sets jb.databaseID, jb.externalJobID, jb.name, jobRun.meta.latestAnswer and " +
+		"jobRun.meta.updatedAt only"
+	today := append([]string{"jb"}, ref.parts...)
+	switch {
+	case ref.root == "jobSpec" && len(ref.parts) == 1 && isSet(today):
+		return nil, fmt.Errorf("$(%s) is called $(%s) today; write that", text, strings.Join(today, "."))
+	case reservedNames[ref.root]:
+		return nil, fmt.Errorf("$(%s) refers to nothing: %s", shorten(text, 64), set)
+	default:
+		return nil, fmt.Errorf("$(%s) refers to nothing: there is no task %s, and %s", shorten(text, 64),
+			shorten(ref.root, 64), set)
 	}
-	return ref, nil
+}
+
+// isSet reports whether each run sets a variable.
+func isSet(parts []string) bool {
+	current := any(Input{}.variables())
+	for _, part := range parts {
+		within, _ := current.(map[string]any)
+		next, ok := within[part]
+		if !ok {
+			return false
+		}
+		current = next
+	}
+	return true
 }
 
 // resolve returns the value, or in the outcome the error of the task that should have made it. Its own error says that
