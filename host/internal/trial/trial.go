@@ -118,7 +118,7 @@ func (r *run) observe(ctx context.Context, runner *pipeline.Runner, spec *job.Sp
 	}
 	ran := runner.Run(ctx, r.source.Pipeline, pipeline.Input{
 		ExternalJobID: spec.ExternalJobID.String(), Name: spec.Name, ChainID: spec.ChainID,
-		MaxTaskDuration: spec.MaxTaskDuration, Finished: r.note,
+		SpecID: r.source.Name, MaxTaskDuration: spec.MaxTaskDuration, Finished: r.note,
 	})
 	observed := trace.Of(r.source.Name, r.source.Pipeline, ran, spec.Product == nil, 0)
 	if _, err := ran.Final(); errors.Is(err, pipeline.ErrCancelled) && r.failed != nil {

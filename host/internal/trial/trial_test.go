@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,6 +231,38 @@ func TestSources(t *testing.T) {
 	s.Limits.MaxRunDuration.Duration = -1
 	if _, err := Run(t.Context(), s); err == nil {
 		t.Error("a negative limit was taken")
+	}
+}
+
+// The answer that a bridge gave to one source does not stand in for its failure with another, though their texts are
+// the same.
+func TestSourcesShareNoAnswers(t *testing.T) {
+	t.Parallel()
+	const source = `gate [type=http url="http://gate.example"]; ask [type=bridge name=prices cacheTTL="60s"]
+		end [type=http url="http://end.example"]; gate -> ask -> end`
+	var gates, asked atomic.Int32
+	answered := make(chan struct{}) // to the source that asked first, which has its answer
+	tell := sync.OnceFunc(func() { close(answered) })
+	observed, err := Run(t.Context(), Settings{
+		Spec: spec(t, source, source, ""), Sources: []string{"value", "juels"},
+		Bridges: map[string]string{"prices": "http://prices.example"},
+		HTTP: &http.Client{Transport: network(func(r *http.Request) (int, string, error) {
+			switch {
+			case r.URL.Host == "gate.example" && gates.Add(1) > 1:
+				<-answered
+			case r.URL.Host == "prices.example" && asked.Add(1) > 1:
+				return 502, "", nil
+			case r.URL.Host == "end.example":
+				tell()
+			}
+			return 200, "2", nil
+		})},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if value, juels := observed[0], observed[1]; (value.Error == "") == (juels.Error == "") {
+		t.Errorf("value %s %s, juels %s %s: want one failure", value.Value, value.Error, juels.Value, juels.Error)
 	}
 }
 
