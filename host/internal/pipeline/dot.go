@@ -125,6 +125,8 @@ func syntaxError(err error, tokens []token, lines int) error {
 			what, hint = `">"`, "an arrow is written ->"
 		case t.kind == wordToken && t.text[0] == '"':
 			what = "a quoted string"
+			hint = `a double quote in a quoted value ends it: write the value in <angle brackets>, or each quote in it as \", ` +
+				`which a TOML text in """ has as \\\"`
 		case t.kind == wordToken && t.text[0] == '<':
 			what = "a value in angle brackets"
 		default:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 )
@@ -461,6 +462,34 @@ func TestSyntaxErrorsHideValues(t *testing.T) {
 	} {
 		if _, err := Parse(source); err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("Parse(%s) = %v", source, err)
+		}
+	}
+}
+
+// Quotes within a quoted value mostly lost their backslashes in TOML, whose two kinds of text want different ones.
+func TestQuotesInQuotes(t *testing.T) {
+	t.Parallel()
+	const written = `a [type=bridge name=b requestData="{\"data\":{\"from\":\"ETH\"}}"]`
+	read := func(quotes, text string) (*Pipeline, error) {
+		t.Helper()
+		var spec struct{ Source string }
+		if err := toml.Unmarshal([]byte("source = "+quotes+text+quotes), &spec); err != nil {
+			t.Fatal(err)
+		}
+		return Parse(spec.Source)
+	}
+	_, err := read(`"""`, written)
+	const want = `line 1: syntax error at a quoted string (column 42): a double quote in a quoted value ends it: write the ` +
+		`value in <angle brackets>, or each quote in it as \", which a TOML text in """ has as \\\"`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	for quotes, text := range map[string]string{
+		`'''`: written,
+		`"""`: strings.ReplaceAll(written, `\"`, `\\\"`),
+	} {
+		if _, err := read(quotes, text); err != nil {
+			t.Errorf("what the hint says does not help in %s: %v", quotes, err)
 		}
 	}
 }
