@@ -194,9 +194,12 @@ func (d *drafter) statement(stmt ast.Stmt) error {
 					Message: fmt.Sprintf("the task has more than %d attributes; remove those without effect", maxAttributes)}
 			}
 			if attr.quoted {
-				d.report.warning(attr.line, n.name, attr.key,
-					"the quoted value has a line break or an unknown escape, so it is used with its quotes and backslashes; write "+
-						"it in <angle brackets>")
+				why := "the quoted value has a line break or an unknown escape, so it is used with its quotes and backslashes; " +
+					"write it in <angle brackets>"
+				if bracketedInQuotes(attr.value) {
+					why = quotesStay
+				}
+				d.report.warning(attr.line, n.name, attr.key, "%s", why)
 			}
 		}
 		return nil
@@ -328,7 +331,7 @@ func (d *drafter) attributes(attrs []*ast.Attr) ([]*attribute, error) {
 // unquote removes the quotes as the established node's reader does: with Go's escapes; and where these are not valid,
 // or the quotes hold one angle-bracketed text, the quotes and backslashes stay.
 func unquote(s string) string {
-	if len(s) >= 4 && strings.HasPrefix(s, `"<`) && strings.HasSuffix(s, `>"`) {
+	if bracketedInQuotes(s) {
 		return s
 	}
 	if text, err := strconv.Unquote(s); err == nil {
@@ -336,6 +339,18 @@ func unquote(s string) string {
 	}
 	return s
 }
+
+// bracketedInQuotes reports whether a value keeps its quotes since they hold angle brackets.
+func bracketedInQuotes(s string) bool {
+	return len(s) >= 4 && strings.HasPrefix(s, `"<`) && strings.HasSuffix(s, `>"`)
+}
+
+// quotesStay says what becomes of such a value.
+const quotesStay = "quotes around angle brackets are a part of the value, and so are the brackets; write the " +
+	"brackets alone"
+
+// bracketed reports whether a value is in angle brackets, which plain has left there.
+func bracketed(s string) bool { return strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">") }
 
 // plain removes the brackets of a value that is one <…> with no angle bracket inside; others keep them.
 func plain(s string) string {

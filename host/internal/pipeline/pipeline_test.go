@@ -320,6 +320,14 @@ func TestParseRefuses(t *testing.T) {
 			`attribute values: the value must be a list in JSON, not a map`},
 		"quoted variable in JSON": {ok + `a [type=sum values=<["$(ok)"]>]`,
 			`attribute values: the value is not JSON; mind that each $(…) stands for a whole JSON value`},
+		"several variables without brackets": {ok + `a [type=sum values="$(ok), $(ok)"]`,
+			"attribute values: the value must be one variable alone or a list in JSON, such as [$(a), $(b)]"},
+		"a variable and more for a map": {ok + `a [type=bridge name=b requestData="$(ok) x"]`,
+			`attribute requestData: the value must be one variable alone or a map in JSON, such as {"x": $(a)}`},
+		"angle brackets in angle brackets": {`a [type=bridge name=b requestData=<{"pair":"<LINK>"}>]`,
+			"attribute requestData: the value is not JSON, since its angle brackets stay where there are others inside"},
+		"angle brackets in quotes": {`a [type=sum values="<[1,2]>"]`,
+			"attribute values: the value must be a list in JSON: quotes around angle brackets are a part of the value"},
 		"multi-line JSON in quotes": {"a [type=bridge name=b requestData=\"{\n}\"]",
 			"attribute requestData: the value is not JSON"},
 		"variable of nothing": {`a [type=memo value="$(b.c)"]`,
@@ -517,6 +525,20 @@ func TestWarnings(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, p.Warnings()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Each value is used as it is written, which is not what it looks like.
+func TestWarningsOfValues(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]string{
+		`a [type=memo value="<[1,2]>"]`: "line 1: task a: attribute value: quotes around angle brackets are a part of the " +
+			"value, and so are the brackets; write the brackets alone",
+		`a [type=memo value="\"<b>\""]`: "",
+	} {
+		if got := strings.Join(mustParse(t, source).Warnings(), "\n"); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", source, got, want)
+		}
 	}
 }
 

@@ -211,7 +211,7 @@ func (b *builder) trimmed(name string) *attribute {
 	if attr == nil {
 		return nil
 	}
-	return &attribute{key: attr.key, value: strings.TrimSpace(attr.value), line: attr.line}
+	return &attribute{key: attr.key, value: strings.TrimSpace(attr.value), line: attr.line, quoted: attr.quoted}
 }
 
 // written returns the attribute without blanks around it, unless it is absent or empty, which are the same for most.
@@ -346,14 +346,26 @@ func (b *builder) json(name, want string) parameter {
 	}
 	read, err := compileJSON(attr.value, b.tasks)
 	p := parameter{name: name, present: true, literal: read.literal, open: read.open}
-	if err != nil {
+	switch {
+	case err != nil && bracketed(attr.value):
+		b.problem(name, "the value is not JSON, since its angle brackets stay where there are others inside: write it in "+
+			`double quotes, and each quote in it as \"`)
+		return p
+	case err != nil:
 		b.problem(name, "%v", err)
 		return p
-	}
-	if read.more {
+	case read.more:
 		b.report.warning(attr.line, b.node.name, name, "the text after the end of the JSON value has no effect")
 	}
-	if got := describe(p.literal); want != "" && got != want {
+	_, variable := p.literal.(*reference)
+	switch got := describe(p.literal); {
+	case want == "" || got == want:
+	case variable:
+		b.problem(name, "the value must be one variable alone or %s in JSON, such as %s", want,
+			map[string]string{"a list": "[$(a), $(b)]", "a map": `{"x": $(a)}`}[want])
+	case attr.quoted && bracketedInQuotes(attr.value):
+		b.problem(name, "the value must be %s in JSON: %s", want, quotesStay)
+	default:
 		b.problem(name, "the value must be %s in JSON, not %s", want, got)
 	}
 	return p
