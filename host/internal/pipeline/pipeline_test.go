@@ -535,6 +535,9 @@ func TestWarningsOfValues(t *testing.T) {
 		`a [type=memo value="<[1,2]>"]`: "line 1: task a: attribute value: quotes around angle brackets are a part of the " +
 			"value, and so are the brackets; write the brackets alone",
 		`a [type=memo value="\"<b>\""]`: "",
+		`a [type=http url="http://api.example/?id=$(jb.name)"]`: "line 1: task a: attribute url: $(jb.name) in a text " +
+			"is used as it is written: only a value that is one variable and nothing else is replaced",
+		`a [type=http url=" $( jb.name ) "]`: "",
 	} {
 		if got := strings.Join(mustParse(t, source).Warnings(), "\n"); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", source, got, want)

@@ -308,6 +308,10 @@ func (b *builder) textOf(name string, attr *attribute) parameter {
 	if p, ok := b.variable(attr, name); ok {
 		return p
 	}
+	if inside := variablePattern.FindString(attr.value); inside != "" {
+		b.report.warning(attr.line, b.node.name, name, "%s in a text is used as it is written: only a value that is one "+
+			"variable and nothing else is replaced", shorten(inside, 64))
+	}
 	return parameter{name: name, present: true, literal: attr.value}
 }
 
