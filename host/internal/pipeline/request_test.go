@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -336,6 +337,25 @@ func TestBridgeErrorsHideTheAddress(t *testing.T) {
 		_, err := final(t, Settings{Bridges: registry{"b": address}}, `a [type=bridge name=b]`, Input{})
 		if err == nil || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "bridge b") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// lost is a registry without bridges, in whose words they are missing.
+type lost string
+
+func (l lost) Bridge(context.Context, string) (string, error) { return "", errors.New(string(l)) }
+
+// That a bridge is not found is said once, also where the registry says it in full.
+func TestMissingBridgeIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		`could not find bridge with name "b"; add it`: `could not find bridge with name "b"; add it`,
+		"the database is closed":                      "could not find bridge b: the database is closed",
+	} {
+		_, err := final(t, Settings{Bridges: lost(said)}, `a [type=bridge name=b]`, Input{})
+		if err == nil || err.Error() != "task a (bridge): "+want {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }
