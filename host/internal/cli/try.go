@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net/url"
 	"os"
 	"os/signal"
@@ -251,7 +252,7 @@ func printSource(out io.Writer, s *trace.Source) error {
 		text = value(s.Result, resultWidth)
 	case len(s.Tasks) == 0:
 		text = s.Value + ", since the spec has no pipeline for it"
-	case strings.Trim(string(s.Result), `"`) == s.Value:
+	case whole(s.Result):
 		text = s.Value
 	default:
 		text = s.Value + ", cut from " + value(s.Result, resultWidth)
@@ -283,6 +284,12 @@ func printSource(out io.Writer, s *trace.Source) error {
 		row(w, graphic(t.ID), t.Type, t.Duration, dash(shorten(strings.Join(input, ", "), inputWidth)), result)
 	}
 	return w.Flush()
+}
+
+// whole reports whether a result that was observed as an integer is one, however it is written: 1e21 is.
+func whole(result json.RawMessage) bool {
+	number, ok := new(big.Rat).SetString(strings.Trim(string(result), `"`))
+	return ok && number.IsInt()
 }
 
 // value is a task's result for a table. A text that has quotes in it, as JSON has, is shown between backquotes.
