@@ -134,6 +134,7 @@ func Start(ctx context.Context, s Settings) (_ *Node, err error) {
 		}
 	}
 	n.ready.Store(true)
+	n.states.look(ctx) // so that no list lacks the state of a part
 	n.states.watch()
 	s.Logger.Info("the node is ready", "version", s.Version,
 		"http", n.web.Address(), "https", n.web.TLSAddress(), "socket", n.Socket(),

@@ -59,7 +59,7 @@ func newStates(n *Node) *states {
 	}
 }
 
-// watch begins to look at all parts again and again, until close.
+// watch begins to look at all parts again and again, until close. Somebody has looked before.
 func (s *states) watch() {
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
@@ -67,13 +67,13 @@ func (s *states) watch() {
 		tick := time.NewTicker(lookInterval)
 		defer tick.Stop()
 		for {
-			s.look(ctx)
 			s.land(ctx)
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
 				return
 			}
+			s.look(ctx)
 		}
 	})
 }
