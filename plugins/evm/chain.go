@@ -31,6 +31,7 @@ type Chain struct {
 	pushed endpoint.Contracts // whose events nodes push
 	reader *service.Reader[*endpoint.Client, common.Address]
 	events *events
+	nitro  nitro
 }
 
 type base = service.Chain[*endpoint.Client, common.Address, *account.Account, *contract]
@@ -46,7 +47,7 @@ func newChain(config Config, env service.Env) (relayerv1loop.Chain, error) {
 		return nil, status.Errorf(codes.InvalidArgument, "chain_id: %q is not a decimal number", config.ChainID)
 	}
 	c := &Chain{config: config, id: id}
-	c.events = &events{chain: c}
+	c.events, c.nitro.chain = &events{chain: c}, c
 	var nodes []relayer.Node[*endpoint.Client]
 	for _, node := range config.inOrder() {
 		nodes = append(nodes,
@@ -106,7 +107,7 @@ func (c *Chain) read() {
 		Poller: relayer.PollerSettings[struct{}]{
 			Retry: interval, Gap: min(interval/2, 500*time.Millisecond), Timeout: 2 * timeout,
 		},
-		Read: read, Due: c.events.due, Then: c.events.then,
+		Read: c.readContracts, Due: c.events.due, Then: c.events.then,
 	})
 }
 

@@ -69,7 +69,13 @@ func (chain *Chain) follow(address common.Address) *contract {
 	c.Polled = chain.reader.Follow(address, service.PolledSettings[*endpoint.Client]{
 		Address: address.Hex(), Hub: chain.Hub(), Steady: steady,
 		Config: func(ctx context.Context, client *endpoint.Client, block uint64) (*relayerv1.ContractConfig, error) {
-			return configSet(ctx, client, address, block)
+			config, err := configSet(ctx, client, address, block)
+			if err == nil && config == nil && chain.nitro.forget(address, block) {
+				c.Doubt() // the block may have been another node's mistake: it is looked for again
+				c.Trigger()
+				return nil, relayer.Unserved(relayer.Said(fmt.Sprintf("has no configuration in block %d", block)))
+			}
+			return config, err
 		},
 		Digest:       func(config *relayerv1.ContractConfig) ([32]byte, error) { return digest(digester, config) },
 		DigestPrefix: uint32(types.ConfigDigestPrefixEVMSimple),
@@ -84,12 +90,14 @@ func (c *contract) Close() error {
 	return c.Polled.Close()
 }
 
-// read reads the views of contracts at one node. A batch may be several requests, between which a block comes: what is
-// read belongs to the block of the first or to a later one.
+// readContracts reads the views of contracts at one node. A batch may be several requests, between which a block comes:
+// what is read belongs to the block of the first or to a later one.
 //
 // Contracts are asked one by one and not through a contract that gathers calls: latestTransmissionDetails answers only
 // accounts without code.
-func read(ctx context.Context, client *endpoint.Client, contracts []common.Address) ([]service.Reading, error) {
+func (chain *Chain) readContracts(
+	ctx context.Context, client *endpoint.Client, contracts []common.Address,
+) ([]service.Reading, error) {
 	var head endpoint.Head
 	details, transmissions := make([]hexutil.Bytes, len(contracts)), make([]hexutil.Bytes, len(contracts))
 	calls := []rpc.BatchElem{endpoint.LatestBlock(&head)}
@@ -106,6 +114,9 @@ func read(ctx context.Context, client *endpoint.Client, contracts []common.Addre
 	readings := make([]service.Reading, len(contracts))
 	for i := range contracts {
 		readings[i].View, readings[i].Err = view(calls[1+2*i:3+2*i], head, details[i], transmissions[i])
+	}
+	if head.Parent != nil {
+		chain.nitro.translate(ctx, contracts, readings, head)
 	}
 	return readings, nil
 }
@@ -225,6 +236,9 @@ func (c *contract) apply(v *service.View, log gethtypes.Log, head endpoint.Head)
 		}
 		return err == nil
 	case aggregator.ConfigSetTopic():
+		if config, err := aggregator.ParseConfigSet(log); err == nil {
+			c.events.chain.nitro.note(setting{c.address, config.ConfigDigest}, log.BlockNumber)
+		}
 		return log.BlockNumber <= v.ConfigBlock
 	}
 	event, err := aggregator.ParseNewTransmission(log)

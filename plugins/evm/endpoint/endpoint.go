@@ -28,6 +28,9 @@ type Head struct {
 	Time   time.Time
 	// BaseFee is nil on chains before EIP-1559.
 	BaseFee *big.Int
+	// Parent is the number of the parent chain's block, which contracts see as theirs on chains of Arbitrum's Nitro; nil
+	// on others.
+	Parent *uint64
 }
 
 // UnmarshalJSON reads a block or header of the JSON-RPC. It takes the hash from the node, since other chains hash other
@@ -38,6 +41,7 @@ func (h *Head) UnmarshalJSON(text []byte) error {
 		Hash          *common.Hash    `json:"hash"`
 		Timestamp     *hexutil.Uint64 `json:"timestamp"`
 		BaseFeePerGas *hexutil.Big    `json:"baseFeePerGas"`
+		L1BlockNumber *hexutil.Uint64 `json:"l1BlockNumber"`
 	}
 	if err := unmarshal(text, &block); err != nil {
 		return err
@@ -46,7 +50,7 @@ func (h *Head) UnmarshalJSON(text []byte) error {
 		return relayer.Said("answers with a block without number, hash or time")
 	}
 	*h = Head{Number: block.Number.ToInt().Uint64(), Hash: *block.Hash, Time: time.Unix(int64(*block.Timestamp), 0).UTC(),
-		BaseFee: (*big.Int)(block.BaseFeePerGas)}
+		BaseFee: (*big.Int)(block.BaseFeePerGas), Parent: (*uint64)(block.L1BlockNumber)}
 	return nil
 }
 

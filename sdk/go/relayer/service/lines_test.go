@@ -37,7 +37,7 @@ var parts = []struct{ what, purpose, template, evm, solana, starknet string }{
 	{
 		"`PolledSettings`, `Payload`",
 		"a contract's state as a node has it, the digest of its configuration, and the call that transmits a report",
-		"relayer/contract.go", "contract.go events.go overlap.go aggregator", "contract.go ledger.go ocr2",
+		"relayer/contract.go", "contract.go events.go nitro.go overlap.go aggregator", "contract.go ledger.go ocr2",
 		"contract.go transmitters.go aggregator",
 	},
 	{
