@@ -197,7 +197,7 @@ func TestPeculiarities(t *testing.T) {
 			facts{3, 50, true, false, "<nil>", "1000000000"}},
 		"Monad":         {"ChainID = '143'", facts{3, 20, false, true, "<nil>", "1000000000"}},
 		"Monad testnet": {"ChainID = '10143'", facts{3, 20, false, true, "<nil>", "1000000000"}},
-		"Hedera":        {"ChainID = '295'", facts{0, 20, false, true, "<nil>", "1000000000"}},
+		"Hedera":        {"ChainID = '295'", facts{0, 20, true, true, "<nil>", "1000000000"}},
 		"Polygon":       {"ChainID = '137'", facts{3, 20, false, false, "30000000000", "1000000000"}},
 		"Polygon, less": {"ChainID = '137'\nGasEstimator.TipCapMin = '1 wei'", facts{3, 20, false, false, "1", "1000000000"}},
 		"Mantle":        {"ChainID = '5000'", facts{3, 20, false, true, "<nil>", "0"}},
@@ -218,6 +218,30 @@ func TestPeculiarities(t *testing.T) {
 			fees.TipDefault.String()}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestPeculiarCeiling checks that Hedera's price, 1,320 gwei in July 2024 (hiero-json-rpc-relay#2680), may be offered
+// and signed there, and not where the operator sets a lower ceiling.
+func TestPeculiarCeiling(t *testing.T) {
+	t.Parallel()
+	price := big.NewInt(1320e9)
+	for text, want := range map[string]bool{
+		"ChainID = '295'": true, "ChainID = '296'": true, "ChainID = '77777'\nChainType = 'hedera'": true,
+		"ChainID = '1'": false, "ChainID = '295'\nFeeCapMax = '1000 gwei'": false,
+		"ChainID = '295'\nGasEstimator.PriceMax = '1000 gwei'": false,
+	} {
+		c, problems := ParseConfig("EVM", []byte(text+"\nEnabled = false"))
+		if err := problems.Err(); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if got := c.fees(common.Address{}).CapMax.Cmp(price) >= 0; got != want {
+			t.Errorf("%s: may be offered: %t", text, got)
+		}
+		signed := policy{config: c}.bounded(common.Address{}, account.Unsigned{Cap: price, Gas: 21_000}, nil)
+		if signed == nil != want {
+			t.Errorf("%s: may be signed: %v", text, signed)
 		}
 	}
 }

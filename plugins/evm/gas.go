@@ -85,9 +85,12 @@ var peculiars = []peculiar{
 		keys: "FeeBumpPercent = 40\nFinalityDepth = 20\nGasEstimator.EIP1559DynamicFees = false"},
 	// A sequencer that takes transactions in their order has no use for a replacement.
 	{name: "Scroll", ids: []string{"534352", "534351"}, kind: "scroll", keys: "FeeBumpThreshold = 0\n" + quiet},
-	// There is no mempool, and most of the gas limit is charged, used or not.
+	// There is no mempool, and most of the gas limit is charged, used or not. One price holds for all. eth_gasPrice tells
+	// it, but blocks may not (hiero-json-rpc-relay#5023). It was 1,320 gwei in July 2024 (#2680 there) and follows the
+	// coin's price in dollars.
 	{name: "Hedera", ids: []string{"295", "296"}, kind: "hedera",
-		keys: "FeeBumpThreshold = 0\nGasEstimator.EstimateLimit = true"},
+		keys: "FeeBumpThreshold = 0\nFeeCapMax = '10000 gwei'\nGasEstimator.EstimateLimit = true\n" +
+			"GasEstimator.EIP1559DynamicFees = false"},
 	// All of the gas limit is charged, used or not: blocks are made before they are executed.
 	{name: "Monad", ids: []string{"143", "10143"}, keys: "GasEstimator.EstimateLimit = true"},
 	// The gas of a call holds the price of its bytes on Ethereum, which no fixed limit foresees.
