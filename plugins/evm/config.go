@@ -29,7 +29,7 @@ type Config struct {
 	RPCDefaultBatchSize  uint32            `comment:"Most calls in one request, 1 to 1000. If an RPC node takes fewer, the relayer finds out." bounds:"1 1000"`
 	GasLimitDefault      uint64            `comment:"Gas limit of a transmission whose job names none, at least 21000."`
 	ChainType            string            `comment:"The family of a chain with rules of its own, such as scroll or arbitrum, if ChainID does not tell."`
-	FeeCapDefault        Wei               `comment:"Highest fee per gas of a first attempt, unless the base fee makes it too low."`
+	FeeCapDefault        Wei               `comment:"Highest fee per gas of a first attempt in mode FixedPrice, unless the base fee makes it too low, and highest tip of a first attempt\nin other modes."`
 	TipCapDefault        Wei               `comment:"Tip per gas of a first attempt in mode FixedPrice or if no RPC node proposes one, and the least tip of a replacement; at most\nFeeCapDefault."`
 	FeeCapMax            Wei               `comment:"Highest fee per gas of any attempt, at least FeeCapDefault."`
 	FeeBumpThreshold     uint32            `comment:"After how many blocks without a transaction its fee is raised; 0: never."`

@@ -347,7 +347,8 @@ func TestWithoutFunds(t *testing.T) {
 	digest := f.configure("a")
 	x := newFixture(t, o.transmitters[0])
 	server := relayertest.NewServer(t, d.url)
-	chain, _ := x.chain(settings("FeeBumpThreshold = 3\n", [2]string{"", server.HTTPURL}))
+	const fixed = "FeeBumpThreshold = 3\nGasEstimator.Mode = 'FixedPrice'\n"
+	chain, _ := x.chain(settings(fixed, [2]string{"", server.HTTPURL}))
 	p, _ := x.provider(chain, "p", f.address, me)
 	unfunded := func() float64 { return x.Gathered("loop_relayer_account_unfunded", "")[""] }
 	troubles := func() []string {

@@ -55,8 +55,7 @@ var idle = []document.Idle{
 			"GasEstimator.BlockHistory.CheckInclusionPercentile", "GasEstimator.BlockHistory.EIP1559FeeCapBufferBlocks",
 			"GasEstimator.FeeHistory.CacheTimeout",
 		},
-		Why: "prices are asked for once for each block, and a first attempt offers twice the base fee where " +
-			"FeeCapDefault is below that",
+		Why: "prices are asked for once for each block, and a first attempt offers twice the base fee",
 	},
 	{
 		Keys: []string{"GasEstimator.BumpTxDepth"},

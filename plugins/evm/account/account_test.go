@@ -185,7 +185,7 @@ func TestSign(t *testing.T) {
 	}
 	tx := decode(first)
 	if tx.Type() != types.DynamicFeeTxType || tx.Nonce() != 4 || tx.Gas() != 70_000 || *tx.To() != (common.Address{9}) ||
-		tx.Value().Int64() != 3 || tx.GasFeeCap().Int64() != 1000 || tx.GasTipCap().Int64() != 10 {
+		tx.Value().Int64() != 3 || tx.GasFeeCap().Int64() != 24 || tx.GasTipCap().Int64() != 10 {
 		t.Errorf("first attempt: %+v", tx)
 	}
 	filler, err := account.Sign(t.Context(), relayer.Draft{Sequence: 4, Attempts: []relayer.Attempt{first}})
@@ -194,7 +194,7 @@ func TestSign(t *testing.T) {
 	}
 	tx = decode(filler)
 	if tx.Nonce() != 4 || *tx.To() != me || len(tx.Data()) != 0 || tx.Value().Sign() != 0 ||
-		tx.GasFeeCap().Int64() != 1200 || tx.GasTipCap().Int64() != 12 {
+		tx.GasFeeCap().Int64() != 29 || tx.GasTipCap().Int64() != 12 {
 		t.Errorf("filler: %+v", tx)
 	}
 	old, server := scripted(t, mine, false)
@@ -214,6 +214,7 @@ func TestSign(t *testing.T) {
 func TestReplacementBeyondTheBalance(t *testing.T) {
 	t.Parallel()
 	account, server := scripted(t, mine, true)
+	account.settings.Fees.Fixed = true
 	first, err := account.Sign(t.Context(), relayer.Draft{Sequence: 4}) // 30,000 gas at 1,000 wei
 	if err != nil || server.Requests("eth_getBalance") > 0 {
 		t.Fatalf("%v, and the balance was asked for %d times", err, server.Requests("eth_getBalance"))
@@ -236,7 +237,7 @@ func TestReplacementBeyondTheBalance(t *testing.T) {
 func TestCeilingIsNamed(t *testing.T) {
 	t.Parallel()
 	account, _ := scripted(t, mine, true)
-	account.settings.Fees.CapMax = big.NewInt(1000)
+	account.settings.Fees.Fixed, account.settings.Fees.CapMax = true, big.NewInt(1000)
 	first, err := account.Sign(t.Context(), relayer.Draft{})
 	if err != nil {
 		t.Fatal(err)
@@ -278,18 +279,22 @@ func TestFirstTerms(t *testing.T) {
 		base, proposed *big.Int
 		want           terms
 	}{
-		"a cheap block":             {fees, wei(10), nil, terms{Cap: wei(100), Tip: wei(2)}},
+		"a cheap block":             {fees, wei(10), nil, terms{Cap: wei(22), Tip: wei(2)}},
 		"a dear block":              {fees, wei(150), nil, terms{Cap: wei(302), Tip: wei(2)}},
 		"beyond the highest":        {fees, wei(1000), nil, terms{Cap: wei(500), Tip: wei(2)}},
-		"the node's tip":            {fees, wei(10), wei(30), terms{Cap: wei(100), Tip: wei(30)}},
-		"a tip below the default":   {fees, wei(10), wei(1), terms{Cap: wei(100), Tip: wei(1)}},
-		"a tip of 0":                {fees, wei(10), wei(0), terms{Cap: wei(100), Tip: wei(0)}},
+		"the node's tip":            {fees, wei(10), wei(30), terms{Cap: wei(50), Tip: wei(30)}},
+		"a tip below the default":   {fees, wei(10), wei(1), terms{Cap: wei(21), Tip: wei(1)}},
+		"a tip of 0":                {fees, wei(10), wei(0), terms{Cap: wei(20), Tip: wei(0)}},
+		"no base fee but a tip":     {fees, wei(0), wei(30), terms{Cap: wei(30), Tip: wei(30)}},
+		"nothing":                   {fees, wei(0), wei(0), terms{Cap: wei(0), Tip: wei(0)}},
 		"a tip of a node that errs": {fees, wei(10), wei(1e9), terms{Cap: wei(120), Tip: wei(100)}},
 		"the least tip": {with(func(f *Fees) { f.TipMin = wei(25) }), wei(10), wei(3),
-			terms{Cap: wei(100), Tip: wei(25)}},
+			terms{Cap: wei(45), Tip: wei(25)}},
 		"the least tip, and none is proposed": {with(func(f *Fees) { f.TipMin = wei(25) }), wei(10), nil,
-			terms{Cap: wei(100), Tip: wei(25)}},
+			terms{Cap: wei(45), Tip: wei(25)}},
 		"fixed": {with(func(f *Fees) { f.Fixed = true }), wei(10), wei(30), terms{Cap: wei(100), Tip: wei(2)}},
+		"fixed, in a dear block": {with(func(f *Fees) { f.Fixed = true }), wei(150), wei(30),
+			terms{Cap: wei(302), Tip: wei(2)}},
 		"no fees": {with(func(f *Fees) { f.CapDefault, f.TipDefault = wei(0), wei(0) }), wei(0), wei(7),
 			terms{Cap: wei(0), Tip: wei(0)}},
 		"a price":         {fees, nil, wei(130), terms{Cap: wei(130)}},
@@ -304,14 +309,28 @@ func TestFirstTerms(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	for name, base := range map[string]*big.Int{"no base fee": nil, "a base fee of 0": wei(0)} {
-		free := []terms{{Cap: wei(0)}}
-		if base != nil {
-			free[0].Tip = wei(0)
+	for _, base := range []int64{8, 7e6, 50e9} {
+		offered := Fees{CapDefault: wei(1e11), TipDefault: wei(1e9), CapMax: wei(5e11)}.first(wei(base), nil)
+		for range 5 {
+			base += base / 8
 		}
-		if dearer, err := fees.replacement(free, base, wei(0)); !errors.Is(err, relayer.ErrCeiling) {
+		if offered.Cap.Int64() < base+offered.Tip.Int64() {
+			t.Errorf("after five full blocks it offers %v of %d and the tip", offered.Cap, base)
+		}
+	}
+	nothing := terms{Cap: wei(0), Tip: wei(0)}
+	free := with(func(f *Fees) { f.TipDefault = wei(0) })
+	for name, c := range map[string]struct {
+		fees    Fees
+		base    *big.Int
+		earlier terms
+	}{"no base fee": {fees, nil, terms{Cap: wei(0)}}, "a base fee of 0": {free, wei(0), nothing}} {
+		if dearer, err := c.fees.replacement([]terms{c.earlier}, c.base, wei(0)); !errors.Is(err, relayer.ErrCeiling) {
 			t.Errorf("%s: a chain without fees is offered %v, %v in place of nothing", name, dearer, err)
 		}
+	}
+	if dearer, err := fees.replacement([]terms{nothing}, wei(0), wei(0)); err != nil || dearer.Tip.Int64() != 2 {
+		t.Errorf("%v, %v in place of nothing, with a tip by default", dearer, err)
 	}
 }
 
@@ -368,6 +387,7 @@ func TestSolvent(t *testing.T) {
 	}
 	for _, estimate := range []bool{false, true} {
 		account, server := scripted(t, mine, true)
+		account.settings.Fees.Fixed = true
 		if funded, err := account.Solvent(t.Context()); funded || err != nil {
 			t.Errorf("nothing is known of it, and it can pay: %t, %v", funded, err)
 		}
@@ -608,7 +628,7 @@ func TestPriceOfWhatNobodyTook(t *testing.T) {
 		"first": "insufficient funds", "held": "", "tiny": "",
 		"cheap": "transaction gas price below minimum: gas tip cap 10, minimum needed 400",
 	}
-	want := map[string][2]int64{"first": {1000, 10}, "cheap": {1200, 400}, "held": {1200, 12}, "tiny": {1200, 10}}
+	want := map[string][2]int64{"first": {24, 10}, "cheap": {414, 400}, "held": {29, 12}, "tiny": {24, 10}}
 	for name, answer := range said {
 		account, server := scripted(t, mine, true)
 		if name == "tiny" {
@@ -880,6 +900,7 @@ func TestSurveyOfAnAccountWithoutFunds(t *testing.T) {
 	account, server := scripted(t, mine, true)
 	server.Answer("eth_sendRawTransaction", func(json.RawMessage) (any, error) { return common.Hash{}, nil })
 	server.Answer("eth_getTransactionCount", func(json.RawMessage) (any, error) { return "0x5", nil })
+	account.settings.Fees.Fixed = true
 	sent, err := account.Sign(t.Context(), relayer.Draft{Sequence: 5}) // 30,000 gas at 1,000 wei
 	if err != nil {
 		t.Fatal(err)

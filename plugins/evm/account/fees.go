@@ -18,8 +18,8 @@ type Fees struct {
 	Percentile uint16
 	// Legacy makes all transactions offer a gas price, as before EIP-1559, also on chains with a base fee.
 	Legacy bool
-	// CapDefault is the largest fee of a first attempt, unless the base fee makes it too low. TipDefault is its tip if
-	// Fixed or if none is proposed, and the least tip of a replacement.
+	// CapDefault is the largest fee of a first attempt if Fixed, unless the base fee makes it too low, and else its
+	// largest tip. TipDefault is its tip if Fixed or if none is proposed, and the least tip of a replacement.
 	CapDefault, TipDefault *big.Int
 	// PriceDefault is the gas price of an attempt without a base fee if Fixed; nil means CapDefault.
 	PriceDefault *big.Int
@@ -72,11 +72,15 @@ func (f Fees) first(base, proposed *big.Int) terms {
 		tip = lesser(proposed, f.CapDefault) // a node that errs must not cost a fortune
 	}
 	tip = lesser(greater(tip, f.TipMin), f.CapMax)
-	return terms{Cap: lesser(greater(f.CapDefault, needed(base, tip)), f.CapMax), Tip: tip}
+	most := needed(base, tip)
+	if f.Fixed {
+		most = greater(most, f.CapDefault)
+	}
+	return terms{Cap: lesser(most, f.CapMax), Tip: tip}
 }
 
-// needed is the fee with which a transaction can land for some blocks, though the base fee rises by an eighth with
-// each.
+// needed is the fee with which a transaction can land for five blocks, though the base fee rises by an eighth with
+// each. It is no higher, since nodes take only transactions that the account could pay for at this fee, all together.
 func needed(base, tip *big.Int) *big.Int { return new(big.Int).Add(new(big.Int).Lsh(base, 1), tip) }
 
 // replacement are terms that take the place of all earlier ones: above them by BumpPercent, and by 10 % at least, which
@@ -86,7 +90,8 @@ func needed(base, tip *big.Int) *big.Int { return new(big.Int).Add(new(big.Int).
 // The tip is TipDefault at least: blocks have passed by what the node proposed, or nodes refused it, and the node may
 // propose the same again. From a few wei, BumpPercent alone would take a hundred attempts to a tip that blocks take.
 //
-// Error: relayer.ErrCeiling, also on a chain without fees, where nothing is dearer than nothing.
+// Error: relayer.ErrCeiling, also on a chain without fees, where nothing is dearer than nothing: where no gas price is
+// asked, or where neither base fee nor tip is and TipDefault is 0.
 func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, error) {
 	var highest terms
 	for _, t := range earlier {
@@ -106,8 +111,11 @@ func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, erro
 	if next.Tip != nil {
 		next.Tip = lesser(next.Tip, next.Cap)
 	}
-	free := highest.Cap.Sign() == 0 && greater(base, greater(proposed, new(big.Int))).Sign() == 0
-	if free || !next.above(highest) {
+	asked := greater(base, greater(proposed, new(big.Int)))
+	if next.Tip != nil {
+		asked = greater(asked, f.TipDefault)
+	}
+	if free := highest.Cap.Sign() == 0 && asked.Sign() == 0; free || !next.above(highest) {
 		return terms{}, relayer.ErrCeiling
 	}
 	return next, nil
