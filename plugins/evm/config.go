@@ -30,7 +30,7 @@ type Config struct {
 	GasLimitDefault      uint64            `comment:"Gas limit of a transmission whose job names none, at least 21000."`
 	ChainType            string            `comment:"The family of a chain with rules of its own, such as scroll or arbitrum, if ChainID does not tell."`
 	FeeCapDefault        Wei               `comment:"Highest fee per gas of a first attempt in mode FixedPrice, unless the base fee makes it too low, and highest tip of a first attempt\nin other modes."`
-	TipCapDefault        Wei               `comment:"Tip per gas of a first attempt in mode FixedPrice or if no RPC node proposes one, and the least tip of a replacement; at most\nFeeCapDefault."`
+	TipCapDefault        Wei               `comment:"Tip per gas of a first attempt in mode FixedPrice or if no RPC node proposes one, and the least tip of a replacement where the\nchain is not cheap; at most FeeCapDefault."`
 	FeeCapMax            Wei               `comment:"Highest fee per gas of any attempt, at least FeeCapDefault."`
 	FeeBumpThreshold     uint32            `comment:"After how many blocks without a transaction its fee is raised; 0: never."`
 	FeeBumpPercent       uint16            `comment:"By how many percent a fee is raised, 10 to 1000. RPC nodes refuse replacements below 10." bounds:"10 1000"`

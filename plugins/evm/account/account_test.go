@@ -38,9 +38,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestReplacementsAreTaken checks that every replacement is above the last by what nodes ask, has the least tip of a
-// replacement however low the node's proposal, is never above the ceiling, and that the ceiling is reached before it is
-// refused.
+// TestReplacementsAreTaken checks that every replacement is above the last by what nodes ask, has the base fee or the
+// default for its tip however low the node's proposal, is never above the ceiling, and that the ceiling is reached
+// before it is refused.
 func TestReplacementsAreTaken(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -76,7 +76,7 @@ func TestReplacementsAreTaken(t *testing.T) {
 				t.Fatalf("%v after %v, with %v allowed", next.Cap, last.Cap, fees.CapMax)
 			}
 			if next.Tip != nil && (next.Tip.Cmp(next.Cap) > 0 || next.Tip.Cmp(grown(last.Tip, 10)) < 0 ||
-				next.Tip.Cmp(fees.TipDefault) < 0) {
+				next.Tip.Cmp(lesser(fees.TipDefault, base)) < 0) {
 				t.Fatalf("tip %v after %v, fee %v", next.Tip, last.Tip, next.Cap)
 			}
 			attempts = append(attempts, next)
@@ -331,6 +331,61 @@ func TestFirstTerms(t *testing.T) {
 	}
 	if dearer, err := fees.replacement([]terms{nothing}, wei(0), wei(0)); err != nil || dearer.Tip.Int64() != 2 {
 		t.Errorf("%v, %v in place of nothing, with a tip by default", dearer, err)
+	}
+}
+
+// TestRaisedTips checks what replacements offer on chains of different prices: a tip that blocks take after few of
+// them, and not many times the going price where that is low.
+func TestRaisedTips(t *testing.T) {
+	t.Parallel()
+	const gwei = 1e9
+	wei := func(gweis float64) *big.Int { return big.NewInt(int64(gweis * gwei)) }
+	usual := Fees{CapDefault: wei(100), TipDefault: wei(1), CapMax: wei(500), BumpPercent: 20}
+	least := usual
+	least.TipMin = wei(30)
+	none := usual
+	none.TipDefault = wei(0)
+	for name, c := range map[string]struct {
+		fees           Fees
+		base, proposed float64 // gwei; a negative proposal is none
+		tips           [3]float64
+	}{
+		"Ethereum at night":                   {usual, 0.1, 0.01, [3]float64{0.01, 0.1, 0.12}},
+		"Ethereum at night, with a usual tip": {usual, 0.1, 0.1, [3]float64{0.1, 1, 1.2}},
+		"Ethereum":                            {usual, 2, 0.05, [3]float64{0.05, 1, 1.2}},
+		"Ethereum at a busy time":             {usual, 50, 2, [3]float64{2, 2.4, 2.88}},
+		"Base":                                {usual, 0.005, 0.001, [3]float64{0.001, 0.01, 0.012}},
+		"Optimism":                            {usual, 0.0000002, 0.001, [3]float64{0.001, 0.01, 0.012}},
+		"Arbitrum":                            {usual, 0.01, 0, [3]float64{0, 0.01, 0.012}},
+		"Mantle":                              {none, 0.02, 0, [3]float64{0, 2e-9, 3e-9}},
+		"BNB":                                 {usual, 0, 0.05, [3]float64{0.05, 0.5, 0.6}},
+		"Polygon":                             {least, 100, 25, [3]float64{30, 36, 43.2}},
+		"a node that proposes 0":              {usual, 5, 0, [3]float64{0, 1, 1.2}},
+		"a node that proposes a wei":          {usual, 5, 1e-9, [3]float64{1e-9, 1, 1.2}},
+		"the same where nothing has a price":  {usual, 7e-9, 1e-9, [3]float64{1e-9, 1, 1.2}},
+		"a node that proposes 0 there":        {usual, 0, 0, [3]float64{0, 1, 1.2}},
+		"a node that proposes nothing":        {usual, 5, -1, [3]float64{1, 1.2, 1.44}},
+	} {
+		base, proposed := wei(c.base), wei(c.proposed)
+		if c.proposed < 0 {
+			proposed = nil
+		}
+		attempts := []terms{c.fees.first(base, proposed)}
+		for range len(c.tips) - 1 {
+			next, err := c.fees.replacement(attempts, base, proposed)
+			if err != nil {
+				t.Fatalf("%s: %v after %v", name, err, attempts)
+			}
+			attempts = append(attempts, next)
+		}
+		for i, want := range c.tips {
+			if got := attempts[i].Tip; got.Cmp(wei(want)) != 0 {
+				t.Errorf("%s: tip %d is %v, want %v", name, i, got, wei(want))
+			}
+			if attempts[i].Cap.Cmp(needed(base, attempts[i].Tip)) < 0 {
+				t.Errorf("%s: attempt %d offers %v, of which the base fee leaves less than its tip", name, i, attempts[i])
+			}
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ type Fees struct {
 	// Legacy makes all transactions offer a gas price, as before EIP-1559, also on chains with a base fee.
 	Legacy bool
 	// CapDefault is the largest fee of a first attempt if Fixed, unless the base fee makes it too low, and else its
-	// largest tip. TipDefault is its tip if Fixed or if none is proposed, and the least tip of a replacement.
+	// largest tip. TipDefault is its tip if Fixed or if none is proposed, and bounds the least tip of a replacement.
 	CapDefault, TipDefault *big.Int
 	// PriceDefault is the gas price of an attempt without a base fee if Fixed; nil means CapDefault.
 	PriceDefault *big.Int
@@ -87,9 +87,6 @@ func needed(base, tip *big.Int) *big.Int { return new(big.Int).Add(new(big.Int).
 // is what nodes ask; with what the base fee needs and at least what the node proposes, so that one replacement suffices
 // after a sudden rise. base and proposed may be nil.
 //
-// The tip is TipDefault at least: blocks have passed by what the node proposed, or nodes refused it, and the node may
-// propose the same again. From a few wei, BumpPercent alone would take a hundred attempts to a tip that blocks take.
-//
 // Error: relayer.ErrCeiling, also on a chain without fees, where nothing is dearer than nothing: where no gas price is
 // asked, or where neither base fee nor tip is and TipDefault is 0.
 func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, error) {
@@ -102,7 +99,7 @@ func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, erro
 	if highest.Tip == nil {
 		next.Cap = greater(next.Cap, proposed)
 	} else {
-		next.Tip = greater(f.grown(greater(highest.Tip, big.NewInt(1))), greater(f.TipDefault, proposed))
+		next.Tip = greater(f.grown(greater(highest.Tip, big.NewInt(1))), greater(f.raised(base, proposed), proposed))
 		if base != nil {
 			next.Cap = greater(next.Cap, needed(base, next.Tip))
 		}
@@ -119,6 +116,25 @@ func (f Fees) replacement(earlier []terms, base, proposed *big.Int) (terms, erro
 		return terms{}, relayer.ErrCeiling
 	}
 	return next, nil
+}
+
+// leastTold is the least price that tells anything of a chain: by default, go-ethereum mines nothing for a lower tip
+// (miner.DefaultConfig), and op-geth proposes none (gasprice.DefaultMinSuggestedPriorityFee).
+const leastTold = 1e6
+
+// raised is the least tip of a replacement. Blocks have passed by what the node proposed, or nodes refused it, and the
+// node may propose the same again, from which BumpPercent alone would take up to a hundred attempts to a tip that
+// blocks take. So it is TipDefault, or less where the chain is cheap: a tip as high as the base fee no more than
+// doubles what a transaction pays, and ten times what the node proposes is ample where it proposes well.
+func (f Fees) raised(base, proposed *big.Int) *big.Int {
+	going := base
+	if proposed != nil {
+		going = greater(going, new(big.Int).Mul(proposed, big.NewInt(10)))
+	}
+	if going == nil || going.Cmp(big.NewInt(leastTold)) < 0 {
+		return f.TipDefault
+	}
+	return lesser(f.TipDefault, going)
 }
 
 // above reports whether nodes accept terms in place of others.
