@@ -20,10 +20,13 @@ from loop_plugin.server import Server
 
 # Seconds that an ending server may take for its last replies before it is cut off.
 STOP_GRACE = 1.0
-# Seconds that the interpreter may take to end after that: a thread of the author's may not end at all.
-EXIT_GRACE = 2.0
+# Seconds that the process may take to end once its server is to stop. A thread of the author's, such as one of
+# asyncio.to_thread, may not end at all, and a host with the usual StopTimeout kills the process after 1.5 s.
+EXIT_GRACE = 1.4
 # Seconds that calls in flight get at a SIGTERM, which the host sends to a plugin that did not drain.
 TERM_GRACE = 1.0
+# Seconds from a SIGTERM to the end, for which the contract allows 3: the close of an object may take longer.
+TERM_LIMIT = 2.5
 
 
 def run(root: Callable[[Host], Servicer], kind: wire.Kind, version: str, client_certificate: bytes) -> None:
@@ -37,9 +40,6 @@ def run(root: Callable[[Host], Servicer], kind: wire.Kind, version: str, client_
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what an author prints goes to the host's log
     # Not uvloop: grpc.aio has an event engine of its own and supports only asyncio's loop.
     asyncio.run(_serve(root, kind, version, client_certificate, path, Host(logger)))
-    last = threading.Timer(EXIT_GRACE, os._exit, (0,))
-    last.daemon = True
-    last.start()
 
 
 async def _serve(
@@ -64,12 +64,25 @@ async def _serve(
     # A terminal's Ctrl-C goes to the whole group: the host ends its plugins itself.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     ending: set[asyncio.Task[None]] = set()
-    loop.add_signal_handler(signal.SIGTERM, lambda: ending.add(asyncio.ensure_future(lifecycle.end(TERM_GRACE))))
+
+    def terminate() -> None:
+        _end_within(TERM_LIMIT)
+        ending.add(asyncio.ensure_future(lifecycle.end(TERM_GRACE)))
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
     print(handshake.line(kind.protocol_version, path, pair.der), flush=True)
     await stopped.wait()
+    _end_within(EXIT_GRACE)  # from here on: asyncio.run waits for threads and tasks, and so does the interpreter
     await server.stop(STOP_GRACE)
     if host.initialised:
         await host.connection().close()
+
+
+def _end_within(seconds: float) -> None:
+    """End the process after so long, if it has not ended by then."""
+    timer = threading.Timer(seconds, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _exit_with_host(path: str) -> None:

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from loop_contract.hostservice.v1 import keystore_pb2
 from loop_contract.relayer.v1 import relayer_loop, relayer_pb2
-from loop_plugin import Code, Host, RpcError, refuse, serve
+from loop_plugin import Code, Host, RpcError, end, refuse, serve, start
 
 
 class Fake(relayer_loop.RelayerService):
@@ -60,8 +60,13 @@ class Fake(relayer_loop.RelayerService):
 class Chain(relayer_loop.Chain):
     def __init__(self, root: Fake, mode: str, number: int, loans: relayer_loop.CreateChainLoans) -> None:
         self.root, self.mode, self.number, self.loans = root, mode, number, loans
+        self.poller = start(asyncio.to_thread(time.sleep, 60)) if mode == "poll" else None
 
     async def close(self) -> None:
+        if self.poller is not None:
+            await end(self.poller)
+        if self.mode == "close for long":
+            await asyncio.sleep(60)
         self.root.host.logger.info("closed", extra={"object": self.number})
 
     async def create_provider(

@@ -324,6 +324,26 @@ async def test_sigterm_and_sigint(start: Start) -> None:
     assert await asyncio.wait_for(plugin.process.wait(), 3) == 0
 
 
+@pytest.mark.parametrize(
+    ("mode", "by"),
+    [
+        ("poll", "Drain"),  # a thread that waits for another's answer is not ended by the close of its object
+        ("poll", "SIGTERM"),
+        ("close for long", "SIGTERM"),
+    ],
+)
+async def test_it_ends_whatever_goes_on(start: Start, mode: str, by: str) -> None:
+    plugin = await start()
+    await plugin.init()
+    await RelayerServiceStub(plugin.root).create_chain(chain("a", mode))
+    if by == "Drain":
+        await LifecycleServiceStub(plugin.root).drain(lifecycle_pb2.DrainRequest(grace=Duration(seconds=5)))
+    else:
+        plugin.process.send_signal(signal.SIGTERM)
+    # The contract says 3 s, and a busy machine takes longer. What goes on does so for 60 s.
+    assert await asyncio.wait_for(plugin.process.wait(), 20) == 0
+
+
 async def test_log_levels(start: Start) -> None:
     plugin = await start("WARN")
     await plugin.init()
