@@ -14,6 +14,7 @@ from loop_plugin.client import Connection
 from loop_plugin.dispatch import Dispatcher
 from loop_plugin.error import Code, RpcError, refuse
 from loop_plugin.host import Host
+from loop_plugin.task import start
 
 
 class Lifecycle(LifecycleService):
@@ -21,6 +22,7 @@ class Lifecycle(LifecycleService):
 
     def __init__(self, host: Host, dispatcher: Dispatcher, version: str, stop: Callable[[], None]) -> None:
         self.host, self.dispatcher, self.version, self.stop = host, dispatcher, version, stop
+        self._ending: set[asyncio.Task[None]] = set()  # the event loop has only weak references to them
 
     async def init(self, request: lifecycle_pb2.InitRequest) -> lifecycle_pb2.InitResponse:
         check_certificates(request)
@@ -51,11 +53,18 @@ class Lifecycle(LifecycleService):
         return lifecycle_pb2.CollectMetricsResponse(content_type=content_type, exposition=encode(self.host.registry))
 
     async def drain(self, request: lifecycle_pb2.DrainRequest) -> lifecycle_pb2.DrainResponse:
-        await self.end(request.grace.seconds + request.grace.nanos / 1e9)
+        await asyncio.shield(self.end(request.grace.seconds + request.grace.nanos / 1e9))
         return lifecycle_pb2.DrainResponse()
 
-    async def end(self, grace: float) -> None:
-        """Finish the calls in flight within grace, in seconds, close all objects and stop the server."""
+    def end(self, grace: float) -> asyncio.Task[None]:
+        """Finish the calls in flight within grace, in seconds, close all objects and stop the server. The task goes on to
+        the end though a caller's deadline passes."""
+        task = start(self._end(grace))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
+
+    async def _end(self, grace: float) -> None:
         if not await self.dispatcher.drain(grace, "the plugin is ending"):
             self.host.logger.warning("calls were still in flight when the plugin ended", extra={"grace_s": grace})
         await self.dispatcher.table.release_all()

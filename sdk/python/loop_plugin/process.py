@@ -63,11 +63,10 @@ async def _serve(
     await server.start(path)
     # A terminal's Ctrl-C goes to the whole group: the host ends its plugins itself.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    ending: set[asyncio.Task[None]] = set()
 
     def terminate() -> None:
         _end_within(TERM_LIMIT)
-        ending.add(asyncio.ensure_future(lifecycle.end(TERM_GRACE)))
+        lifecycle.end(TERM_GRACE)
 
     loop.add_signal_handler(signal.SIGTERM, terminate)
     print(handshake.line(kind.protocol_version, path, pair.der), flush=True)

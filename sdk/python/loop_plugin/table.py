@@ -14,6 +14,7 @@ from loop_plugin import wire
 from loop_plugin.binding import Servicer, services_of
 from loop_plugin.call import Serving
 from loop_plugin.error import Code, RpcError
+from loop_plugin.task import start
 
 Construct = Callable[[], Awaitable[tuple[object, Message]]]
 
@@ -52,6 +53,8 @@ class Table:
         # Names that were released: a create that arrives after its release must not bring them back. It is never emptied in
         # a process's lifetime; a name takes some 100 bytes.
         self.released: set[str] = set()
+        # What closes objects: the event loop has only weak references to tasks.
+        self.closing: set[asyncio.Task[None]] = set()
 
     async def create(self, method: wire.Method, name: str, parent: str, request: Message, construct: Construct) -> Message:
         """Make an object. The same name with the same request joins or repeats the first answer."""
@@ -127,15 +130,15 @@ class Table:
         """End a call."""
         entry.calls -= 1
         if entry.unused():
-            await self._end(entry)
+            await self._end_all([entry])
 
     async def release(self, names: Iterable[str]) -> None:
         """Release names and end their objects, children before parents, each after its last call."""
         ended: list[Object] = []
         for name in names:
             self._release(name, ended)
-        for entry in ended:
-            await self._end(entry)
+        if ended:
+            await self._end_all(ended)
 
     def _release(self, name: str, ended: list[Object]) -> None:
         self.released.add(name)
@@ -152,7 +155,23 @@ class Table:
             ended.append(entry)
 
     async def release_all(self) -> None:
+        """Release all objects, and wait also for those that are being closed already."""
         await self.release(list(self.objects))
+        if self.closing:
+            await asyncio.wait(self.closing)
+
+    async def _end_all(self, entries: list[Object]) -> None:
+        """Close objects one after another, in a task of its own: nobody finds them again, so the deadline of the caller
+        who waits for it, which cancels the caller, must not leave one that is not closed."""
+
+        async def end() -> None:
+            for entry in entries:
+                await self._end(entry)
+
+        task = start(end())
+        self.closing.add(task)
+        task.add_done_callback(self.closing.discard)
+        await asyncio.shield(task)
 
     async def _end(self, entry: Object) -> None:
         """Close an object that nobody uses any more, and then its parent if that was only waiting for it."""
@@ -171,7 +190,8 @@ class Table:
             result = close()
             if inspect.isawaitable(result):
                 await result
-        except Exception:
+        # CancelledError comes of awaiting a task that was cancelled. The other two would end the event loop.
+        except (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt):
             self.logger.exception("closing an object failed", extra={"object": entry.name})
 
 

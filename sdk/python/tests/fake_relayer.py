@@ -65,8 +65,8 @@ class Chain(relayer_loop.Chain):
     async def close(self) -> None:
         if self.poller is not None:
             await end(self.poller)
-        if self.mode == "close for long":
-            await asyncio.sleep(60)
+        if self.mode.startswith("close for "):
+            await asyncio.sleep(float(self.mode.removeprefix("close for ")))
         self.root.host.logger.info("closed", extra={"object": self.number})
 
     async def create_provider(

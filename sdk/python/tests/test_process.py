@@ -299,6 +299,16 @@ async def test_drain(start: Start) -> None:
     assert await asyncio.wait_for(plugin.process.wait(), 10) == 0, "it waits for its host to hang up"
 
 
+async def test_drain_goes_on_after_its_deadline(start: Start) -> None:
+    plugin = await start()
+    await plugin.init()
+    await RelayerServiceStub(plugin.root).create_chain(chain("a", "close for 1"))
+    drain = LifecycleServiceStub(plugin.root).drain(lifecycle_pb2.DrainRequest(grace=Duration(seconds=5)), timeout=0.3)
+    assert (await fails(drain)).code is Code.DEADLINE_EXCEEDED
+    await plugin.logged("closed")
+    assert await asyncio.wait_for(plugin.process.wait(), 20) == 0
+
+
 @pytest.mark.parametrize("blocked", [False, True])
 async def test_it_ends_with_its_host(start: Start, blocked: bool) -> None:
     plugin = await start()
@@ -329,7 +339,7 @@ async def test_sigterm_and_sigint(start: Start) -> None:
     [
         ("poll", "Drain"),  # a thread that waits for another's answer is not ended by the close of its object
         ("poll", "SIGTERM"),
-        ("close for long", "SIGTERM"),
+        ("close for 60", "SIGTERM"),
     ],
 )
 async def test_it_ends_whatever_goes_on(start: Start, mode: str, by: str) -> None:
