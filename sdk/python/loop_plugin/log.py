@@ -9,14 +9,17 @@ import sys
 import threading
 import time
 import traceback
+from bisect import bisect_right
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
 # What logging itself puts into a record; everything else came by `extra`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# The host keeps 32 KiB of a line, and a cut line is not JSON: a traceback keeps its end, where the error is.
-LONGEST_STACK = 12 << 10
-LONGEST_MESSAGE = 8 << 10
+# The host keeps 32 KiB of a line, with what ends it, and a cut line is not JSON.
+LONGEST_LINE = (32 << 10) - 1
+# Of a line with more fields, the first remain: each has room for some 300 bytes at least.
+MOST_FIELDS = 100
 SLOG = {"DEBUG": -4, "INFO": 0, "WARN": 4, "ERROR": 8}
 
 
@@ -53,15 +56,73 @@ class Formatter(logging.Formatter):
         line: dict[str, Any] = {
             "time": f"{seconds}.{int(record.msecs):03d}Z",
             "level": slog_level(record.levelno),
-            "msg": record.getMessage()[:LONGEST_MESSAGE],
+            "msg": _message(record),
         }
+        if record.exc_info and record.exc_info[0] is not None:
+            line["error"] = f"{record.exc_info[0].__name__}: {_text(record.exc_info[1])}"
+            line["stack"] = "".join(traceback.format_exception(*record.exc_info))
         for key, value in vars(record).items():
             if key not in STANDARD:
-                line[key] = value
-        if record.exc_info and record.exc_info[0] is not None:
-            line["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"[:LONGEST_MESSAGE]
-            line["stack"] = "".join(traceback.format_exception(*record.exc_info))[-LONGEST_STACK:]
-        return json.dumps(line, default=str, ensure_ascii=True)
+                line.setdefault(key, value)
+        return encode(line)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:  # logging itself would print it as text
+        return f"{_text(record.msg)} (its arguments do not fit: {_text(error)})"
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:
+        return f"a {type(value).__name__}, whose text raises {type(error).__name__}"
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except Exception:  # for what JSON does not have, such as NaN and lists that contain themselves
+        return json.dumps(_text(value))
+
+
+def encode(line: dict[str, object]) -> str:
+    """A line as JSON in ASCII, of at most LONGEST_LINE characters. The longest values are cut for it."""
+    fields = {_json(str(key)): _json(value) for key, value in islice(line.items(), MOST_FIELDS)}
+    longest = _share([len(key) + len(value) + len(":,") for key, value in fields.items()], LONGEST_LINE - len("{}"))
+    parts = []
+    for key, value in fields.items():
+        room = longest - len(key) - len(":,")
+        if room < len('""'):  # the key itself is too long
+            continue
+        if len(value) > room:
+            value = _cut(value, room, from_end=key == '"stack"')
+        parts.append(f"{key}:{value}")
+    return "{" + ",".join(parts) + "}"
+
+
+def _share(sizes: list[int], most: int) -> int:
+    """The size to which the largest must be cut for all to have no more than most together."""
+    for number, size in enumerate(sorted(sizes)):
+        share = most // (len(sizes) - number)
+        if size > share:
+            return share
+        most -= size
+    return max(sizes)
+
+
+def _cut(value: str, room: int, from_end: bool) -> str:
+    """The beginning of a value in JSON as a string of at most so many characters. A traceback keeps its end instead,
+    where the error is."""
+    text: str = json.loads(value) if value.startswith('"') else value
+
+    def string(length: int) -> str:
+        return json.dumps(text[len(text) - length :] if from_end else text[:length])
+
+    # An escape takes up to 12 characters.
+    return string(bisect_right(range(len(text)), room, key=lambda length: len(string(length))) - 1)
 
 
 def start(level: str) -> logging.Logger:
@@ -85,7 +146,17 @@ def start(level: str) -> logging.Logger:
         if args.exc_value is not None:
             logger.error("a thread ended by an exception", exc_info=(args.exc_type, args.exc_value, args.exc_traceback))
 
+    def unraisable(args: sys.UnraisableHookArgs) -> None:
+        error = args.exc_value or args.exc_type()
+        logger.error(
+            args.err_msg or "an exception was raised where nothing catches it",
+            exc_info=(args.exc_type, error, args.exc_traceback),
+            extra={"where": args.object},
+        )
+
+    logging.captureWarnings(True)
     sys.excepthook = uncaught
+    sys.unraisablehook = unraisable
     threading.excepthook = uncaught_in_thread
     return logger
 
