@@ -22,6 +22,9 @@ from loop_plugin.table import Object, Table
 
 # Of the durations of calls, in seconds: a cached answer takes 100 us, the contract's longest deadline is 30 s.
 BUCKETS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30)
+# A caller keeps the deadline too, and cancels the call at it. That may arrive so many seconds before the deadline passes
+# here, which is counted from the call's arrival.
+CLOSE_TO_DEADLINE = 0.01
 # Codes as Go names them: dashboards read the metrics of plugins in all languages.
 NAMES = {code: "OK" if code == 0 else code.name.title().replace("_", "") for code in Code} | {Code.CANCELLED: "Canceled"}
 
@@ -87,12 +90,11 @@ class Dispatcher:
         async def serve(encoded: bytes, call: Call) -> bytes:
             began = time.perf_counter()
             call.generation = self.generation
-            code = Code.CANCELLED
+            code = Code.OK
             try:
-                answer = await self._unary(method, encoded, call)
-                code = Code.OK
-                return answer
+                return await self._unary(method, encoded, call)
             except asyncio.CancelledError:
+                code = _ended(call)
                 raise
             except BaseException as error:
                 status = self._status(method, error)
@@ -107,11 +109,11 @@ class Dispatcher:
         async def serve(encoded: bytes, call: Call, send: Send) -> None:
             began = time.perf_counter()
             call.generation = self.generation
-            code = Code.CANCELLED
+            code = Code.OK
             try:
                 await self._stream(method, encoded, call, send)
-                code = Code.OK
             except asyncio.CancelledError:
+                code = _ended(call)
                 raise
             except BaseException as error:
                 status = self._status(method, error)
@@ -226,6 +228,12 @@ class Dispatcher:
             if entry is not None and task is not None:
                 entry.streams.discard(task)
                 await self.table.leave(entry)
+
+
+def _ended(call: Call) -> Code:
+    """The code of a call that was cancelled: transports do so at its deadline, and when its caller goes."""
+    over = call.deadline is not None and time.monotonic() >= call.deadline - CLOSE_TO_DEADLINE
+    return Code.DEADLINE_EXCEEDED if over else Code.CANCELLED
 
 
 def _request(method: wire.Method, encoded: bytes) -> Message:

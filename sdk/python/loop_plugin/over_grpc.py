@@ -103,8 +103,9 @@ class Pipe(asyncio.Protocol):
 def _unary(handler: Handler) -> Callable[[bytes, Context], Awaitable[bytes]]:
     async def serve(request: bytes, context: Context) -> bytes:
         call = _call_of(context)
+        left = None if call.deadline is None else call.deadline - time.monotonic()
         try:
-            answer = await asyncio.wait_for(handler(request, call), _time_of(call))
+            answer = await asyncio.wait_for(handler(request, call), left)
         except asyncio.TimeoutError:
             await _abort(context, call, Status(Code.DEADLINE_EXCEEDED, "the call did not end before its deadline"))
         except Status as status:
@@ -127,20 +128,13 @@ def _stream(handler: StreamHandler) -> Callable[[bytes, Context], Awaitable[None
     return serve
 
 
-def _time_of(call: Call) -> float | None:
-    """The seconds that a call has. At the deadline itself grpc's core resets the stream, which a caller takes for a
-    cancellation if its own deadline has not passed yet: the answer must come before that."""
-    if call.deadline is None:
-        return None
-    left = call.deadline - time.monotonic()
-    return left - max(0.005, 0.01 * left)
-
-
 def _call_of(context: Context) -> Call:
     left = context.time_remaining()
     given = tuple((key, value) for key, value in context.invocation_metadata() or () if isinstance(value, str))
     names = [value for key, value in given if key == wire.OBJECT_KEY]
-    deadline = None if left is None else time.monotonic() + left
+    # At the deadline itself grpc's core resets the stream, which a caller takes for a cancellation if its own deadline has
+    # not passed yet: the answer must come before that.
+    deadline = None if left is None else time.monotonic() + left - max(0.005, 0.01 * left)
     rest = tuple(pair for pair in given if pair[0] != wire.OBJECT_KEY)
     return Call(deadline, names[0] if len(names) == 1 else "", rest)
 
