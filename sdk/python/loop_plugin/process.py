@@ -85,11 +85,14 @@ def _end_within(seconds: float) -> None:
 
 
 def _exit_with_host(path: str) -> None:
-    """End the process when stdin ends: the host never writes there, so an end means that it is gone, and nobody else
-    would end this process. This waits for nothing: whoever would wait for a graceful end is gone too."""
+    """End the process, and what it has started, when stdin ends: the host never writes there, so an end means that it is
+    gone, and nobody else would end them. This waits for nothing: whoever would wait for a graceful end is gone too."""
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
     with contextlib.suppress(OSError):
         Path(path).unlink()
+    # The host makes each plugin the leader of a process group. In another's group there are strangers, such as a shell.
+    if os.getpgrp() == os.getpid():
+        os.kill(0, signal.SIGKILL)  # the group, and with it this process: nobody is left to read a status
     os._exit(0)

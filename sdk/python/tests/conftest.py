@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 import inspect
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -60,6 +62,8 @@ class Process:
     """The plugin's, in PEM."""
     log: list[dict[str, Any]] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
+    silent: asyncio.Event = field(default_factory=asyncio.Event)
+    """It has ended, and so has everything that it has started and that holds its stderr."""
 
     @property
     def root(self) -> Bound:
@@ -93,6 +97,7 @@ class Process:
                 self.log.append(json.loads(line))
             except ValueError:
                 self.text.append(line.decode())
+        self.silent.set()
 
 
 Start = Callable[..., Awaitable[Process]]
@@ -103,7 +108,7 @@ async def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     """Starts plugins, which are called by frames, and only over gRPC."""
     started: list[tuple[Process, asyncio.Task[None]]] = []
 
-    async def starter(level: str = "DEBUG") -> Process:
+    async def starter(level: str = "DEBUG", leader: bool = True) -> Process:
         host = new_key_pair()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -112,6 +117,7 @@ async def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=1 << 20,
+            start_new_session=leader,
             env={
                 "PATH": os.environ["PATH"],
                 "LOOP_PLUGIN": "loop-relayer",
@@ -136,5 +142,7 @@ async def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         await plugin.connection.close()
         if plugin.process.returncode is None:
             plugin.process.kill()
+        with contextlib.suppress(OSError):
+            os.killpg(plugin.process.pid, signal.SIGKILL)  # what it has started
         await plugin.process.wait()
         await reader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -60,6 +61,8 @@ class Fake(relayer_loop.RelayerService):
 class Chain(relayer_loop.Chain):
     def __init__(self, root: Fake, mode: str, number: int, loans: relayer_loop.CreateChainLoans) -> None:
         self.root, self.mode, self.number, self.loans = root, mode, number, loans
+        if mode == "child":
+            self.child = subprocess.Popen(["sleep", "600"])  # holds the plugin's stderr
         self.poller = start(asyncio.to_thread(time.sleep, 60)) if mode == "poll" else None
 
     async def close(self) -> None:

@@ -309,9 +309,9 @@ async def test_drain_goes_on_after_its_deadline(start: Start) -> None:
     assert await asyncio.wait_for(plugin.process.wait(), 20) == 0
 
 
-@pytest.mark.parametrize("blocked", [False, True])
-async def test_it_ends_with_its_host(start: Start, blocked: bool) -> None:
-    plugin = await start()
+@pytest.mark.parametrize(("blocked", "leader"), [(False, True), (True, True), (False, False)])
+async def test_it_ends_with_its_host(start: Start, blocked: bool, leader: bool) -> None:
+    plugin = await start(leader=leader)
     await plugin.init()
     await RelayerServiceStub(plugin.root).create_chain(chain("a"))
     replay = relayer_pb2.ReplayRequest(from_block=20 if blocked else 0)
@@ -319,8 +319,17 @@ async def test_it_ends_with_its_host(start: Start, blocked: bool) -> None:
     await asyncio.sleep(0.2)
     assert plugin.process.stdin is not None
     plugin.process.stdin.close()
-    assert await asyncio.wait_for(plugin.process.wait(), 1) == 0
+    assert await asyncio.wait_for(plugin.process.wait(), 1) == (-signal.SIGKILL if leader else 0)
     call.cancel()
+
+
+async def test_what_it_has_started_ends_with_its_host(start: Start) -> None:
+    plugin = await start()
+    await plugin.init()
+    await RelayerServiceStub(plugin.root).create_chain(chain("a", "child"))
+    assert plugin.process.stdin is not None
+    plugin.process.stdin.close()
+    await asyncio.wait_for(plugin.silent.wait(), 20)
 
 
 async def test_sigterm_and_sigint(start: Start) -> None:
