@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -40,10 +41,13 @@ func (*fakeRelayer) DescribeAccounts(_ context.Context,
 	return response, nil
 }
 
-// spelled is an id of the fake: 0x and anything.
+// goodName is what chains whose accounts and contracts are named by words take, such as NEAR and EOSIO.
+var goodName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// spelled is an id of the fake.
 func spelled(text string) (string, error) {
-	if !strings.HasPrefix(text, "0x") {
-		return "", fmt.Errorf("does not begin with 0x")
+	if !goodName.MatchString(text) {
+		return "", fmt.Errorf("is not a word")
 	}
 	return strings.ToLower(text), nil
 }

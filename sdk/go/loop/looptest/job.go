@@ -52,8 +52,8 @@ func relayerValidateJob(ctx context.Context, b *bench) error {
 		return err
 	}
 	for key, change := range map[string]func(*relayerv1.ValidateJobRequest){
-		"contractID":    func(r *relayerv1.ValidateJobRequest) { r.ContractId = "conformance" },
-		"transmitterID": func(r *relayerv1.ValidateJobRequest) { r.TransmitterId = "conformance" },
+		"contractID":    func(r *relayerv1.ValidateJobRequest) { r.ContractId = nameless },
+		"transmitterID": func(r *relayerv1.ValidateJobRequest) { r.TransmitterId = nameless },
 		"relayConfig":   func(r *relayerv1.ValidateJobRequest) { r.RelayConfigJson = []byte("{") },
 		"":              func(r *relayerv1.ValidateJobRequest) { r.ProviderType = "conformance" },
 	} {

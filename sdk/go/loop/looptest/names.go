@@ -28,6 +28,10 @@ var accountKeys = map[relayerv1.AccountAlgorithm][2]string{
 	},
 }
 
+// nameless names nothing on any chain: some chains name accounts and contracts by words, but none with blanks and an
+// exclamation mark.
+const nameless = "no such name!"
+
 func relayerAccounts(ctx context.Context, b *bench) error {
 	l, d, err := b.described(ctx)
 	if err != nil {
@@ -112,14 +116,14 @@ func relayerIDs(ctx context.Context, b *bench) error {
 		relayerv1.IdKind_ID_KIND_CONTRACT: b.settings.Relayer.ContractID,
 		relayerv1.IdKind_ID_KIND_ACCOUNT:  b.settings.Relayer.TransmitterID,
 	} {
-		ids, err := l.normalize(ctx, kind, "conformance", text, "")
+		ids, err := l.normalize(ctx, kind, nameless, text, "")
 		if err != nil {
 			return err
 		}
 		if ids[1].GetProblem() != "" || ids[0].GetProblem() == "" || ids[2].GetProblem() == "" {
-			return fmt.Errorf("%s finds of \"conformance\", %q and an empty text the problems %q, %q and %q; want some with "+
-				"the first and the last, which name nothing",
-				method, text, ids[0].GetProblem(), ids[1].GetProblem(), ids[2].GetProblem())
+			return fmt.Errorf("%s finds of %q, %q and an empty text the problems %q, %q and %q; want some with the first and "+
+				"the last, which name nothing",
+				method, nameless, text, ids[0].GetProblem(), ids[1].GetProblem(), ids[2].GetProblem())
 		}
 		again, err := l.normalize(ctx, kind, ids[1].GetText())
 		if err != nil {

@@ -106,8 +106,8 @@ func relayerRefusedJob(ctx context.Context, b *bench) error {
 		return err
 	}
 	for what, change := range map[string]func(*relayerv1.CreateProviderRequest){
-		"a contract that is not an address":    func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = "conformance" },
-		"a transmitter that is not an account": func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = "conformance" },
+		"a contract that is not an address":    func(r *relayerv1.CreateProviderRequest) { r.Config.ContractId = nameless },
+		"a transmitter that is not an account": func(r *relayerv1.CreateProviderRequest) { r.TransmitterId = nameless },
 		"a relayConfig that is not JSON": func(r *relayerv1.CreateProviderRequest) {
 			r.Config.RelayConfigJson = []byte("{")
 		},
@@ -427,9 +427,9 @@ func relayerReadContract(ctx context.Context, b *bench) error {
 		return err
 	}
 	for what, change := range map[string]func(*relayerv1.ReadContractRequest){
-		"a contract that is not an address": func(r *relayerv1.ReadContractRequest) { r.ContractId = "conformance" },
-		"a caller that is not an account":   func(r *relayerv1.ReadContractRequest) { r.From = "conformance" },
-		"a block that is none":              func(r *relayerv1.ReadContractRequest) { r.Block = "conformance" },
+		"a contract that is not an address": func(r *relayerv1.ReadContractRequest) { r.ContractId = nameless },
+		"a caller that is not an account":   func(r *relayerv1.ReadContractRequest) { r.From = nameless },
+		"a block that is none":              func(r *relayerv1.ReadContractRequest) { r.Block = nameless },
 	} {
 		if err := want("ChainService.ReadContract with "+what, read(change), codes.InvalidArgument); err != nil {
 			return err

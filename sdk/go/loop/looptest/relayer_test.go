@@ -94,7 +94,7 @@ func (c *fakeChain) reach(ctx context.Context) error {
 
 func (c *fakeChain) CreateProvider(_ context.Context,
 	r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
-	if !strings.HasPrefix(r.GetConfig().GetContractId(), "0x") ||
+	if !goodName.MatchString(r.GetConfig().GetContractId()) ||
 		!bytes.HasSuffix(r.GetConfig().GetRelayConfigJson(), []byte("}")) {
 		return nil, nil, status.Error(codes.InvalidArgument, "config: it names no contract")
 	}
@@ -102,8 +102,8 @@ func (c *fakeChain) CreateProvider(_ context.Context,
 	switch r.GetProviderType() {
 	case relayer.ProviderConfig:
 	case relayer.ProviderMedian:
-		if p.account = r.GetTransmitterId(); !strings.HasPrefix(p.account, "0x") {
-			return nil, nil, status.Error(codes.InvalidArgument, "transmitter_id: it is not an address")
+		if p.account = r.GetTransmitterId(); !goodName.MatchString(p.account) {
+			return nil, nil, status.Error(codes.InvalidArgument, "transmitter_id: it is not a name")
 		}
 	default:
 		return nil, nil, status.Error(codes.InvalidArgument, "provider_type: it is neither median nor config")
@@ -141,7 +141,8 @@ func (*fakeChain) Replay(context.Context, *relayerv1.ReplayRequest) (*relayerv1.
 
 func (c *fakeChain) ReadContract(ctx context.Context,
 	r *relayerv1.ReadContractRequest) (*relayerv1.ReadContractResponse, error) {
-	if !strings.HasPrefix(r.GetContractId(), "0x") || r.GetFrom() != "" || r.GetBlock() != "" {
+	if !goodName.MatchString(r.GetContractId()) || r.GetBlock() != "" ||
+		r.GetFrom() != "" && !goodName.MatchString(r.GetFrom()) {
 		return nil, status.Error(codes.InvalidArgument, "it names what this chain does not have")
 	}
 	return &relayerv1.ReadContractResponse{ReturnData: make([]byte, 32)}, c.reach(ctx)
