@@ -656,6 +656,9 @@ func (b *broken) after(ctx context.Context, full string, request, empty proto.Me
 	case b.what == "vague" && code == codes.NotFound, b.what == "vague-config" &&
 		code == codes.InvalidArgument, b.what == "vague-source" && code == codes.FailedPrecondition:
 		return nil, status.Error(codes.Unknown, "something went wrong")
+	case b.what == "no-contract" && code != codes.InvalidArgument &&
+		(strings.HasSuffix(full, "/LatestTransmissionDetails") || strings.HasSuffix(full, "/ReadContract")):
+		return nil, status.Error(codes.Unavailable, "the contract has not answered")
 	case b.what == "reads-nothing" && strings.HasSuffix(full, "/ReadContract"):
 		return nil, status.Error(codes.Unimplemented, "")
 	case b.what == "wrong-service" && code == codes.NotFound && strings.Contains(err.Error(), "does not serve"):

@@ -207,12 +207,14 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"relayer/no-effects": {{"writes", "construction in generation 1 wrote to the Store: Put made"},
 		{"signs", "construction in generation 1 signed 1 times"}},
 	"relayer/views": {{"short-digest",
-		"LatestTransmissionDetailsResponse.timestamp.config_digest: has 31 bytes"}},
+		"LatestTransmissionDetailsResponse.timestamp.config_digest: has 31 bytes"},
+		{"no-contract", "LatestTransmissionDetails was answered with UNAVAILABLE"}},
 	"relayer/watch":           {{"watch-unnamed", `told of "the contract", which no provider is called`}},
 	"relayer/config-provider": {{"all-services", "FromAccount of a config provider was answered with INTERNAL"}},
 	"relayer/statuses":        {{"miscounted", "1 nodes, a total of 2"}},
 	"relayer/read-contract": {{"reads-anything", "was answered with success; want INVALID_ARGUMENT"},
-		{"reads-nothing", "is UNIMPLEMENTED without a word"}},
+		{"reads-nothing", "is UNIMPLEMENTED without a word"},
+		{"no-contract", "ChainService.ReadContract was answered with UNAVAILABLE"}},
 	"relayer/digest":           {{"constant-digest", "have one digest"}},
 	"relayer/report":           {{"off-by-one", "want the observation of rank n/2"}},
 	"relayer/untrusted-report": {{"any-report", "MedianFromReport of"}},
@@ -353,6 +355,27 @@ func TestOptionalMethodIsLeftOut(t *testing.T) {
 	if got.State != looptest.Skipped ||
 		!strings.Contains(got.Reason, "the plugin leaves out ChainService.ReadContract, which it may") {
 		t.Errorf("%s: %s", got.State, got.Reason)
+	}
+}
+
+// A relayer keeps the contract while its own chain has not answered, or has no such contract yet.
+func TestContractMayNotBeThere(t *testing.T) {
+	t.Parallel()
+	r := given()
+	r.ConfigTOML = strings.ReplaceAll(r.ConfigTOML, "$RPC_URL", "http://127.0.0.1:1")
+	for _, name := range []string{"relayer/views", "relayer/read-contract"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			results, err := looptest.Check(t.Context(), looptest.Settings{Kind: "relayer", Relayer: r,
+				Command: []string{os.Args[0], "serve", "relayer", "no-contract"}, Env: environment(t),
+				Run: regexp.MustCompile("^" + name + "$")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := results[0]; got.State != looptest.Passed {
+				t.Errorf("%s: %s", got.State, got.Reason)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -49,18 +50,27 @@ func (f *fakeRelayer) CreateChain(_ context.Context, r *relayerv1.CreateChainReq
 	return &fakeChain{hub: &f.hub, id: r.GetChainId(), url: url, loans: loans}, &relayerv1.CreateChainResponse{}, nil
 }
 
-// urlOf is the address of a section's node.
+// urlOf is the address of a section's first node. The fake ignores keys of nodes that it does not know.
 func urlOf(table []byte) (string, error) {
+	seen := map[string]bool{}
 	for i, line := range strings.Split(string(table), "\n") {
 		if !goodLine.MatchString(line) {
 			return "", fmt.Errorf("line %d cannot be read", i+1)
 		}
+		if strings.HasPrefix(line, "[[") {
+			clear(seen)
+		}
+		key, _, assigned := strings.Cut(line, " = ")
+		if assigned && seen[key] {
+			return "", fmt.Errorf("line %d repeats a key", i+1)
+		}
+		seen[key] = true
 	}
-	urls := rpcURL.FindAllStringSubmatch(string(table), -1)
-	if len(urls) != 1 {
-		return "", fmt.Errorf("%d nodes where one is wanted", len(urls))
+	urls := rpcURL.FindStringSubmatch(string(table))
+	if urls == nil {
+		return "", errors.New("there is no node")
 	}
-	return urls[0][1], nil
+	return urls[1], nil
 }
 
 func (f *fakeRelayer) WatchContractConfigs(_ *relayerv1.WatchContractConfigsRequest,
