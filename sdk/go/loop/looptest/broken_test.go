@@ -54,6 +54,8 @@ type broken struct {
 	server *grpc.Server
 	up     upward
 
+	watchers sync.WaitGroup // streams that are open
+
 	mu       sync.Mutex
 	turn     sync.Mutex                 // of one-at-a-time
 	seen     map[string]bool            // names that constructors were given
@@ -419,17 +421,30 @@ func (b *broken) rename(ctx context.Context) context.Context {
 	return ctx
 }
 
-// quietStream drops trailers.
-type quietStream struct{ grpc.ServerTransportStream }
+// quietStream drops a trailer.
+type quietStream struct {
+	grpc.ServerTransportStream
+	key string
+}
 
 // SetTrailer implements grpc.ServerTransportStream.
-func (quietStream) SetTrailer(metadata.MD) error { return nil }
+func (s quietStream) SetTrailer(md metadata.MD) error {
+	md = md.Copy()
+	md.Delete(s.key)
+	return s.ServerTransportStream.SetTrailer(md)
+}
+
+func without(ctx context.Context, key string) context.Context {
+	return grpc.NewContextWithServerTransportStream(ctx, quietStream{grpc.ServerTransportStreamFromContext(ctx), key})
+}
 
 // context breaks what travels with a call.
 func (b *broken) context(ctx context.Context) context.Context {
 	switch b.what {
 	case "no-generation":
-		return grpc.NewContextWithServerTransportStream(ctx, quietStream{grpc.ServerTransportStreamFromContext(ctx)})
+		return without(ctx, wire.GenerationKey)
+	case "drain-untold":
+		return without(ctx, wire.DrainingKey)
 	case "deadline-lost":
 		return context.WithoutCancel(ctx)
 	case "cancel-lost":
@@ -532,6 +547,8 @@ func (b *broken) drain(ctx context.Context, r *pluginv1.DrainRequest, next func(
 			cancel()
 		}
 		b.mu.Unlock()
+	case "drain-watches":
+		b.watchers.Wait()
 	case "drain-forever":
 		r.Grace = durationpb.New(time.Hour)
 	case "drain-stays":
@@ -738,6 +755,8 @@ func (s namingStream) SendMsg(m any) error {
 }
 
 func (b *broken) stream(full string, stream grpc.ServerStream, next func(grpc.ServerStream) error) error {
+	b.watchers.Add(1)
+	defer b.watchers.Done()
 	if b.what == "watch-unnamed" {
 		stream = namingStream{stream}
 	}

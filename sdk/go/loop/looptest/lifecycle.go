@@ -8,14 +8,17 @@ import (
 	"fmt"
 	"log/slog"
 	"mime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -45,7 +48,9 @@ func lifecycleCases() []check {
 			lifecycleHostGone},
 		{"lifecycle/recreate", "after SIGKILL a new process makes the same objects by the same names", true,
 			lifecycleRecreate},
-		{"lifecycle/drain", "Drain refuses new calls as UNAVAILABLE and finishes those in flight", false, lifecycleDrain},
+		{"lifecycle/drain",
+			"Drain refuses new calls as UNAVAILABLE with the trailer loop-draining and finishes those in flight", false,
+			lifecycleDrain},
 		{"lifecycle/drain-exit", "after Drain the process ends with status 0", true, lifecycleDrainExit},
 		{"lifecycle/drain-grace", "a call that does not end delays Drain for its grace and no longer", true,
 			lifecycleDrainGrace},
@@ -356,6 +361,23 @@ func (l *generation) drain(ctx context.Context, grace time.Duration) error {
 	return nil
 }
 
+// refusal waits until new calls are refused, for Drain is another call that comes when it comes. It returns the
+// refusal's trailer.
+func (l *generation) refusal(ctx context.Context, child string) (metadata.MD, error) {
+	method, request, _ := l.bench.probeRequest()
+	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		var trailer metadata.MD
+		err := invoke(ctx, l.Conn, child, method, request, grpc.Trailer(&trailer))
+		if err != nil {
+			return trailer, want("a new call while the plugin drains", err, codes.Unavailable)
+		}
+		if took := time.Since(begin); took > l.bench.within(2*time.Second) {
+			return nil, fmt.Errorf("a new call is served %s after Drain began; want UNAVAILABLE",
+				took.Round(time.Millisecond))
+		}
+	}
+}
+
 func lifecycleDrain(ctx context.Context, b *bench) error {
 	l, err := b.fresh(ctx, b.newWorld())
 	if err != nil {
@@ -372,18 +394,9 @@ func lifecycleDrain(ctx context.Context, b *bench) error {
 	defer hold.Open()
 	drained := make(chan error, 1)
 	go func() { drained <- l.drain(ctx, 10*time.Second) }()
-	// Drain is another call: it is under way once new calls are refused.
-	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		err := l.probe(ctx, child)
-		if err != nil {
-			if err := want("a new call while the plugin drains", err, codes.Unavailable); err != nil {
-				return err
-			}
-			break
-		}
-		if took := time.Since(begin); took > b.within(2*time.Second) {
-			return fmt.Errorf("a new call is served %s after Drain began; want UNAVAILABLE", took.Round(time.Millisecond))
-		}
+	trailer, err := l.refusal(ctx, child)
+	if err != nil {
+		return err
 	}
 	select {
 	case err := <-answered:
@@ -399,6 +412,11 @@ func lifecycleDrain(ctx context.Context, b *bench) error {
 		return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that "+
 			"call", err)
 	case <-time.After(noticed):
+	}
+	// The plugin lives, so that the refusal came from it and not from a connection that broke.
+	if got := trailer.Get(wire.DrainingKey); !slices.Equal(got, []string{fmt.Sprint(ordinal)}) {
+		return fmt.Errorf("a new call while the plugin drains is refused with the trailer %s %q; want %q, without which "+
+			"nobody makes the call again", wire.DrainingKey, got, []string{fmt.Sprint(ordinal)})
 	}
 	hold.Open()
 	if err := <-answered; err != nil {

@@ -19,7 +19,6 @@ import (
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/sdk/go/loop/looptest/internal/loan"
-	"github.com/loop-plugins/loop/sdk/go/wire"
 )
 
 // relayerCases are what relayers promise.
@@ -40,6 +39,8 @@ func relayerCases() []check {
 		{"relayer/watch",
 			"WatchContractConfigs tells of each provider's contract by the provider's name, and ends with its caller", false,
 			relayerWatch},
+		{"relayer/drain-watching", "Drain does not wait for WatchContractConfigs, and the process ends all the same", true,
+			relayerDrainWatching},
 		{"relayer/config-provider",
 			"a bootstrap job's provider follows the configuration and answers UNIMPLEMENTED to all else", false,
 			relayerConfigProvider},
@@ -272,76 +273,6 @@ func eventually(ctx context.Context, until time.Time, call func() error) error {
 			return err
 		}
 	}
-}
-
-func relayerWatch(ctx context.Context, b *bench) error {
-	l, err := b.fresh(ctx, b.newWorld())
-	if err != nil {
-		return err
-	}
-	parent, first, err := l.pair(ctx)
-	if err != nil {
-		return err
-	}
-	if err := eventually(ctx, time.Now().Add(hang), func() error {
-		return l.call(ctx, first, relayerv1.ContractConfigService_LatestConfigDetails_FullMethodName,
-			&relayerv1.LatestConfigDetailsRequest{}, &relayerv1.LatestConfigDetailsResponse{})
-	}); err != nil {
-		return skip{"the contract has not answered, so that there is no configuration to tell of: " + err.Error()}
-	}
-	watching, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := relayerv1.NewRelayerServiceClient(wire.Bind(l.Conn, "")).WatchContractConfigs(watching,
-		&relayerv1.WatchContractConfigsRequest{})
-	if err != nil {
-		return wrap("RelayerService.WatchContractConfigs", err)
-	}
-	told := make(chan string, 16)
-	over := make(chan error, 1)
-	go func() {
-		for {
-			m, err := stream.Recv()
-			if err != nil {
-				over <- err
-				return
-			}
-			select {
-			case told <- m.GetProvider():
-			default: // this case is not about relayers that send too many
-			}
-		}
-	}()
-	second := loan.Name("Conformance")
-	expect := func(provider, when string) error {
-		timeout := time.After(hang)
-		for {
-			select {
-			case got := <-told:
-				if got == provider {
-					return nil
-				}
-				if got != first && got != second {
-					return fmt.Errorf("WatchContractConfigs told of %q, which no provider is called", got)
-				}
-			case err := <-over:
-				return fmt.Errorf("WatchContractConfigs ended (%v) before it told of a provider %s", err, when)
-			case <-timeout:
-				return fmt.Errorf("WatchContractConfigs told nothing within %s of a provider %s", hang, when)
-			}
-		}
-	}
-	if err := expect(first, "that was there when it was opened"); err != nil {
-		return err
-	}
-	if _, err := l.makeChild(ctx, parent, second, true); err != nil {
-		return err
-	}
-	if err := expect(second, "that was made after it was opened"); err != nil {
-		return err
-	}
-	cancel()
-	<-over
-	return l.alive(ctx, "the end of WatchContractConfigs")
 }
 
 func relayerConfigProvider(ctx context.Context, b *bench) error {
