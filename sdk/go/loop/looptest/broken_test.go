@@ -59,6 +59,7 @@ type broken struct {
 	mu       sync.Mutex
 	turn     sync.Mutex                 // of one-at-a-time
 	seen     map[string]bool            // names that constructors were given
+	made     map[string]bool            // names whose constructors have ended
 	released map[string]bool            // names that Release was given
 	parents  map[string]string          // by child
 	renamed  map[string]string          // names that objects have behind the breakage
@@ -80,8 +81,9 @@ func pluginOf(kind, what string, raw grpc.ClientConnInterface) loop.Plugin {
 
 // serve is the process's main.
 func serve(kind, what string) {
-	b := &broken{what: what, seen: map[string]bool{}, released: map[string]bool{}, parents: map[string]string{},
-		renamed: map[string]string{}, failed: map[string]error{}, cancels: map[int]context.CancelFunc{}}
+	b := &broken{what: what, seen: map[string]bool{}, made: map[string]bool{}, released: map[string]bool{},
+		parents: map[string]string{}, renamed: map[string]string{}, failed: map[string]error{},
+		cancels: map[int]context.CancelFunc{}}
 	p := pluginOf(kind, what, &b.up)
 	b.kind = p.Kind
 	b.checkCookie()
@@ -254,16 +256,29 @@ func (b *broken) listen(own *wire.KeyPair) {
 
 // upward is the connection to the host, once Init has made it.
 type upward struct {
-	what string
-	mu   sync.Mutex
-	conn *grpc.ClientConn
+	what   string
+	mu     sync.Mutex
+	conn   *grpc.ClientConn
+	caller context.Context // whose end ends calls; nil: nobody's
+}
+
+// follow ends all calls when a caller goes.
+func (u *upward) follow(caller context.Context) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.caller = caller
 }
 
 // Invoke implements grpc.ClientConnInterface.
 func (u *upward) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
 	u.mu.Lock()
-	conn := u.conn
+	conn, caller := u.conn, u.caller
 	u.mu.Unlock()
+	if caller != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer context.AfterFunc(caller, cancel)()
+	}
 	if u.what == "no-deadlines" {
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -497,6 +512,11 @@ func (b *broken) lifecycle(ctx context.Context, full string, request, empty prot
 					b.mu.Unlock()
 					return nil, status.Errorf(codes.NotFound, "there is no %s", n)
 				}
+			case "release-later":
+				if !b.made[n] {
+					b.mu.Unlock()
+					return empty, nil
+				}
 			case "release-upward":
 				r.Objects = append(r.Objects, b.parents[n])
 				r.Objects = slices.DeleteFunc(r.Objects, func(s string) bool { return s == "" })
@@ -614,7 +634,7 @@ func (b *broken) construction(ctx context.Context, full string, request, empty p
 		return nil, status.Error(codes.Aborted, "the object is being made"), true
 	case b.what == "late-create" && released:
 		return behind()
-	case b.what == "failure-remembered" && failed != nil:
+	case failed != nil:
 		return nil, failed, true
 	case b.what == "names-remembered":
 		path := os.Getenv("STATE") + "/" + strings.ReplaceAll(name, "/", "-")
@@ -640,12 +660,17 @@ func (b *broken) construction(ctx context.Context, full string, request, empty p
 	if f, ok := request.(*medianv1.CreateMedianFactoryRequest); ok && b.what == "any-deviation" {
 		f.DeviationFunction = nil
 	}
-	answer, err := next(b.rename(ctx), pass)
-	if b.what == "failure-remembered" && status.Code(err) == codes.Unavailable {
-		b.mu.Lock()
-		b.failed[name] = err
-		b.mu.Unlock()
+	if b.what == "constructors-cut" {
+		b.up.follow(ctx)
 	}
+	answer, err := next(b.rename(ctx), pass)
+	b.mu.Lock()
+	b.made[name] = true
+	if b.what == "failure-remembered" && status.Code(err) == codes.Unavailable ||
+		b.what == "half-made" && status.Code(err) == codes.Canceled {
+		b.failed[name] = err
+	}
+	b.mu.Unlock()
 	answer, err = b.after(ctx, full, request, empty, answer, err)
 	return answer, err, true
 }

@@ -21,6 +21,8 @@ func objectCases() []check {
 			objectRepeat},
 		{"objects/at-once", "eight concurrent constructions with one name and one request make one object", false,
 			objectAtOnce},
+		{"objects/caller-gone",
+			"a construction outlives its caller, and the same construction again gets its answer", false, objectCallerGone},
 		{"objects/another-request", "the same name with another request is ALREADY_EXISTS and leaves the object as it was",
 			false, objectAnother},
 		{"objects/unknown", "a call on a name that was never given is NOT_FOUND", false, objectUnknown},
@@ -32,6 +34,8 @@ func objectCases() []check {
 		{"objects/release-unknown", "the release of names that are not known is not an error", false, objectReleaseUnknown},
 		{"objects/late-create", "a construction that arrives after the release of its name is FAILED_PRECONDITION", false,
 			objectLateCreate},
+		{"objects/release-early", "an object that is released while it is under construction never comes to life", false,
+			objectReleaseEarly},
 		{"objects/children", "children are released with their parent", false, objectChildren},
 		{"objects/siblings", "the release of a child leaves its parent and its siblings", false, objectSiblings},
 	}

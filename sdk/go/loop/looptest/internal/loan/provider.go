@@ -36,6 +36,7 @@ type Contract struct {
 
 // Provider is a relayer's median provider without a chain. Its codec is the one of the vectors, see package vector.
 type Provider struct {
+	Hold
 	script
 
 	mu       sync.Mutex
@@ -46,7 +47,7 @@ type Provider struct {
 
 // NewProvider returns a provider whose contract has no transmission yet.
 func NewProvider() *Provider {
-	return &Provider{contract: Contract{Digest: make([]byte, 32), Answer: new(big.Int)}}
+	return &Provider{Hold: newHold(), contract: Contract{Digest: make([]byte, 32), Answer: new(big.Int)}}
 }
 
 // Show sets the state that the contract shows.
@@ -69,7 +70,10 @@ const entryLength = 1 + 4 + 3*valueLength
 const valueLength = 24
 
 // Answer implements Object.
-func (p *Provider) Answer(_ context.Context, method string, request proto.Message) (any, error) {
+func (p *Provider) Answer(ctx context.Context, method string, request proto.Message) (any, error) {
+	if err := p.pass(ctx); err != nil {
+		return nil, err
+	}
 	if next := p.scripted(); next != nil {
 		return next()
 	}
