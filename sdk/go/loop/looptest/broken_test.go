@@ -179,7 +179,11 @@ func (b *broken) keyPair() *wire.KeyPair {
 }
 
 func (b *broken) tls(own *wire.KeyPair) *tls.Config {
-	config, err := wire.ServerTLS(own.TLS, []byte(os.Getenv("PLUGIN_CLIENT_CERT")))
+	host := os.Getenv("PLUGIN_CLIENT_CERT")
+	if b.what == "any-host-starts" && host == "" {
+		host = string(own.CertificatePEM)
+	}
+	config, err := wire.ServerTLS(own.TLS, []byte(host))
 	must(err)
 	switch b.what {
 	case "any-caller":

@@ -34,6 +34,9 @@ func handshakeCases() []check {
 		{"handshake/wrong-cookie",
 			"with another kind's magic cookie the process ends with a sentence and a status that is not 0", true,
 			handshakeCookie("loop-conformance")},
+		{"handshake/no-host",
+			"without the host's certificate in the environment the process ends with a sentence and a status that is not 0",
+			true, handshakeNoHost},
 		{"handshake/versions", "of several protocol versions the plugin chooses one that it has", true, handshakeVersions},
 		{"handshake/no-common-version", "a plugin never claims a protocol version that it does not have", true,
 			handshakeNoCommonVersion},
@@ -150,31 +153,42 @@ func (b *bench) launch(ctx context.Context, e subject.Environment) (*subject.Pro
 	return subject.Launch(ctx, b.subjectSettings(), e)
 }
 
+// refusesToStart fails unless a process ends in that environment, with a sentence and without leaving another behind.
+func (b *bench) refusesToStart(ctx context.Context, e subject.Environment, how, sentence string) error {
+	p, err := b.launch(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer p.Kill()
+	if bound := b.within(10 * time.Second); !settled(p.Exited(), bound, true) {
+		return fmt.Errorf("the process goes on %s; want it to end within %s, with a sentence that tells %s", how, bound,
+			sentence)
+	}
+	if !settled(p.Silent(), b.within(time.Second), true) {
+		return errors.New("the process ended and left another behind that holds its output")
+	}
+	if p.ExitCode() == 0 {
+		return fmt.Errorf("the process ended with status 0 %s; want another status", how)
+	}
+	said := strings.Join(append(p.Stderr(), p.Stdout()...), " ")
+	if len(strings.Fields(said)) < 3 {
+		return fmt.Errorf("the process ended %s and said %q; want a sentence that tells %s", how, said, sentence)
+	}
+	return nil
+}
+
 func handshakeCookie(cookie string) func(context.Context, *bench) error {
 	return func(ctx context.Context, b *bench) error {
 		e := subject.Normal(kindOf(b.settings.Kind))
 		e.Cookie = cookie
-		p, err := b.launch(ctx, e)
-		if err != nil {
-			return err
-		}
-		defer p.Kill()
-		if bound := b.within(10 * time.Second); !settled(p.Exited(), bound, true) {
-			return fmt.Errorf("the process goes on with the magic cookie %q; want it to end within %s, with a sentence for "+
-				"who started it by hand", cookie, bound)
-		}
-		if !settled(p.Silent(), b.within(time.Second), true) {
-			return errors.New("the process ended and left another behind that holds its output")
-		}
-		if p.ExitCode() == 0 {
-			return fmt.Errorf("the process ended with status 0 with the magic cookie %q; want another status", cookie)
-		}
-		said := strings.Join(append(p.Stderr(), p.Stdout()...), " ")
-		if len(strings.Fields(said)) < 3 {
-			return fmt.Errorf("the process ended and said %q; want a sentence that tells that a node must start it", said)
-		}
-		return nil
+		return b.refusesToStart(ctx, e, fmt.Sprintf("with the magic cookie %q", cookie), "that a node must start it")
 	}
+}
+
+func handshakeNoHost(ctx context.Context, b *bench) error {
+	e := subject.Normal(kindOf(b.settings.Kind))
+	e.Anonymous = true
+	return b.refusesToStart(ctx, e, "without PLUGIN_CLIENT_CERT", "that it cannot tell its node from others")
 }
 
 func handshakeVersions(ctx context.Context, b *bench) error {

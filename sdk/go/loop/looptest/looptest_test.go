@@ -91,6 +91,7 @@ var breaks = map[string][]struct{ what, sentence string }{
 		{"cookie-zero", "ended with status 0"}, {"cookie-silent", `said ""; want a sentence`}},
 	"handshake/wrong-cookie": {{"cookie-ignored", `goes on with the magic cookie "loop-conformance"`},
 		{"cookie-zero", "ended with status 0"}},
+	"handshake/no-host":           {{"any-host-starts", "the process goes on without PLUGIN_CLIENT_CERT"}},
 	"handshake/versions":          {{"highest-version", "the plugin took 98; want 1"}},
 	"handshake/no-common-version": {{"highest-version", "was told 97"}},
 	"init/before":                 {{"early", "before Init was answered with success; want FAILED_PRECONDITION"}},

@@ -30,6 +30,8 @@ type Environment struct {
 	Cookie string
 	// Versions are the protocol versions that the host speaks, as go-plugin lists them.
 	Versions string
+	// Anonymous leaves out the host's certificate.
+	Anonymous bool
 }
 
 // Normal returns the environment that a correct host gives.
@@ -84,8 +86,11 @@ func Launch(ctx context.Context, s Settings, e Environment) (*Process, error) {
 	p.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), wire.LogLevelKey + "=" + s.LogLevel.String(),
 		"PLUGIN_MIN_PORT=10000", "PLUGIN_MAX_PORT=25000", "PLUGIN_UNIX_SOCKET_DIR=" + folder, "LOOP_MARK=" + rand.Text(),
-		"PLUGIN_PROTOCOL_VERSIONS=" + e.Versions, "PLUGIN_CLIENT_CERT=" + string(pair.CertificatePEM),
+		"PLUGIN_PROTOCOL_VERSIONS=" + e.Versions,
 	}, s.Env...)
+	if !e.Anonymous {
+		p.cmd.Env = append(p.cmd.Env, "PLUGIN_CLIENT_CERT="+string(pair.CertificatePEM))
+	}
 	if e.Cookie != "" {
 		p.cmd.Env = append(p.cmd.Env, wire.CookieKey+"="+e.Cookie)
 	}
