@@ -51,8 +51,9 @@ type broken struct {
 	what string
 	kind wire.Kind
 
-	server *grpc.Server
-	up     upward
+	server  *grpc.Server
+	up      upward
+	refused bool // an Init
 
 	watchers sync.WaitGroup // streams that are open
 
@@ -489,7 +490,11 @@ func (b *broken) init(r *pluginv1.InitRequest, decoded error) (any, error, bool)
 		v := wire.Violation{Field: "telemetry", Problem: "is empty; it is required"}
 		return nil, v.Status(r.ProtoReflect().Descriptor().FullName()).Err(), true
 	}
-	if err := b.up.dial(r); err != nil {
+	if err := b.up.dial(r); err != nil || b.what == "init-once" && b.refused {
+		b.refused = true
+		if err == nil {
+			return nil, status.Error(codes.FailedPrecondition, "Init was called before"), true
+		}
 		if b.what == "init-anything" {
 			return &pluginv1.InitResponse{}, nil, true
 		}

@@ -41,8 +41,10 @@ func handshakeCases() []check {
 		{"handshake/no-common-version", "a plugin never claims a protocol version that it does not have", true,
 			handshakeNoCommonVersion},
 		{"init/before", "every call before Init is FAILED_PRECONDITION", false, initBefore},
-		{"init/certificates", "Init with a certificate or key that does not parse or does not fit is INVALID_ARGUMENT", true,
-			initCertificates},
+		{"init/certificates",
+			"Init with a certificate or key that does not parse or does not fit is INVALID_ARGUMENT, and a right one succeeds " +
+				"then",
+			true, initCertificates},
 		{"init/no-telemetry", "a host that lends no telemetry, such as a node that checks a job, is served like any other",
 			false, initNoTelemetry},
 		{"init/other-host", "a host that shows another certificate than Init named is not called", true, initOtherHost},
@@ -272,6 +274,12 @@ func initCertificates(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
+	// The process goes on after an Init that failed.
+	l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
+	if err != nil {
+		return err
+	}
+	good := l.Init
 	const garbage = "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
 	for what, change := range map[string]func(*pluginv1.InitRequest){
 		"host_certificate_pem that is not PEM": func(r *pluginv1.InitRequest) {
@@ -297,10 +305,7 @@ func initCertificates(ctx context.Context, b *bench) error {
 			r.ClientKeyPem = r.GetClientCertificatePem()
 		},
 	} {
-		l, err := b.start(ctx, b.newWorld(), b.subjectSettings())
-		if err != nil {
-			return err
-		}
+		l.Init = proto.CloneOf(good)
 		change(l.Init)
 		if err := want("Init with a "+what, l.Initialise(ctx), codes.InvalidArgument); err != nil {
 			return err
@@ -308,6 +313,10 @@ func initCertificates(ctx context.Context, b *bench) error {
 		if err := l.health(ctx); err != nil {
 			return fmt.Errorf("after Init with a %s: %w", what, err)
 		}
+	}
+	l.Init = good
+	if err := l.Initialise(ctx); err != nil {
+		return wrap("Init with the right certificates, after others were refused,", err)
 	}
 	return nil
 }

@@ -273,13 +273,18 @@ func kindOf(name string) wire.Kind {
 	return medianv1loop.MedianKind()
 }
 
-// caseTimeout is far longer than any case takes if the plugin answers at all.
-const caseTimeout = 90 * time.Second
+const (
+	// caseTimeout is far longer than any case takes if the plugin answers at all, without the starts of its processes.
+	caseTimeout = 90 * time.Second
+	// mostStarts is how many processes a case starts at most, one after another: the disturbed network of a product has
+	// four oracles, and restarts some.
+	mostStarts = 10
+)
 
 // judge runs one case.
 func (b *bench) judge(ctx context.Context, c check) Result {
 	r := Result{Name: c.name, About: c.about, State: Passed}
-	ctx, cancel := context.WithTimeout(ctx, b.within(caseTimeout))
+	ctx, cancel := context.WithTimeout(ctx, b.within(caseTimeout)+mostStarts*b.settings.StartTimeout)
 	defer cancel()
 	begin, before := time.Now(), b.begin()
 	var err error

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -95,7 +96,8 @@ var breaks = map[string][]struct{ what, sentence string }{
 	"handshake/versions":          {{"highest-version", "the plugin took 98; want 1"}},
 	"handshake/no-common-version": {{"highest-version", "was told 97"}},
 	"init/before":                 {{"early", "before Init was answered with success; want FAILED_PRECONDITION"}},
-	"init/certificates":           {{"init-anything", "was answered with success; want INVALID_ARGUMENT"}},
+	"init/certificates": {{"init-anything", "was answered with success; want INVALID_ARGUMENT"},
+		{"init-once", "Init with the right certificates, after others were refused, was answered with FAILED_PRECONDITION"}},
 	"init/no-telemetry": {{"telemetry-required",
 		"Init without a telemetry, which no rule requires, was answered with INVALID_ARGUMENT"}},
 	"init/other-host": {{"any-host",
@@ -453,6 +455,21 @@ func TestSettingsAreRefused(t *testing.T) {
 				t.Errorf("got %v; want %q", err, test.sentence)
 			}
 		})
+	}
+}
+
+// When the time of a case ends before that of a plugin's start, the plugin is not said to have had all of the latter.
+func TestCaseEndsDuringStart(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	got, err := looptest.Check(ctx, looptest.Settings{Kind: "median",
+		Command: []string{os.Args[0], "serve", "median", "mute"}, Run: regexp.MustCompile("^handshake/line$")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := got[0]; r.State != looptest.Failed || !strings.Contains(r.Reason, "when the case's time was over") {
+		t.Errorf("%s: %s", r.State, r.Reason)
 	}
 }
 

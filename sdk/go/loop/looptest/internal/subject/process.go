@@ -182,14 +182,15 @@ func (p *Process) Handshake(ctx context.Context) (*Handshake, error) {
 	if known != nil {
 		return known, nil
 	}
-	ctx, cancel := context.WithDeadline(ctx, p.started.Add(p.timeout))
-	defer cancel()
 	var line string
 	var ok bool
 	select {
 	case line, ok = <-p.first:
-	case <-ctx.Done():
+	case <-time.After(time.Until(p.started.Add(p.timeout))):
 		return nil, fmt.Errorf("the plugin printed no handshake line within %s", p.timeout)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the plugin had printed no handshake line %s after its start, when the case's time was over",
+			time.Since(p.started).Round(time.Millisecond))
 	}
 	if !ok {
 		<-p.exited
