@@ -266,7 +266,10 @@ func initBefore(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	return l.initialise(ctx)
+	if err := l.Initialise(ctx); err != nil {
+		return wrap("Init after calls that came too early", err)
+	}
+	return nil
 }
 
 func initCertificates(ctx context.Context, b *bench) error {
@@ -330,7 +333,11 @@ func initNoTelemetry(ctx context.Context, b *bench) error {
 	if err := l.Initialise(ctx); err != nil {
 		return wrap("Init without a telemetry, which no rule requires,", err)
 	}
-	_, child, err := l.pair(ctx)
+	err = l.describeProduct(ctx)
+	var child string
+	if err == nil {
+		_, child, err = l.pair(ctx)
+	}
 	if err == nil {
 		err = l.ask(ctx, child)
 	}
@@ -354,6 +361,9 @@ func initOtherHost(ctx context.Context, b *bench) error {
 	limited, cancel := context.WithTimeout(ctx, hang)
 	defer cancel()
 	err = l.Initialise(limited)
+	if err == nil {
+		err = l.describeProduct(limited)
+	}
 	var child string
 	if err == nil {
 		_, child, err = l.pair(limited)

@@ -359,6 +359,16 @@ func TestOneFaultFailsItsCases(t *testing.T) {
 	}
 }
 
+// Who writes an SDK has Init before any call of a kind, see "Another language" of docs/plugins.md.
+func TestInitNeedsNoOtherCall(t *testing.T) {
+	t.Parallel()
+	for _, r := range judge(t, "product", "undescribed", "^init/(before|certificates)$") {
+		if r.State != looptest.Passed {
+			t.Errorf("%s: %s, %s", r.Name, r.State, r.Reason)
+		}
+	}
+}
+
 // A relayer that was built before ReadContract, or whose chain has no such calls, keeps the contract.
 func TestOptionalMethodIsLeftOut(t *testing.T) {
 	t.Parallel()

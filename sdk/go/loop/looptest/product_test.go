@@ -32,6 +32,8 @@ func (p *fakeProduct) DescribeProduct(context.Context,
 	switch p.what {
 	case "describes-anew":
 		d.Product = fmt.Sprint("fake ", p.described.Add(1))
+	case "undescribed":
+		return nil, status.Error(codes.Unimplemented, "this is not written yet")
 	case "no-bounds":
 		d.OcrVersions = append(d.OcrVersions, productv1.OcrVersion_OCR_VERSION_2)
 	}
