@@ -31,7 +31,7 @@ type Job struct {
 	// job has none, or an invalid one.
 	Contract, Transmitter string
 	// From is the account that sends the job's transactions, in the spelling of the contract's configuration:
-	// Transmitter unless the relayer sets another.
+	// Transmitter unless the relayer sets another. Like Contract, it must hold no slash if the job transmits.
 	From string
 	// RelayConfig is the job's relayConfig.
 	RelayConfig *Table
@@ -98,7 +98,19 @@ func (r *Relayer[C]) job(request *relayerv1.ValidateJobRequest) *Job {
 	if r.kind.Job != nil {
 		r.kind.Job(j)
 	}
+	if j.ProviderType == relayer.ProviderMedian {
+		j.keepable("contractID", j.Contract)
+		j.keepable("transmitterID", j.From)
+	}
 	return j
+}
+
+// keepable reports a problem with a name by which no report can be kept: slashes divide the queue's keys in the Store.
+func (j *Job) keepable(path, name string) {
+	if strings.Contains(name, "/") {
+		j.Problem(path, "the relayer spells it %s, and reports of a name with a slash cannot be kept; the relayer's author "+
+			"must spell it without one", strconv.Quote(name))
+	}
 }
 
 // ValidateJob implements relayerv1loop.RelayerService.

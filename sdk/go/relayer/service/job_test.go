@@ -35,7 +35,7 @@ func described(relay string) *service.Relayer[config] {
 		ReportAlgorithm: relayerv1.ReportAlgorithm_REPORT_ALGORITHM_STARK,
 		Features:        []relayerv1.Feature{relayerv1.Feature_FEATURE_REPLAY},
 		Spell: func(_ relayerv1.IdKind, text string) (string, error) {
-			if strings.Trim(text, "abcABC") != "" {
+			if strings.Trim(text, "abcABC/") != "" {
 				return "", errors.New("is not made of a, b and c")
 			}
 			return strings.ToLower(text), nil
@@ -162,6 +162,14 @@ func TestValidateJob(t *testing.T) {
 			want: []string{"contractID: the key is missing or empty"}},
 		"bad contract": {request: good(func(r *relayerv1.ValidateJobRequest) { r.ContractId = "x" }),
 			want: []string{`contractID: "x" is not made of a, b and c`}},
+		"slashes": {request: good(func(r *relayerv1.ValidateJobRequest) { r.ContractId, r.TransmitterId = "A/b", "b/C" }),
+			want: []string{`contractID: the relayer spells it "a/b", and reports of a name with a slash cannot be kept; ` +
+				`the relayer's author must spell it without one`,
+				`transmitterID: the relayer spells it "b/c", and reports of a name with a slash cannot be kept; ` +
+					`the relayer's author must spell it without one`}},
+		"slash of a bootstrap job": {request: good(func(r *relayerv1.ValidateJobRequest) {
+			r.ContractId, r.ProviderType = "A/b", "config"
+		})},
 		"no sender": {request: good(func(r *relayerv1.ValidateJobRequest) { r.TransmitterId = "" }),
 			want: []string{"transmitterID: expected a transmitterID to be specified: the account that sends reports"}},
 		"other type": {request: good(func(r *relayerv1.ValidateJobRequest) { r.ProviderType = "lottery" }),

@@ -65,7 +65,8 @@ type Kind[C Config] struct {
 	// Features are the optional features of the relayer's chains.
 	Features []relayerv1.Feature
 	// Spell returns the canonical spelling of a text that names an account or a contract. Its error is a clause that
-	// follows the text: "is not an address, which is ...".
+	// follows the text: "is not an address, which is ...". A spelling must hold no slash, since slashes divide the keys by
+	// which reports are kept in the Store: where the chain writes one, spell it by another sign, and take both as input.
 	Spell func(kind relayerv1.IdKind, text string) (string, error)
 	// Job, if set, reads a job's relayConfig: it asks for every key that has a meaning, sets defaults, and reports
 	// problems.
