@@ -20,6 +20,7 @@ import (
 	hostservicev1 "github.com/loop-plugins/loop/gen/go/loop/hostservice/v1"
 	nodev1 "github.com/loop-plugins/loop/gen/go/loop/node/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/node/v1/nodev1connect"
+	pluginv1 "github.com/loop-plugins/loop/gen/go/loop/plugin/v1"
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/relayer/v1/relayerv1loop"
 	"github.com/loop-plugins/loop/host/internal/node/nodetest"
@@ -58,6 +59,27 @@ func (q queueing) CreateChain(_ context.Context, r *relayerv1.CreateChainRequest
 		}
 	}()
 	return c, &relayerv1.CreateChainResponse{}, nil
+}
+
+// Files in its directory by which the relayer is another build.
+const (
+	away      = "away"
+	refusing  = "refusing"
+	objecting = "objecting"
+)
+
+func marked(dir, file string) bool {
+	_, err := os.Stat(filepath.Join(dir, file))
+	return err == nil
+}
+
+func (q queueing) ValidateJob(ctx context.Context,
+	r *relayerv1.ValidateJobRequest) (*relayerv1.ValidateJobResponse, error) {
+	if marked(q.dir, objecting) {
+		return &relayerv1.ValidateJobResponse{Problems: []*pluginv1.Problem{{Path: "contractID",
+			Message: "this build knows no such contract"}}}, nil
+	}
+	return q.Relayer.ValidateJob(ctx, r)
 }
 
 type queueChain struct {
@@ -109,6 +131,12 @@ func (c *queueChain) Close() error {
 
 func (c *queueChain) CreateProvider(ctx context.Context,
 	r *relayerv1.CreateProviderRequest) (relayerv1loop.Provider, *relayerv1.CreateProviderResponse, error) {
+	switch {
+	case marked(c.dir, away):
+		return nil, nil, status.Error(codes.Unavailable, "its chain is away")
+	case marked(c.dir, refusing):
+		return nil, nil, status.Error(codes.InvalidArgument, "this build knows no such contract")
+	}
 	c.use(r.GetTransmitterId())
 	key := "transmit/" + r.GetTransmitterId() + "/item/" + r.GetConfig().GetContractId()
 	if _, err := c.Loans.Store.Put(ctx, &hostservicev1.PutRequest{Key: key}); err != nil &&

@@ -272,6 +272,7 @@ func (n *Node) RestartPlugin(ctx context.Context, p *loophost.Plugin) error {
 		return err
 	}
 	n.plugins.describeAgain(ctx, p.Name())
+	n.jobs.askAgain(context.WithoutCancel(ctx), p.Name()) // a job that was stopped must not be left so
 	return nil
 }
 

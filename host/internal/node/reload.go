@@ -223,15 +223,18 @@ func (j *jobs) stopOn(ctx context.Context, on chainKey) []*running {
 			continue // of one whose spec is not valid nobody knows whether it is since this chain's change
 		}
 		stopped = append(stopped, r)
-		wait.Go(func() {
-			r.stop(ctx)
-			if r.own != nil {
-				j.mu.Lock()
-				defer j.mu.Unlock()
-				j.reserved[r.stored.ID] = r.own.reserved
-			}
-		})
+		wait.Go(func() { j.halt(ctx, r) })
 	}
 	wait.Wait()
 	return stopped
+}
+
+// halt stops a job that is opened again. An isolated one keeps its account until then.
+func (j *jobs) halt(ctx context.Context, r *running) {
+	r.stop(ctx)
+	if r.own != nil {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.reserved[r.stored.ID] = r.own.reserved
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -63,4 +64,37 @@ func (j *jobs) tryFailed(ctx context.Context) (left bool) {
 	}
 	wait.Wait()
 	return slices.ContainsFunc(j.list(), func(r *running) bool { return r.again })
+}
+
+// askAgain opens the jobs that a plugin may have kept from running, and that do not run, after its replacement: what
+// one program refuses for good, another may take.
+func (j *jobs) askAgain(ctx context.Context, plugin string) {
+	j.changing.Lock()
+	defer j.changing.Unlock()
+	var wait sync.WaitGroup
+	for _, r := range j.list() {
+		if r.removed || r.oracle != nil && !r.oracle.Refused() || !j.needs(r, plugin) {
+			continue
+		}
+		wait.Go(func() {
+			j.halt(ctx, r)
+			j.put(j.open(ctx, r.stored))
+		})
+	}
+	wait.Wait()
+}
+
+// needs reports whether a job may need a plugin, for itself or as one that jobs share.
+func (j *jobs) needs(r *running, plugin string) bool {
+	if owner := ownerOf(plugin); owner != "" {
+		return owner == strconv.FormatInt(r.stored.ID, 10)
+	}
+	if r.invalid {
+		return true // nobody knows what it would need
+	}
+	if shared := j.node.plugins.shared[r.spec.Relay]; shared != nil && shared.plugin.Name() == plugin {
+		return true
+	}
+	reports, err := j.node.plugins.reporter(r.spec)
+	return err == nil && reports.plugin() != nil && reports.plugin().Name() == plugin
 }

@@ -22,6 +22,13 @@ func (f *feeding) write(file, text string) {
 	}
 }
 
+func (f *feeding) without(file string) {
+	f.Helper()
+	if err := os.Remove(filepath.Join(f.dir, file)); err != nil {
+		f.Fatal(err)
+	}
+}
+
 // execute does something to the node's database past the node.
 func (f *feeding) execute(statement string) {
 	f.Helper()
@@ -179,5 +186,46 @@ func TestJobThatIsNotValidAnyMore(t *testing.T) {
 	shown, err := f.client.ListJobs(t.Context(), &nodev1.ListJobsRequest{})
 	if err != nil || len(shown.GetJobs()) != 1 || shown.GetJobs()[0].GetRelay() != "acme" {
 		t.Errorf("the node lists %v, %v", shown, err)
+	}
+}
+
+// A job that a plugin refuses, when it starts, when it is checked or later, runs once the plugin is replaced by one
+// that takes it.
+func TestReplacedPluginIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	jobs := []*nodev1.Job{f.runs("a1", f.account(), false), f.runs("b1", f.account(), true)}
+	for name, c := range map[string]struct{ first, then, says string }{
+		"refused at the start":     {refusing, refusing, "refuses the job"},
+		"not valid for its plugin": {objecting, objecting, "not valid"},
+		"refused later":            {away, refusing, "refuses the job"},
+	} {
+		f.node.Close(t.Context())
+		f.write(filepath.Join(f.dir, c.first), "")
+		f.start()
+		f.write(filepath.Join(f.dir, c.then), "")
+		if c.then != c.first {
+			f.without(c.first)
+		}
+		for _, j := range jobs {
+			eventually(t, name+": the refusal", func() bool {
+				s := f.state(j)
+				return s.Level == health.Failed && strings.Contains(s.Reason, c.says)
+			})
+		}
+		f.without(c.then)
+		for _, plugin := range []string{"acme", ownName("acme", jobs[1].GetId())} {
+			if f.node.runtime.Plugin(plugin) == nil {
+				continue // of a job that was refused at its start nothing is left
+			}
+			if _, err := f.client.RestartPlugin(t.Context(), &nodev1.RestartPluginRequest{Name: plugin}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, j := range jobs {
+			if s := f.state(j); s.Level == health.Failed {
+				t.Errorf("%s: job %d is %s: %s", name, j.GetId(), s.Level, s.Reason)
+			}
+		}
 	}
 }

@@ -139,10 +139,11 @@ type Oracle struct {
 	feed      *feed.Recorder
 	running   interface{ Close() error } // libocr's part
 
-	mu     sync.Mutex
-	digest *types.ConfigDigest
-	reason string
-	closed bool
+	mu      sync.Mutex
+	digest  *types.ConfigDigest
+	reason  string
+	refusal string // the last reason that is a plugin's refusal
+	closed  bool
 }
 
 // Start runs a job. It fails for reasons that time does not fix: settings, or a relayer or product that refuses the
@@ -252,7 +253,7 @@ func (o *Oracle) ocr2Args(provider *relayerv1loophost.Provider, keys *keyring) o
 		ReportingPluginFactory: &factory{
 			name: o.reporter.name, maker: o.reporter.maker, created: o.reporter.created, bounds: o.reporter.bounds,
 			database: s.Database, jobID: s.JobID, minQuery: local.MinOCR2MaxDurationQuery, logger: o.logger,
-			running: o.runs, fail: o.fail, feed: o.feed, history: s.History, observing: o.observing,
+			running: o.runs, fail: o.fail, refuse: o.refuse, feed: o.feed, history: s.History, observing: o.observing,
 			timed: s.Spec.Product == nil,
 		},
 	}
@@ -331,6 +332,14 @@ func (o *Oracle) fail(reason string) {
 	}
 }
 
+// refuse fails the job for a plugin's refusal, which only another plugin, or another configuration, ends.
+func (o *Oracle) refuse(reason string) {
+	o.mu.Lock()
+	o.refusal = reason
+	o.mu.Unlock()
+	o.fail(reason)
+}
+
 // ConfigDigest returns the digest of the configuration that runs, and whether there is one yet.
 func (o *Oracle) ConfigDigest() (types.ConfigDigest, bool) {
 	o.mu.Lock()
@@ -346,6 +355,14 @@ func (o *Oracle) Failed() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.reason
+}
+
+// Refused reports whether the job does not work because a plugin refuses it, or its configuration. libocr does not ask
+// again, so that the job must be started anew once the plugin is replaced.
+func (o *Oracle) Refused() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.reason != "" && o.reason == o.refusal
 }
 
 // Longest returns the longest observation of the rounds that are kept; 0 if none is known.

@@ -84,7 +84,7 @@ func TestStartHearsTheVerdictOfPlugins(t *testing.T) {
 		fake.become("refuse-factory")
 		select {
 		case reason := <-failed:
-			if !strings.Contains(reason, "deviation function") || o.Failed() != reason {
+			if !strings.Contains(reason, "deviation function") || o.Failed() != reason || !o.Refused() {
 				t.Errorf("failed with %q; the oracle says %q", reason, o.Failed())
 			}
 		case <-time.After(time.Minute):
@@ -117,13 +117,14 @@ func TestFailureEndsWithTheNextConfiguration(t *testing.T) {
 			return ""
 		}
 	}
-	if reason := next(); !strings.Contains(reason, "the fake cannot run this configuration") || o.Failed() != reason {
+	if reason := next(); !strings.Contains(reason, "the fake cannot run this configuration") || o.Failed() != reason ||
+		!o.Refused() {
 		t.Errorf("failed with %q; the oracle says %q", reason, o.Failed())
 	}
 	eventually(t, "an error of the job", func() bool { return len(o.Errors()) > 0 }) // libocr's, of the same refusal
 	fake.become("")
 	contract.setConfig(config)
-	if reason := next(); reason != "" || o.Failed() != "" {
+	if reason := next(); reason != "" || o.Failed() != "" || o.Refused() {
 		t.Errorf("failed with %q under a good configuration", reason)
 	}
 }

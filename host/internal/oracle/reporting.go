@@ -78,9 +78,10 @@ type factory struct {
 	minQuery time.Duration
 	logger   *logger
 	// running is called with the configuration that runs, and fail with the reason why the job does not work; empty: it
-	// works again.
+	// works again. refuse is called instead if that is so until the job is started anew with another plugin.
 	running func(digest types.ConfigDigest, interval time.Duration)
 	fail    func(reason string)
+	refuse  func(reason string)
 	feed    *feed.Recorder
 	history *history.Job
 	// observing is called when libocr waits for an observation.
@@ -121,9 +122,9 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 	case err == nil:
 		return p.give(ocr2.PluginInfoOf(response), true), nil
 	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
-		err = fmt.Errorf("%s refuses the configuration %s, and the feed rests until the contract has another: %w", f.name,
-			p.config.ConfigDigest, err)
-		f.fail(err.Error())
+		err = fmt.Errorf("%s refuses the configuration %s, and the feed rests until the contract has another, or the plugin "+
+			"is replaced: %w", f.name, p.config.ConfigDigest, err)
+		f.refuse(err.Error())
 		return types.ReportingPluginInfo{}, err
 	case ctx.Err() != nil: // the job ends, or the contract has another configuration already
 		return types.ReportingPluginInfo{}, ctx.Err()

@@ -65,7 +65,8 @@ func newParts(t *testing.T, s nodeSettings) *parts {
 		database: n.database, jobID: settings.JobID, minQuery: minQueryDuration,
 		logger:  &logger{slog: n.logger, record: p.errors.Record},
 		running: func(types.ConfigDigest, time.Duration) {}, fail: func(reason string) { p.failed <- reason },
-		feed: feed.New(false), history: newHistory(t),
+		refuse: func(reason string) { p.failed <- reason },
+		feed:   feed.New(false), history: newHistory(t),
 	}
 	return p
 }

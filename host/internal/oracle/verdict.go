@@ -50,7 +50,7 @@ func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 			switch err := object.created(o.ctx); {
 			case refused(err):
 				o.logger.Error("a plugin refuses the job", commontypes.LogFields{"error": err})
-				o.fail(refuses(err).Error())
+				o.refuse(refuses(err).Error())
 			case err == nil:
 				o.feed.Waits(absent, "")
 			}

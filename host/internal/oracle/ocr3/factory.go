@@ -124,7 +124,7 @@ func (f *Factory) info(ctx context.Context, p *plugin) (ocr3types.ReportingPlugi
 	switch code := status.Code(err); {
 	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
 		err = fmt.Errorf(
-			"%s refuses the configuration %s, and the job rests until the contract has another: %w",
+			"%s refuses the configuration %s, and the job rests until the contract has another, or the plugin is replaced: %w",
 			f.settings.Name,
 			p.config.ConfigDigest,
 			err,
