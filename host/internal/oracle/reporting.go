@@ -18,6 +18,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/database"
 	"github.com/loop-plugins/loop/host/internal/history"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
+	"github.com/loop-plugins/loop/host/internal/oracle/deadline"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/oracle/making"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
@@ -36,7 +37,7 @@ const (
 	initShare = 80
 	// releaseTimeout bounds the release of one object at the end of a configuration or a job.
 	releaseTimeout = 2 * time.Second
-	// noteTimeout bounds the storing of what an instance declared.
+	// noteTimeout bounds the storing of what an instance declared, and the reading of it.
 	noteTimeout = 2 * time.Second
 )
 
@@ -108,8 +109,8 @@ func (f *factory) NewReportingPlugin(ctx context.Context,
 // configuration before, or what every instance of its product keeps to.
 func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInfo, error) {
 	wait, cancel := ctx, context.CancelFunc(func() {})
-	if deadline, ok := ctx.Deadline(); ok {
-		wait, cancel = context.WithTimeout(ctx, time.Until(deadline)*initShare/100)
+	if end, ok := ctx.Deadline(); ok { // which may have passed: libocr takes any time from a configuration, and waits
+		wait, cancel = deadline.Own(ctx, max(time.Until(end)*initShare/100, deadline.Floor))
 	}
 	defer cancel()
 	// The job's factory first: while it is refused, its instances merely do not come.
@@ -126,12 +127,14 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 			"is replaced: %w", f.name, p.config.ConfigDigest, err)
 		f.refuse(err.Error())
 		return types.ReportingPluginInfo{}, err
-	case ctx.Err() != nil: // the job ends, or the contract has another configuration already
+	case deadline.Cancelled(ctx): // the job ends, or the contract has another configuration already
 		return types.ReportingPluginInfo{}, ctx.Err()
 	}
 	f.logger.slog.Warn(f.name+" has not answered in time; the feed goes on with its known limits", "configDigest",
 		p.config.ConfigDigest, "error", err)
-	known, err := f.database.ReportingInfo(ctx, f.jobID, p.config.ConfigDigest)
+	read, end := deadline.Own(ctx, noteTimeout)
+	defer end()
+	known, err := f.database.ReportingInfo(read, f.jobID, p.config.ConfigDigest)
 	if err == nil {
 		return p.give(known, true), nil
 	}

@@ -90,8 +90,8 @@ func told(t *testing.T, at int, o *Oracle) {
 	if f.Report.Well == 0 {
 		t.Errorf("oracle %d has made no report: %+v", at, f.Report)
 	}
-	if f.Members == nil || len(f.Members.Budgets) != 5 || f.Members.Budgets[1].Name != "MaxDurationObservation" ||
-		f.Members.Budgets[1].Time <= 0 || o.Longest() <= 0 {
+	if f.Members == nil || len(f.Members.Budgets) != 6 || f.Members.Budgets[2].Name != "MaxDurationObservation" ||
+		f.Members.Budgets[2].Time <= 0 || o.Longest() <= 0 {
 		t.Errorf("oracle %d took %s at most, and has the times %+v", at, o.Longest(), f.Members)
 	}
 }

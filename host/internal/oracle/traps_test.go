@@ -25,6 +25,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/config"
 	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/job"
+	"github.com/loop-plugins/loop/host/internal/oracle/deadline"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 )
 
@@ -226,25 +227,58 @@ func TestTrap2FactoryErrorIsFinal(t *testing.T) {
 	}
 }
 
-// TestShareOfTheInitialization checks how long of libocr's time a median is waited for.
+// TestShareOfTheInitialization checks how long of libocr's time a median is waited for, and that of a time that is over
+// before it begins nothing fails: libocr would not ask again.
 func TestShareOfTheInitialization(t *testing.T) {
 	t.Parallel()
 	d, _ := newKeys(t)
 	log, _ := newLogger(t)
-	synctest.Test(t, func(t *testing.T) {
-		away := func(ctx context.Context) error {
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		f := &factory{database: d, created: away, bounds: medianBounds(), logger: &logger{slog: log}}
-		begin := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		info, err := f.info(ctx, &plugin{factory: f})
-		if took := time.Since(begin); took != 8*time.Second || info != medianBounds() || err != nil {
-			t.Errorf("after %s of 10: %+v, %v", took, info, err)
-		}
-	})
+	for given, want := range map[time.Duration]time.Duration{
+		10 * time.Second: 8 * time.Second, time.Second: deadline.Floor, 0: deadline.Floor, -time.Minute: deadline.Floor,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			away := func(ctx context.Context) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			f := &factory{database: d, created: away, bounds: medianBounds(), logger: &logger{slog: log}}
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), given)
+			defer cancel()
+			info, err := f.info(ctx, &plugin{factory: f})
+			if took := time.Since(begin); took != want || info != medianBounds() || err != nil {
+				t.Errorf("after %s of %s: %+v, %v", took, given, info, err)
+			}
+		})
+	}
+	f := &factory{database: d, bounds: medianBounds(), logger: &logger{slog: log}}
+	ctx, cancel := context.WithCancel(t.Context())
+	f.created = func(ctx context.Context) error {
+		cancel()
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if _, err := f.info(ctx, &plugin{factory: f}); !errors.Is(err, context.Canceled) {
+		t.Errorf("of a job that has ended libocr is told %v", err)
+	}
+}
+
+// TestNoTimeForTheInitialization holds that what a median has declared before is found when libocr's time is over.
+func TestNoTimeForTheInitialization(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{mode: "away-init"})})
+	if err := p.database.PutReportingInfo(t.Context(), p.factory.jobID, testDigest, fakeInfo()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	made, info, err := p.factory.NewReportingPlugin(ctx, pluginConfig())
+	if err != nil || info != fakeInfo() {
+		t.Fatalf("libocr is told %+v, %v", info, err)
+	}
+	if err := made.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTrap3InstanceIsKeptAcrossRestarts(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 	"github.com/loop-plugins/loop/gen/go/loop/product/v1/productv1loophost"
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
+	"github.com/loop-plugins/loop/host/internal/oracle/deadline"
 	"github.com/loop-plugins/loop/host/internal/oracle/making"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/reporting"
@@ -115,6 +116,12 @@ func (f *Factory) NewReportingPlugin(
 
 // info waits for the instance and returns what libocr is told of it.
 func (f *Factory) info(ctx context.Context, p *plugin) (ocr3types.ReportingPluginInfo, error) {
+	// libocr's time may have passed already, in each of its attempts: it takes any from a configuration, and waits.
+	if end, ok := ctx.Deadline(); ok {
+		own, cancel := deadline.Own(ctx, max(time.Until(end), deadline.Floor))
+		defer cancel()
+		ctx = own
+	}
 	// The job's factory first: while it is refused, its instances merely do not come.
 	_, err := f.settings.Product.Created(ctx)
 	var response *reportingv1.CreateOcr3PluginResponse

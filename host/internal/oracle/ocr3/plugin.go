@@ -2,7 +2,6 @@ package ocr3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
+	"github.com/loop-plugins/loop/host/internal/oracle/deadline"
 	"github.com/loop-plugins/loop/host/internal/oracle/making"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/reporting"
@@ -29,9 +29,8 @@ const (
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
 	// decisionFloor is the least time for a decision on a report. libocr ends a decision at the configuration's time,
-	// which may be 0, and then drops the report at this oracle for good. A restarted plugin is back within this time, even
-	// one whose interpreter starts on a busy machine.
-	decisionFloor = 3 * time.Second
+	// which may be 0, and then drops the report at this oracle for good.
+	decisionFloor = deadline.Floor
 	// maxDecisions bounds the decisions that are asked for at a time. libocr asks for those on all reports of a round
 	// at once, up to 2000.
 	maxDecisions = 16
@@ -235,16 +234,7 @@ func (p *plugin) Reports(
 // at least decisionFloor, and libocr accepts an answer that comes late. The end of the configuration ends the decision
 // if it can be seen. After libocr's own deadline it cannot be seen, and the end waits for the rest of the time.
 func (p *plugin) decide(ctx context.Context, limit time.Duration) (context.Context, func(), error) {
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(limit, decisionFloor))
-	stop := context.AfterFunc(ctx, func() {
-		if errors.Is(ctx.Err(), context.Canceled) {
-			cancel()
-		}
-	})
-	end := func() {
-		stop()
-		cancel()
-	}
+	own, end := deadline.Own(ctx, max(limit, decisionFloor))
 	select {
 	case p.decisions <- struct{}{}:
 		return own, func() {

@@ -443,6 +443,22 @@ func TestFactory(t *testing.T) {
 	}
 }
 
+// TestNoTimeForTheInitialization holds that a configuration that gives it none can be run: libocr would try for ever.
+func TestNoTimeForTheInitialization(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	config := ocr3types.ReportingPluginConfig{ConfigDigest: testDigest, N: 4, F: 1}
+	made, _, err := p.factory.NewReportingPlugin(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := made.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLimitsThatGrowFailTheJob(t *testing.T) {
 	t.Parallel()
 	p := newParts(t, "process grows::"+filepath.Join(t.TempDir(), "made"))
