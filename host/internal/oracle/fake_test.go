@@ -459,6 +459,8 @@ func (m *fakeMedian) CreateMedianFactory(_ context.Context, _ *medianv1.CreateMe
 	switch m.now() {
 	case "refuse-factory":
 		return nil, nil, status.Error(codes.InvalidArgument, "the fake knows no such deviation function")
+	case "old-factory":
+		return nil, nil, status.Error(codes.Unimplemented, "the fake has no such call")
 	case "away-factory":
 		return nil, nil, status.Error(codes.Unavailable, "the fake is not ready")
 	}

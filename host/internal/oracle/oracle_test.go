@@ -73,24 +73,32 @@ func TestStartHearsTheVerdictOfPlugins(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("the median is away and refuses later", func(t *testing.T) {
-		t.Parallel()
-		fake := &fakeMedian{mode: "away-factory"}
-		n := newNode(t, nodeSettings{contract: newAggregator(), inProcess: inProcess(fake)})
-		failed := make(chan string, 1)
-		s := n.job(n.spec(n.locator()))
-		s.Failed = func(reason string) { failed <- reason }
-		o := n.start(s)
-		fake.become("refuse-factory")
-		select {
-		case reason := <-failed:
-			if !strings.Contains(reason, "deviation function") || o.Failed() != reason || !o.Refused() {
-				t.Errorf("failed with %q; the oracle says %q", reason, o.Failed())
+	for mode, says := range map[string]string{"refuse-factory": "deviation function", "old-factory": "no such call"} {
+		t.Run("the median is away and later has "+mode, func(t *testing.T) {
+			t.Parallel()
+			fake := &fakeMedian{mode: "away-factory"}
+			n := newNode(t, nodeSettings{contract: newAggregator(), inProcess: inProcess(fake)})
+			failed := make(chan string, 1)
+			s := n.job(n.spec(n.locator()))
+			s.Failed = func(reason string) { failed <- reason }
+			o := n.start(s)
+			if absent := o.Facts().Absent; len(absent) != 1 {
+				t.Errorf("the job waits for %v", absent)
 			}
-		case <-time.After(time.Minute):
-			t.Error("the job did not fail visibly")
-		}
-	})
+			fake.become(mode)
+			select {
+			case reason := <-failed:
+				if !strings.Contains(reason, says) || o.Failed() != reason || !o.Refused() {
+					t.Errorf("failed with %q; the oracle says %q", reason, o.Failed())
+				}
+			case <-time.After(time.Minute):
+				t.Error("the job did not fail visibly")
+			}
+			if absent := o.Facts().Absent; len(absent) != 0 {
+				t.Errorf("the job still waits for %v", absent)
+			}
+		})
+	}
 }
 
 func TestFailureEndsWithTheNextConfiguration(t *testing.T) {
@@ -187,7 +195,7 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[codes.Code]bool{
 		codes.OK: false, codes.InvalidArgument: true, codes.FailedPrecondition: true, codes.Unavailable: false,
-		codes.DeadlineExceeded: false, codes.Unimplemented: false, codes.Internal: false,
+		codes.DeadlineExceeded: false, codes.Unimplemented: true, codes.AlreadyExists: true, codes.Internal: false,
 	} {
 		if got := refused(status.Error(code, "x")); got != want {
 			t.Errorf("%s: %t; want %t", code, got, want)

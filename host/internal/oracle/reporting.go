@@ -119,10 +119,10 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 	if err == nil {
 		response, err = p.remote.Created(wait)
 	}
-	switch code := status.Code(err); {
+	switch {
 	case err == nil:
 		return p.give(ocr2.PluginInfoOf(response), true), nil
-	case code == codes.InvalidArgument || code == codes.FailedPrecondition:
+	case refused(err):
 		err = fmt.Errorf("%s refuses the configuration %s, and the feed rests until the contract has another, or the plugin "+
 			"is replaced: %w", f.name, p.config.ConfigDigest, err)
 		f.refuse(err.Error())

@@ -47,20 +47,27 @@ func (o *Oracle) verdict(ctx context.Context, objects ...object) error {
 		o.logger.slog.Warn("a plugin has not accepted the job yet; the job runs when it does", "error", err)
 		o.feed.Waits(absent, err.Error())
 		o.work.Go(func() {
-			switch err := object.created(o.ctx); {
-			case refused(err):
+			err := object.created(o.ctx)
+			if err != nil && o.ctx.Err() != nil {
+				return // the job ends
+			}
+			o.feed.Waits(absent, "")
+			if err != nil {
 				o.logger.Error("a plugin refuses the job", commontypes.LogFields{"error": err})
 				o.refuse(refuses(err).Error())
-			case err == nil:
-				o.feed.Waits(absent, "")
 			}
 		})
 	}
 	return nil
 }
 
-// refused reports whether an error is of a kind that another try does not fix.
+// refused reports whether an error is of a kind that another try in the same process does not fix: the runtime makes
+// none.
 func refused(err error) bool {
-	code := status.Code(err)
-	return code == codes.InvalidArgument || code == codes.FailedPrecondition
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.AlreadyExists, codes.Unimplemented:
+		return true
+	default:
+		return false
+	}
 }
