@@ -485,6 +485,8 @@ func (f *fakeFactory) CreateReportingPlugin(ctx context.Context,
 		return nil, nil, status.Error(codes.Unavailable, "the fake's chain is away")
 	case len(mode) > 6 && mode[:6] == "grows:" && !once(mode[6:]):
 		response.Limits.MaxReportLength = 100_000
+	case mode == "large":
+		response.Limits.MaxReportLength = types.MaxMaxReportLength + 1
 	case mode == "init-panic":
 		panic("the fake panics as asked")
 	}

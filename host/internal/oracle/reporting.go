@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/loop-plugins/loop/host/internal/oracle/deadline"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 	"github.com/loop-plugins/loop/host/internal/oracle/making"
+	"github.com/loop-plugins/loop/host/internal/oracle/ocr3"
 	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -121,7 +123,14 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 	}
 	switch {
 	case err == nil:
-		return p.give(ocr2.PluginInfoOf(response), true), nil
+		declared := ocr2.PluginInfoOf(response)
+		if err := checkLimits(declared.Limits, p.config.N); err != nil {
+			err = fmt.Errorf("the reporting plugin of %s cannot run under the configuration %s: %w", f.name,
+				p.config.ConfigDigest, err)
+			f.refuse(err.Error())
+			return types.ReportingPluginInfo{}, err
+		}
+		return p.give(declared, true), nil
 	case refused(err):
 		err = fmt.Errorf("%s refuses the configuration %s, and the feed rests until the contract has another, or the plugin "+
 			"is replaced: %w", f.name, p.config.ConfigDigest, err)
@@ -142,6 +151,31 @@ func (f *factory) info(ctx context.Context, p *plugin) (types.ReportingPluginInf
 		f.logger.slog.Error("the limits of "+f.name+" could not be read; its declared bounds are used", "error", err)
 	}
 	return p.give(f.bounds, false), nil
+}
+
+// mostBytes is what libocr's messages of one round may take together: it counts twice their number in an int32. The
+// rest is for its own fields and signatures.
+const mostBytes = math.MaxInt32/2 - 1<<20
+
+// checkLimits returns why libocr would not run with an instance's limits in a network of n oracles, or nil: it would
+// end for good, with only a line in its log.
+func checkLimits(l types.ReportingPluginLimits, n int) error {
+	for _, limit := range []struct {
+		name       string
+		have, most int
+	}{
+		{"max_query_length", l.MaxQueryLength, types.MaxMaxQueryLength},
+		{"max_observation_length", l.MaxObservationLength, types.MaxMaxObservationLength},
+		{"max_report_length", l.MaxReportLength, types.MaxMaxReportLength},
+		{fmt.Sprintf("max_query_length + %d * max_observation_length + 3 * max_report_length", n+1),
+			l.MaxQueryLength + (n+1)*l.MaxObservationLength + 3*l.MaxReportLength, mostBytes},
+	} {
+		if limit.have > limit.most {
+			return fmt.Errorf("%s is %d bytes, and OCR2 has at most %d; declare smaller limits", limit.name, limit.have,
+				limit.most)
+		}
+	}
+	return nil
 }
 
 // plugin is one instance of the product for libocr, under one configuration and across the restarts of its process.
@@ -168,8 +202,8 @@ func (p *plugin) made(response *reportingv1.CreateReportingPluginResponse) {
 	report := p.problem()
 	p.mu.Unlock()
 	report()
-	if known {
-		return
+	if known || checkLimits(info.Limits, p.config.N) != nil {
+		return // the next start must not run with what libocr cannot
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
 	defer cancel()
@@ -221,6 +255,16 @@ func (p *plugin) problem() (report func()) {
 	return func() {}
 }
 
+// limits are those that libocr was told.
+func (p *plugin) limits() types.ReportingPluginLimits {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.given == nil { // it was closed, and answers nothing
+		return types.ReportingPluginLimits{}
+	}
+	return p.given.Limits
+}
+
 // roundOf is a round as the job's history names it.
 func roundOf(at types.ReportTimestamp) hostservice.Round {
 	return hostservice.Round{ConfigDigest: at.ConfigDigest, Epoch: at.Epoch, Round: at.Round}
@@ -240,6 +284,9 @@ func (p *plugin) Query(ctx context.Context, at types.ReportTimestamp) (query typ
 	ctx, cancel := bounded(ctx, max(p.config.MaxDurationQuery, p.factory.minQuery))
 	defer cancel()
 	response, err := p.remote.Query(ctx, &reportingv1.QueryRequest{Timestamp: ocr2.TimestampTo(at)})
+	if err == nil {
+		err = ocr3.Fits("query", len(response.GetQuery()), p.limits().MaxQueryLength)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -257,6 +304,9 @@ func (p *plugin) Observation(ctx context.Context, at types.ReportTimestamp,
 	defer p.factory.observing.Begin(roundOf(at))()
 	response, err := p.remote.Observation(ctx,
 		&reportingv1.ObservationRequest{Timestamp: ocr2.TimestampTo(at), Query: query})
+	if err == nil {
+		err = ocr3.Fits("observation", len(response.GetObservation()), p.limits().MaxObservationLength)
+	}
 	if !errors.Is(ctx.Err(), context.Canceled) { // else libocr has gone on to another round
 		p.factory.feed.Observed(said(err))
 	}
@@ -278,6 +328,9 @@ func (p *plugin) Report(ctx context.Context, at types.ReportTimestamp, query typ
 	response, err := p.remote.Report(ctx,
 		&reportingv1.ReportRequest{Timestamp: ocr2.TimestampTo(at), Query: query,
 			Observations: ocr2.ObservationsTo(observations)})
+	if err == nil {
+		err = ocr3.Fits("report", len(response.GetReport()), p.limits().MaxReportLength)
+	}
 	p.notes(ctx, err)
 	if err != nil {
 		return false, nil, err

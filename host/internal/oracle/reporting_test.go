@@ -3,6 +3,7 @@ package oracle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/big"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/gen/go/loop/reporting/v1/reportingv1loophost"
 	"github.com/loop-plugins/loop/host/internal/database"
+	"github.com/loop-plugins/loop/host/internal/hostservice"
 	"github.com/loop-plugins/loop/host/internal/oracle/feed"
 )
 
@@ -342,6 +344,57 @@ func TestReportsThatFail(t *testing.T) {
 		if got := known.Facts().Report; got.Failures != c.failures || got.Fault != c.fault {
 			t.Errorf("%s: noted %+v", c.name, got)
 		}
+	}
+}
+
+// long answers with a byte more than an instance declared.
+type long struct {
+	reportingv1.ReportingPluginServiceClient
+}
+
+func (long) Query(context.Context, *reportingv1.QueryRequest, ...grpc.CallOption) (*reportingv1.QueryResponse, error) {
+	return &reportingv1.QueryResponse{Query: make([]byte, 2)}, nil
+}
+
+func (long) Observation(context.Context, *reportingv1.ObservationRequest,
+	...grpc.CallOption) (*reportingv1.ObservationResponse, error) {
+	return &reportingv1.ObservationResponse{Observation: make([]byte, 93)}, nil
+}
+
+func (long) Report(context.Context, *reportingv1.ReportRequest,
+	...grpc.CallOption) (*reportingv1.ReportResponse, error) {
+	return &reportingv1.ReportResponse{ShouldReport: true, Report: make([]byte, 289)}, nil
+}
+
+// TestAnswersAboveTheirLimits holds that they count as failures: libocr drops them with a line in its log.
+func TestAnswersAboveTheirLimits(t *testing.T) {
+	t.Parallel()
+	log, _ := newLogger(t)
+	known, given := feed.New(false), fakeInfo()
+	given.Limits.MaxQueryLength = 1
+	p := &plugin{
+		factory: &factory{name: "the median", logger: &logger{slog: log}, feed: known, history: newHistory(t),
+			observing: hostservice.NewRounds()},
+		remote: &reportingv1loophost.ReportingPlugin{ReportingPluginServiceClient: long{}}, given: &given,
+	}
+	known.Landed(0, 0)
+	_, query := p.Query(t.Context(), at(1))
+	_, observation := p.Observation(t.Context(), at(1), nil)
+	_, _, report := p.Report(t.Context(), at(1), nil, nil)
+	facts := known.Facts()
+	for want, got := range map[string][]string{
+		"query: has 2 bytes; the product declared 1":         {fmt.Sprint(query)},
+		"observation: has 93 bytes; the product declared 92": {fmt.Sprint(observation), facts.Observation.Fault},
+		"report: has 289 bytes; the product declared 288":    {fmt.Sprint(report), facts.Report.Fault},
+	} {
+		for _, text := range got {
+			if text != want {
+				t.Errorf("got %q; want %q", text, want)
+			}
+		}
+	}
+	if known.Awaits() || len(p.factory.history.Reports()) > 0 {
+		t.Error("a report that libocr drops is said to have been made")
 	}
 }
 

@@ -148,7 +148,9 @@ func TestTrap1NoTimeForQueries(t *testing.T) {
 	// Where libocr passes no deadline, the adapter's is not zero either. It is long, for the median to answer within.
 	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{})})
 	p.factory.minQuery = time.Minute
-	query, err := p.instance().Query(context.Background(), at(1))
+	instance := p.instance()
+	instance.(*plugin).given.Limits.MaxQueryLength = 100 // for the fake's, which says how long it had
+	query, err := instance.Query(context.Background(), at(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,6 +280,46 @@ func TestNoTimeForTheInitialization(t *testing.T) {
 	}
 	if err := made.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLimitsThatLibocrCannotRun holds that they fail the job: libocr ends for good with a line in its log.
+func TestLimitsThatLibocrCannotRun(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, nodeSettings{inProcess: inProcess(&fakeMedian{mode: "large"})})
+	if _, _, err := p.new(time.Minute); err == nil {
+		t.Fatal("libocr is given limits that it cannot run")
+	}
+	if reason := <-p.failed; !strings.Contains(reason, "max_report_length is 268435457 bytes, and OCR2 has at most") {
+		t.Errorf("the job failed with %q", reason)
+	}
+	if stored, err := p.database.ReportingInfo(t.Context(), p.factory.jobID, testDigest); err == nil {
+		t.Errorf("the next start would run with %+v", stored)
+	}
+}
+
+// TestLimitsAreThoseOfLibocr holds checkLimits to what libocr itself can run.
+func TestLimitsAreThoseOfLibocr(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limits types.ReportingPluginLimits
+		n      int
+		fault  string
+	}{
+		"a median's":         {medianBounds().Limits, types.MaxOracles, ""},
+		"the largest query":  {types.ReportingPluginLimits{MaxQueryLength: types.MaxMaxQueryLength}, 4, ""},
+		"the largest report": {types.ReportingPluginLimits{MaxReportLength: types.MaxMaxReportLength}, 31, ""},
+		"a larger query": {types.ReportingPluginLimits{MaxQueryLength: types.MaxMaxQueryLength + 1}, 4,
+			"max_query_length is"},
+		"a larger observation": {types.ReportingPluginLimits{MaxObservationLength: types.MaxMaxObservationLength + 1}, 1,
+			"max_observation_length is"},
+		"observations of too many": {types.ReportingPluginLimits{MaxObservationLength: types.MaxMaxObservationLength}, 4,
+			"max_query_length + 5 * max_observation_length + 3 * max_report_length is 1342177280 bytes"},
+	} {
+		if err := checkLimits(c.limits, c.n); (err != nil) != (c.fault != "") ||
+			err != nil && !strings.HasPrefix(err.Error(), c.fault) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -60,9 +60,9 @@ func reportTo(r ocr3types.ReportWithInfo[Info]) *reportingv1.ReportWithInfo {
 	return &reportingv1.ReportWithInfo{Report: r.Report, Info: r.Info}
 }
 
-// fits checks a product's result against its declared limits. libocr would drop a result beyond them with only a line
+// Fits checks a product's result against its declared limits. libocr would drop a result beyond them with only a line
 // in its log.
-func fits(what string, have int, declared uint32) error {
+func Fits[N uint32 | int](what string, have int, declared N) error {
 	if have <= int(declared) {
 		return nil
 	}
@@ -81,9 +81,9 @@ func reportsOf(
 	}
 	of := make([]ocr3types.ReportPlus[Info], len(r.GetReports()))
 	for i, report := range r.GetReports() {
-		err := fits("report", len(report.GetReport().GetReport()), limits.GetMaxReportLength())
+		err := Fits("report", len(report.GetReport().GetReport()), limits.GetMaxReportLength())
 		if err == nil {
-			err = fits("info", len(report.GetReport().GetInfo()), limits.GetMaxReportInfoLength())
+			err = Fits("info", len(report.GetReport().GetInfo()), limits.GetMaxReportInfoLength())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reports[%d].report.%w", i, err)

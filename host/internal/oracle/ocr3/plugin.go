@@ -73,7 +73,7 @@ func (p *plugin) Query(ctx context.Context, at ocr3types.OutcomeContext) (_ type
 		return p.remote.Query(ctx, request)
 	})
 	if err == nil {
-		err = fits("query", len(response.GetQuery()), p.limits().GetMaxQueryLength())
+		err = Fits("query", len(response.GetQuery()), p.limits().GetMaxQueryLength())
 	}
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (p *plugin) Observation(
 		return p.remote.Observation(ctx, request)
 	})
 	if err == nil {
-		err = fits("observation", len(response.GetObservation()), p.limits().GetMaxObservationLength())
+		err = Fits("observation", len(response.GetObservation()), p.limits().GetMaxObservationLength())
 	}
 	if ctx.Err() == nil { // else the epoch has ended
 		rounds.Observed(err)
@@ -199,7 +199,7 @@ func (p *plugin) Outcome(
 		return p.remote.Outcome(ctx, request)
 	})
 	if err == nil {
-		err = fits("outcome", len(response.GetOutcome()), p.limits().GetMaxOutcomeLength())
+		err = Fits("outcome", len(response.GetOutcome()), p.limits().GetMaxOutcomeLength())
 	}
 	if err != nil {
 		return nil, err
