@@ -2,8 +2,11 @@ package oracle
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"maps"
 	"math"
+	"sync"
 
 	ocr "github.com/smartcontractkit/libocr/offchainreporting2plus"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/ocr3types"
@@ -30,7 +33,7 @@ func (o *Oracle) ocr3Args(of ocr.OCR2OracleArgs, keys *keyring, rounds *rounds) 
 		BinaryNetworkEndpointFactory: of.BinaryNetworkEndpointFactory,
 		V2Bootstrappers:              of.V2Bootstrappers,
 		ContractConfigTracker:        of.ContractConfigTracker,
-		ContractTransmitter:          &sender{of.ContractTransmitter, rounds},
+		ContractTransmitter:          &sender{transmitter: of.ContractTransmitter, rounds: rounds},
 		Database:                     &states{kept, rounds},
 		LocalConfig:                  of.LocalConfig,
 		Logger:                       of.Logger,
@@ -105,6 +108,31 @@ func (a *attester) Verify(
 type sender struct {
 	transmitter types.ContractTransmitter
 	rounds      *rounds
+
+	mu     sync.Mutex
+	digest types.ConfigDigest
+	first  map[uint64][sha256.Size]byte // the report of each of the latest outcomes under digest
+}
+
+// rememberedOutcomes is how many outcomes' reports a sender remembers: libocr sends those of one within seconds.
+const rememberedOutcomes = 100
+
+// claim takes an outcome's place for a report. The relayer takes a second report for a repeat of the first, and says
+// that it has it. A report that could not be handed over keeps its place, since the relayer may have it all the same.
+func (s *sender) claim(digest types.ConfigDigest, seqNr uint64, report types.Report) error {
+	hash := sha256.Sum256(report)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == nil || s.digest != digest {
+		s.digest, s.first = digest, map[uint64][sha256.Size]byte{}
+	}
+	if first, claimed := s.first[seqNr]; claimed && first != hash {
+		return fmt.Errorf("the outcome %d of config %s has a second report, which is not sent: a contract of OCR2 takes one "+
+			"of each outcome; have the product make one", seqNr, digest)
+	}
+	s.first[seqNr] = hash
+	maps.DeleteFunc(s.first, func(of uint64, _ [sha256.Size]byte) bool { return of+rememberedOutcomes < seqNr })
+	return nil
 }
 
 // Transmit implements ocr3types.ContractTransmitter.
@@ -116,6 +144,9 @@ func (s *sender) Transmit(
 	signatures []types.AttributedOnchainSignature,
 ) error {
 	at, err := reportContext(digest, seqNr)
+	if err == nil {
+		err = s.claim(digest, seqNr, r.Report)
+	}
 	if err == nil {
 		err = s.transmitter.Transmit(ctx, at, r.Report, signatures)
 	}

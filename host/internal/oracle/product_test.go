@@ -361,7 +361,7 @@ func TestOutcomesBeyondContracts(t *testing.T) {
 	if noted := key.feed.Facts().Signature; noted.Failures != 1 || !strings.Contains(noted.Fault, "4294967295") {
 		t.Errorf("noted %+v", noted)
 	}
-	if err = (&sender{nil, r}).Transmit(t.Context(), testDigest, last+1, report, nil); err == nil ||
+	if err = (&sender{rounds: r}).Transmit(t.Context(), testDigest, last+1, report, nil); err == nil ||
 		!strings.Contains(err.Error(), "4294967295") {
 		t.Errorf("error %v", err)
 	}
@@ -376,6 +376,52 @@ loop_ocr3_lost_total{call="Transmit",job_id="7"} 1
 loop_ocr3_lost_total{call="Verify",job_id="7"} 1
 `)); d != nil {
 		t.Error(d)
+	}
+}
+
+// handed counts what a relayer is handed.
+type handed struct {
+	types.ContractTransmitter
+	reports []string
+}
+
+func (h *handed) Transmit(_ context.Context, at types.ReportContext, report types.Report,
+	_ []types.AttributedOnchainSignature) error {
+	h.reports = append(h.reports, fmt.Sprint(at.Epoch, " ", string(report)))
+	return nil
+}
+
+// TestSecondReportOfAnOutcome holds that it is not said to be handed over: the relayer takes it for the first.
+func TestSecondReportOfAnOutcome(t *testing.T) {
+	t.Parallel()
+	relayer := &handed{}
+	s := &sender{transmitter: relayer, rounds: testRounds(t)}
+	transmit := func(digest types.ConfigDigest, seqNr uint64, report string) error {
+		return s.Transmit(t.Context(), digest, seqNr, ocr3types.ReportWithInfo[ocr3.Info]{Report: types.Report(report)}, nil)
+	}
+	for seqNr := uint64(1); seqNr <= 2*rememberedOutcomes; seqNr++ {
+		if err := transmit(testDigest, seqNr, "first"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	relayer.reports = nil
+	if err := transmit(testDigest, 200, "second"); err == nil || !strings.Contains(err.Error(), "the outcome 200 of") {
+		t.Errorf("of a second report libocr is told %v", err)
+	}
+	if err := errors.Join(transmit(testDigest, 200, "first"), transmit(types.ConfigDigest{1}, 200, "second")); err != nil {
+		t.Error(err)
+	}
+	if d := cmp.Diff([]string{"200 first", "200 second"}, relayer.reports); d != "" {
+		t.Errorf("handed over (-want +got):\n%s", d)
+	}
+	if got := testutil.ToFloat64(s.rounds.lost.WithLabelValues("Transmit")); got != 1 {
+		t.Errorf("%v reports are counted as lost; want 1", got)
+	}
+	for seqNr := range uint64(3 * rememberedOutcomes) {
+		_ = transmit(testDigest, seqNr, "first")
+	}
+	if len(s.first) > rememberedOutcomes+1 {
+		t.Errorf("%d outcomes are remembered", len(s.first))
 	}
 }
 
