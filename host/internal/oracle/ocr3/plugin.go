@@ -34,6 +34,9 @@ const (
 	// maxDecisions bounds the decisions that are asked for at a time. libocr asks for those on all reports of a round
 	// at once, up to 2000.
 	maxDecisions = 16
+	// turnLimit is how long a decision waits for its turn at least. A product that answers within 20 ms decides on the
+	// reports of the largest round in a quarter of it.
+	turnLimit = 10 * time.Second
 )
 
 // heal makes a call, and repeats it for as long as its round lasts. An error here would not be a delay but the loss of
@@ -230,21 +233,23 @@ func (p *plugin) Reports(
 	return reports, nil
 }
 
-// decide gives a decision on a report its time and its turn. libocr's deadline is the configuration's time; here it is
-// at least decisionFloor, and libocr accepts an answer that comes late. The end of the configuration ends the decision
-// if it can be seen. After libocr's own deadline it cannot be seen, and the end waits for the rest of the time.
+// decide gives a decision on a report its turn, and then its time. libocr's deadline is the configuration's time; here
+// it is at least decisionFloor, and libocr accepts an answer that comes late. The end of the configuration ends the
+// decision if it can be seen. After libocr's own deadline it cannot be seen, and the end waits for the rest of the
+// time.
 func (p *plugin) decide(ctx context.Context, limit time.Duration) (context.Context, func(), error) {
-	own, end := deadline.Own(ctx, max(limit, decisionFloor))
+	turn, stop := deadline.Own(ctx, max(limit, turnLimit))
+	defer stop()
 	select {
 	case p.decisions <- struct{}{}:
-		return own, func() {
-			<-p.decisions
-			end()
-		}, nil
-	case <-own.Done():
-		end()
-		return nil, nil, fmt.Errorf("waiting for %d decisions on other reports: %w", maxDecisions, own.Err())
+	case <-turn.Done():
+		return nil, nil, fmt.Errorf("waiting for %d decisions on other reports: %w", maxDecisions, turn.Err())
 	}
+	own, end := deadline.Own(ctx, max(limit, decisionFloor))
+	return own, func() {
+		<-p.decisions
+		end()
+	}, nil
 }
 
 // ShouldAcceptAttestedReport implements ocr3types.ReportingPlugin. An instance may say yes once: it remembers what it

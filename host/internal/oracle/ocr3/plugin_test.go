@@ -295,9 +295,9 @@ func TestTrap4DecisionsAreBounded(t *testing.T) {
 		}
 		begin := time.Now()
 		_, _, err := p.decide(t.Context(), 0)
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != decisionFloor {
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != turnLimit {
 			t.Errorf("one more than %d: error %v after %s; want the deadline's after %s", maxDecisions, err, time.Since(begin),
-				decisionFloor)
+				turnLimit)
 		}
 		// The end of the configuration is not waited for.
 		ctx, cancel := context.WithCancel(t.Context())
@@ -306,10 +306,14 @@ func TestTrap4DecisionsAreBounded(t *testing.T) {
 		if _, _, err = p.decide(ctx, time.Hour); !errors.Is(err, context.Canceled) || time.Since(begin) != time.Millisecond {
 			t.Errorf("one more, and the configuration ends: error %v after %s", err, time.Since(begin))
 		}
-		ends[0]()
-		_, end, err := p.decide(t.Context(), 0)
+		// The wait for a turn is not taken from the decision's own time.
+		time.AfterFunc(2*decisionFloor, ends[0])
+		own, end, err := p.decide(t.Context(), 0)
 		if err != nil {
 			t.Fatalf("one more after the end of one: %v", err)
+		}
+		if until, _ := own.Deadline(); time.Until(until) != decisionFloor {
+			t.Errorf("after its wait a decision has %s; want %s", time.Until(until), decisionFloor)
 		}
 		end()
 		for _, end := range ends[1:] {
