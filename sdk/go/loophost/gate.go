@@ -2,6 +2,7 @@ package loophost
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -52,7 +53,7 @@ func (g *gate) wait(ctx context.Context, what string) (*stand, error) {
 		case <-s.changed:
 		case <-ctx.Done():
 			c := status.FromContextError(ctx.Err())
-			return nil, status.Errorf(c.Code(), "waiting for %s to come back: %v", what, ctx.Err())
+			return nil, status.Errorf(c.Code(), waiting+"%s to come back: %v", what, ctx.Err())
 		}
 	}
 }
@@ -149,8 +150,26 @@ func (c *gated) NewStream(ctx context.Context, desc *grpc.StreamDesc, method str
 }
 
 func (c *gated) unknown(method, how string) error {
-	return status.Errorf(codes.Unavailable, "plugin %s ended during %s%s; the call's outcome is unknown", c.plugin.name,
-		method, how)
+	return status.Errorf(codes.Unavailable, "plugin %s ended during %s%s"+unknown, c.plugin.name, method, how)
+}
+
+// The texts by which Began tells errors of calls that fail without an answer.
+const (
+	waiting = "waiting for "
+	unknown = "; the call's outcome is unknown"
+)
+
+// Began reports whether a call that failed without an answer had begun in the plugin's process: its deadline has passed
+// there, or the process has ended under it. A call that waited for the process in vain had not.
+func Began(err error) bool {
+	switch s := status.Convert(err); s.Code() {
+	case codes.DeadlineExceeded:
+		return !strings.HasPrefix(s.Message(), waiting)
+	case codes.Unavailable:
+		return strings.HasSuffix(s.Message(), unknown)
+	default:
+		return false
+	}
 }
 
 // ending is how an attempt in a generation has failed.

@@ -199,6 +199,7 @@ type plugin struct {
 	given   *reportingv1.CreateOcr3PluginResponse // what libocr was told; nil until it was
 	latest  *reportingv1.CreateOcr3PluginResponse // what the newest making declared; nil before the first
 	failing bool                                  // the job was told to fail for what the newest declared
+	newest  uint64                                // the latest round that libocr has asked for
 }
 
 // made is called at each making of the instance, before any call reaches it.

@@ -99,6 +99,9 @@ func (f *fake) call(ctx context.Context, method string) error {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
+	case "kill":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
 	case "away":
 		if asked < 4 {
 			return status.Error(codes.Unavailable, "the fake is not ready")

@@ -16,6 +16,7 @@ import (
 	reportingv1 "github.com/loop-plugins/loop/gen/go/loop/reporting/v1"
 	"github.com/loop-plugins/loop/host/internal/oracle/deadline"
 	"github.com/loop-plugins/loop/host/internal/oracle/making"
+	"github.com/loop-plugins/loop/sdk/go/loophost"
 	"github.com/loop-plugins/loop/sdk/go/ocr2"
 	"github.com/loop-plugins/loop/sdk/go/reporting"
 	"github.com/loop-plugins/loop/sdk/go/wire"
@@ -28,6 +29,9 @@ const (
 	// bounds their number.
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
+	// mostBegun is how many attempts of ValidateObservation may begin in the process and have no answer. One may be the
+	// process's own trouble; the runtime itself repeats a call under which the process has ended once.
+	mostBegun = 2
 	// decisionFloor is the least time for a decision on a report. libocr ends a decision at the configuration's time,
 	// which may be 0, and then drops the report at this oracle for good.
 	decisionFloor = deadline.Floor
@@ -43,12 +47,12 @@ const (
 // the oracle's vote until the next epoch. In ValidateObservation, libocr would take a proposal for invalid. So if the
 // plugin is away, the call waits until it is back. libocr gives these calls no deadline: ctx ends with the epoch, and
 // each attempt at the contract's time for the method. An answer of the product itself stands, except for UNAVAILABLE,
-// by which it asks for time.
-func heal[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
+// by which it asks for time. lasts says after an error whether the round lasts: an epoch has many.
+func heal[T any](ctx context.Context, lasts func(error) bool, call func(context.Context) (T, error)) (T, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		answer, err := call(ctx)
 		code := status.Code(err)
-		if code != codes.Unavailable && code != codes.DeadlineExceeded || ctx.Err() != nil {
+		if code != codes.Unavailable && code != codes.DeadlineExceeded || ctx.Err() != nil || !lasts(err) {
 			return answer, err
 		}
 		timer := time.NewTimer(pause)
@@ -58,6 +62,33 @@ func heal[T any](ctx context.Context, call func(context.Context) (T, error)) (T,
 			timer.Stop()
 			return answer, err
 		}
+	}
+}
+
+// always is for calls that no later round makes pointless.
+func always(error) bool { return true }
+
+// round notes that libocr asks for a round, and returns whether that lasts: until libocr asks for a later one.
+func (p *plugin) round(seqNr uint64) (lasts func(error) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.newest = max(p.newest, seqNr)
+	return func(error) bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.newest <= seqNr
+	}
+}
+
+// spares ends a call that has begun in the process and had no answer mostBegun times. It asks about what another oracle
+// says, who may have made that slow or deadly, and the process serves every job of the product.
+func spares(lasts func(error) bool) func(error) bool {
+	begun := 0
+	return func(err error) bool {
+		if loophost.Began(err) {
+			begun++
+		}
+		return begun < mostBegun && lasts(err)
 	}
 }
 
@@ -72,9 +103,13 @@ func (p *plugin) limits() *reportingv1.Ocr3PluginLimits {
 func (p *plugin) Query(ctx context.Context, at ocr3types.OutcomeContext) (_ types.Query, err error) {
 	defer p.end(ctx, "Query", time.Now(), &err)
 	request := &reportingv1.Ocr3PluginServiceQueryRequest{Context: contextTo(at)}
-	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
-		return p.remote.Query(ctx, request)
-	})
+	response, err := heal(
+		ctx,
+		p.round(at.SeqNr),
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceQueryResponse, error) {
+			return p.remote.Query(ctx, request)
+		},
+	)
 	if err == nil {
 		err = Fits("query", len(response.GetQuery()), p.limits().GetMaxQueryLength())
 	}
@@ -94,9 +129,13 @@ func (p *plugin) Observation(
 	rounds := p.factory.settings.Rounds
 	rounds.Asked(at.Epoch) //nolint:staticcheck // deprecated, but counted for people: nothing relies on it
 	request := &reportingv1.Ocr3PluginServiceObservationRequest{Context: contextTo(at), Query: query}
-	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
-		return p.remote.Observation(ctx, request)
-	})
+	response, err := heal(
+		ctx,
+		p.round(at.SeqNr),
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationResponse, error) {
+			return p.remote.Observation(ctx, request)
+		},
+	)
 	if err == nil {
 		err = Fits("observation", len(response.GetObservation()), p.limits().GetMaxObservationLength())
 	}
@@ -136,6 +175,7 @@ func (p *plugin) ValidateObservation(
 	}
 	response, err := heal(
 		ctx,
+		spares(p.round(at.SeqNr)),
 		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceValidateObservationResponse, error) {
 			return p.remote.ValidateObservation(ctx, request)
 		},
@@ -175,6 +215,7 @@ func (p *plugin) ObservationQuorum(
 	}
 	response, err := heal(
 		ctx,
+		p.round(at.SeqNr),
 		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceObservationQuorumResponse, error) {
 			return p.remote.ObservationQuorum(ctx, request)
 		},
@@ -198,9 +239,13 @@ func (p *plugin) Outcome(
 		Query:        query,
 		Observations: ocr2.ObservationsTo(observations),
 	}
-	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
-		return p.remote.Outcome(ctx, request)
-	})
+	response, err := heal(
+		ctx,
+		p.round(at.SeqNr),
+		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceOutcomeResponse, error) {
+			return p.remote.Outcome(ctx, request)
+		},
+	)
 	if err == nil {
 		err = Fits("outcome", len(response.GetOutcome()), p.limits().GetMaxOutcomeLength())
 	}
@@ -219,7 +264,7 @@ func (p *plugin) Reports(
 ) (_ []ocr3types.ReportPlus[Info], err error) {
 	defer p.end(ctx, "Reports", time.Now(), &err)
 	request := &reportingv1.Ocr3PluginServiceReportsRequest{SeqNr: seqNr, Outcome: outcome}
-	response, err := heal(ctx, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
+	response, err := heal(ctx, always, func(ctx context.Context) (*reportingv1.Ocr3PluginServiceReportsResponse, error) {
 		return p.remote.Reports(ctx, request)
 	})
 	if err != nil {
@@ -310,6 +355,7 @@ func (p *plugin) ShouldTransmitAcceptedReport(
 	request := &reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportRequest{SeqNr: seqNr, Report: reportTo(report)}
 	response, err := heal(
 		ctx,
+		always,
 		func(ctx context.Context) (*reportingv1.Ocr3PluginServiceShouldTransmitAcceptedReportResponse, error) {
 			return p.remote.ShouldTransmitAcceptedReport(ctx, request)
 		},

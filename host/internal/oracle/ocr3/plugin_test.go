@@ -198,7 +198,7 @@ func TestTrap1AbsenceIsNoAnswer(t *testing.T) {
 				return 7, nil
 			}
 			begin := time.Now()
-			if got, err := heal(t.Context(), call); got != 7 || err != nil || time.Since(begin) < time.Hour ||
+			if got, err := heal(t.Context(), spares(always), call); got != 7 || err != nil || time.Since(begin) < time.Hour ||
 				time.Since(begin) > time.Hour+lastPause {
 				t.Errorf("%s for an hour: answer %d, error %v after %s", code, got, err, time.Since(begin))
 			}
@@ -207,10 +207,75 @@ func TestTrap1AbsenceIsNoAnswer(t *testing.T) {
 			defer cancel()
 			until = time.Now().Add(time.Hour)
 			begin = time.Now()
-			if _, err := heal(ctx, call); status.Code(err) != code || time.Since(begin) != time.Minute {
+			if _, err := heal(ctx, spares(always), call); status.Code(err) != code || time.Since(begin) != time.Minute {
 				t.Errorf("an epoch of a minute: error %v after %s", err, time.Since(begin))
 			}
 		})
+	}
+}
+
+// TestRoundsThatAreOver holds that what is asked for a round is not asked again once libocr asks for a later one.
+// Reports are due all the same.
+func TestRoundsThatAreOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &plugin{}
+		lasts := p.round(7)
+		if p.round(6); !lasts(nil) {
+			t.Error("a round is over after an earlier one")
+		}
+		asked := 0
+		_, err := heal(t.Context(), lasts, func(context.Context) (int, error) {
+			if asked++; asked == 3 {
+				p.round(8)
+			}
+			return 0, status.Error(codes.Unavailable, "the fake is not ready")
+		})
+		if status.Code(err) != codes.Unavailable || asked != 3 {
+			t.Errorf("error %v after %d calls; want 3", err, asked)
+		}
+	})
+	p := newParts(t, "")
+	instance := p.instance()
+	if _, err := instance.Observation(t.Context(), ocr3types.OutcomeContext{SeqNr: 2}, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.fake.become("away:*")
+	for name, call := range roundCalls(instance) {
+		want := map[string]int{"Reports": 4, "Observation": 2}[name] // with the one before
+		if _ = call(t.Context()); p.fake.questions(name) != max(want, 1) {
+			t.Errorf("%s, of a round that is over: %d calls; want %d", name, p.fake.questions(name), max(want, 1))
+		}
+	}
+}
+
+// TestObservationThatKills holds that another oracle's observation does not end the product's process again and again,
+// and that a call which merely waits for its process is not given up.
+func TestObservationThatKills(t *testing.T) {
+	t.Parallel()
+	for _, begun := range []error{
+		status.Error(codes.Unavailable, "plugin x ended during y; the call's outcome is unknown"),
+		status.Error(codes.DeadlineExceeded, "context deadline exceeded"),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			_, err := heal(t.Context(), spares(always), func(context.Context) (int, error) {
+				if asked++; asked%2 == 0 {
+					return 0, status.Error(codes.DeadlineExceeded, "waiting for x to come back: context deadline exceeded")
+				}
+				return 0, begun
+			})
+			if !errors.Is(err, begun) || asked != 3 {
+				t.Errorf("error %v after %d calls; want %v after 3", err, asked, begun)
+			}
+		})
+	}
+	p := newParts(t, "process kill:ValidateObservation")
+	instance := p.instance()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if err := instance.ValidateObservation(ctx, first, nil, eight); err == nil || ctx.Err() != nil {
+		t.Errorf("of an observation that kills libocr is told %v", err)
 	}
 }
 
