@@ -46,7 +46,8 @@ type storedConfig struct {
 	OffchainConfig        []byte                   `json:"offchainConfig"`
 }
 
-// WriteConfig replaces the config that the oracle starts from.
+// WriteConfig replaces the config that the oracle starts from. What was kept under configs before that one is deleted:
+// libocr may come back to the one that is replaced, after a reorganisation of the chain, and to no earlier one.
 func (o *OCR2) WriteConfig(ctx context.Context, config types.ContractConfig) error {
 	stored := storedConfig{
 		ConfigDigest:          config.ConfigDigest,
@@ -62,12 +63,36 @@ func (o *OCR2) WriteConfig(ctx context.Context, config types.ContractConfig) err
 	}
 	text, err := json.Marshal(stored)
 	if err == nil {
-		_, err = o.d.exec(ctx, flushed,
-			`INSERT INTO ocr2_configs (job_id, config) VALUES ($1, $2)
-			ON CONFLICT (job_id) DO UPDATE SET config = excluded.config`, o.jobID, text)
+		err = o.d.write(ctx, flushed, func(tx *transaction) error {
+			if err := o.deleteOld(ctx, tx, config.ConfigDigest); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx,
+				`INSERT INTO ocr2_configs (job_id, config) VALUES ($1, $2)
+				ON CONFLICT (job_id) DO UPDATE SET config = excluded.config`, o.jobID, text)
+			return err
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("write contract config %s of job %d: %w", config.ConfigDigest, o.jobID, err)
+	}
+	return nil
+}
+
+// deleteOld deletes what the job has under other configs than a new one and the one that this replaces. A config that
+// is written once more, as at each start, replaces none.
+func (o *OCR2) deleteOld(ctx context.Context, tx *transaction, digest types.ConfigDigest) error {
+	replaced, err := scanConfig(tx.QueryRowContext(ctx, "SELECT config FROM ocr2_configs WHERE job_id = $1", o.jobID))
+	if err != nil || replaced.ConfigDigest == digest {
+		return nil // there is none, or one that nobody can read, which the new one mends
+	}
+	for _, table := range []string{"ocr2_states", "ocr3_states", "accepted_reports", "ocr3_accepted_reports",
+		"reporting_limits"} {
+		if _, err := tx.ExecContext(ctx,
+			"DELETE FROM "+table+" WHERE job_id = $1 AND config_digest NOT IN ($2, $3)", o.jobID, digest[:],
+			replaced.ConfigDigest[:]); err != nil {
+			return fmt.Errorf("delete what is kept under earlier configs: %w", err)
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package database
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"math"
 	"testing"
 
@@ -29,6 +30,62 @@ func TestOCR3Config(t *testing.T) {
 	}
 	if diff := cmp.Diff(&want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestOldConfigs holds that what a job has kept under a config is there while libocr may come back to that config, and
+// no longer.
+func TestOldConfigs(t *testing.T) {
+	t.Parallel()
+	d := testOpen(t, testPath(t))
+	ctx, job, other := t.Context(), testJob(t, d, "a").ID, testJob(t, d, "b").ID
+	fill := func(job int64, digest types.ConfigDigest) {
+		t.Helper()
+		err := d.OCR2(job).WriteState(ctx, digest, types.PersistentState{})
+		_, accepted := d.PutAccepted(ctx, job, types.ReportTimestamp{ConfigDigest: digest, Epoch: 1}, true)
+		_, attested := d.OCR3(job).PutAccepted(ctx, digest, 1, [sha256.Size]byte{1}, true)
+		if err := errors.Join(err, accepted, attested, d.OCR3(job).WriteProtocolState(ctx, digest, "cert", []byte{1}),
+			d.PutReportingInfo(ctx, job, digest, types.ReportingPluginInfo{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := func(job int64, digest types.ConfigDigest) (rows int) {
+		t.Helper()
+		state, err := d.OCR2(job).ReadState(ctx, digest)
+		cert, certErr := d.OCR3(job).ReadProtocolState(ctx, digest, "cert")
+		_, attested, attestedErr := d.OCR3(job).Accepted(ctx, digest, 1, [sha256.Size]byte{1})
+		_, accepted := d.Accepted(ctx, job, types.ReportTimestamp{ConfigDigest: digest, Epoch: 1})
+		_, info := d.ReportingInfo(ctx, job, digest)
+		if err := errors.Join(err, certErr, attestedErr); err != nil {
+			t.Fatal(err)
+		}
+		for _, there := range []bool{state != nil, cert != nil, attested, accepted == nil, info == nil} {
+			if there {
+				rows++
+			}
+		}
+		return rows
+	}
+	fill(other, digestOf(1))
+	for config := byte(1); config <= 4; config++ {
+		fill(job, digestOf(config)) // libocr begins with a config before it writes that down
+		for range 2 {               // and writes it again at each start
+			if err := d.OCR3(job).WriteConfig(ctx, types.ContractConfig{ConfigDigest: digestOf(config)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for of := byte(1); of <= config; of++ {
+			want := 0
+			if of+1 >= config {
+				want = 5
+			}
+			if got := kept(job, digestOf(of)); got != want {
+				t.Errorf("under config %d, %d rows of config %d are kept; want %d", config, got, of, want)
+			}
+		}
+	}
+	if got := kept(other, digestOf(1)); got != 5 {
+		t.Errorf("of another job %d rows are kept; want 5", got)
 	}
 }
 
