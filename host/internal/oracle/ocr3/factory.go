@@ -146,7 +146,11 @@ func (f *Factory) info(ctx context.Context, p *plugin) (ocr3types.ReportingPlugi
 			err,
 		)
 	}
-	if err := reporting.CheckLimits(response.GetLimits(), uint32(p.config.N)); err != nil {
+	err = reporting.CheckLimits(response.GetLimits(), uint32(p.config.N))
+	if quorum := response.GetObservationQuorum(); err == nil && reportingv1.ObservationQuorum_name[int32(quorum)] == "" {
+		err = fmt.Errorf("observation_quorum is %d, which this node does not have; upgrade the node or the plugin", quorum)
+	}
+	if err != nil {
 		err = fmt.Errorf(
 			"the reporting plugin of %s cannot run under the configuration %s: %w",
 			f.settings.Name,
@@ -251,9 +255,13 @@ func (p *plugin) compareLocked() (report func()) {
 	return func() {}
 }
 
-// Close implements ocr3types.ReportingPlugin. It releases the instance; a second time it does nothing.
+// Close implements ocr3types.ReportingPlugin. It releases the instance, whose limits are nobody's concern from then
+// on. A second time it does nothing.
 func (p *plugin) Close() (err error) {
 	defer p.factory.guard("Close", &err)
+	p.mu.Lock()
+	p.given = nil
+	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	return p.remote.Release(ctx)

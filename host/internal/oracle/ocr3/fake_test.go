@@ -153,6 +153,8 @@ func (f *fake) CreateOcr3Plugin(ctx context.Context,
 	mode, grown, _ := strings.Cut(f.mode, "::")
 	f.mu.Unlock()
 	switch {
+	case mode == "later":
+		response.ObservationQuorum = 77
 	case mode == "large":
 		response.Limits.MaxReportCount, response.Limits.MaxReportLength = 2000, 10_000
 	case mode == "grows" && !once(grown):

@@ -484,6 +484,7 @@ func TestFactory(t *testing.T) {
 		"a product that runs":          {"", nil},
 		"it refuses the configuration": {"fail:plugin", []string{"cannot run this configuration", "rests until"}},
 		"it refuses the job":           {"fail:factory", []string{"has no such window"}},
+		"a quorum of a later node":     {"later", []string{"observation_quorum is 77, which this node does not have"}},
 		"its limits fit no message":    {"large", []string{"22068000", "15728640", "max_report_count 2000", "10000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -542,6 +543,20 @@ func TestLimitsThatGrowFailTheJob(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("the job did not fail")
+	}
+}
+
+// TestLimitsOfAClosedInstance holds that an instance that was made while it was closed does not fail the job.
+func TestLimitsOfAClosedInstance(t *testing.T) {
+	t.Parallel()
+	p := newParts(t, "")
+	instance := p.instance().(*plugin)
+	if err := instance.Close(); err != nil {
+		t.Fatal(err)
+	}
+	instance.made(&reportingv1.CreateOcr3PluginResponse{})
+	if len(p.failed) > 0 {
+		t.Errorf("the job failed: %s", <-p.failed)
 	}
 }
 
