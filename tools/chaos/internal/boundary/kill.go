@@ -141,9 +141,17 @@ func bareStart(ctx context.Context, path string, kind wire.Kind, n int) (time.Du
 		return 0, fmt.Errorf("making a folder for sockets: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	host, err := wire.NewKeyPair()
+	if err != nil {
+		return 0, err
+	}
+	environment := []string{
+		wire.CookieKey + "=" + kind.Cookie, "PLUGIN_UNIX_SOCKET_DIR=" + dir, "PLUGIN_PROTOCOL_VERSIONS=1",
+		"PLUGIN_CLIENT_CERT=" + string(host.CertificatePEM),
+	}
 	var samples []time.Duration
 	for range n {
-		took, err := once(ctx, path, kind, dir)
+		took, err := once(ctx, path, environment)
 		if err != nil {
 			return 0, err
 		}
@@ -153,11 +161,11 @@ func bareStart(ctx context.Context, path string, kind wire.Kind, n int) (time.Du
 	return samples[len(samples)/2], nil
 }
 
-func once(ctx context.Context, path string, kind wire.Kind, dir string) (time.Duration, error) {
+func once(ctx context.Context, path string, environment []string) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	c := exec.CommandContext(ctx, path)
-	c.Env = []string{wire.CookieKey + "=" + kind.Cookie, "PLUGIN_UNIX_SOCKET_DIR=" + dir, "PLUGIN_PROTOCOL_VERSIONS=1"}
+	c.Env = environment
 	stdin, err := c.StdinPipe() // stays open: a plugin ends when its host closes it
 	if err != nil {
 		return 0, err
