@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -24,7 +23,7 @@ func (b bridges) HasBridge(name string) bool {
 func (b bridges) Bridge(ctx context.Context, name string) (string, error) {
 	found, err := b.database.Bridge(ctx, name)
 	if errors.Is(err, database.ErrNotFound) {
-		return "", fmt.Errorf("could not find bridge with name %q; add it with: loop bridges add", name)
+		return "", errors.New("this node has none of that name; add it with: loop bridges add")
 	}
 	return found.URL, err
 }

@@ -180,6 +180,10 @@ func TestJobThatIsNotValidAnyMore(t *testing.T) {
 	f.source = source
 	f.refused("A1", f.account(), false, fmt.Sprintf("contractID: job %d serves this contract already", j.GetId()))
 	f.refused("a2", account, false, fmt.Sprintf("transmitterID: job %d is isolated", j.GetId()))
+	if _, err := (bridges{f.node.database}).Bridge(t.Context(), "prices"); err == nil ||
+		err.Error() != "this node has none of that name; add it with: loop bridges add" {
+		t.Errorf("of a bridge that is gone a run is told: %v", err)
+	}
 	if title, used := f.node.UsesBridge("prices"); !used {
 		t.Errorf("its bridge may be removed: %q", title)
 	}

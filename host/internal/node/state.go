@@ -59,7 +59,7 @@ func newStates(n *Node) *states {
 	}
 }
 
-// watch begins to look at all parts again and again, until close. Somebody has looked before.
+// watch begins to look at all parts again and again, until close. Start has looked once.
 func (s *states) watch() {
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())

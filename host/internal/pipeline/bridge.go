@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -163,10 +162,7 @@ func (c *bridgeCall) ask(ctx context.Context, r *Runner) (_ string, err error) {
 		defer func(begin time.Time) { r.asked(c.task.name, time.Since(begin), err) }(time.Now())
 	}
 	address, err := r.bridges.Bridge(ctx, c.task.name)
-	switch {
-	case err != nil && strings.HasPrefix(err.Error(), "could not find bridge "): // which needs no repetition
-		return "", err
-	case err != nil:
+	if err != nil {
 		return "", fmt.Errorf("could not find bridge %s: %w", c.task.name, err)
 	}
 	x := *c.exchange

@@ -29,7 +29,8 @@ var ErrCancelled = errors.New("task run cancelled (fail early)")
 
 // Bridges knows where the bridges are.
 type Bridges interface {
-	// Bridge returns the URL of a bridge, which may contain secrets. The name is as in the pipeline.
+	// Bridge returns the URL of a bridge, which may contain secrets. The name is as in the pipeline. An error says why
+	// there is no URL; the Runner says of which bridge.
 	Bridge(ctx context.Context, name string) (url string, err error)
 }
 
