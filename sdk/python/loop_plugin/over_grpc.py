@@ -177,11 +177,15 @@ class Channel:
         call = self._unary.get(path)
         if call is None:
             call = self._unary[path] = self.channel.unary_unary(path)
+        began = time.monotonic()
         # grpc's core rounds up the timeouts that it sends, by less than this subtracts.
-        timeout = None if until is None else max(0.0, until - time.monotonic()) * 0.99
+        timeout = None if until is None else max(0.0, until - began) * 0.99
         try:
             return await call(message, timeout=timeout, metadata=_metadata(name))
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.CANCELLED and timeout is not None and time.monotonic() >= began + timeout:
+                # At a call's deadline servers reset its stream, and on a busy machine that is seen before the deadline here.
+                raise RpcError(Code.DEADLINE_EXCEEDED, f"{path} was not answered by its deadline") from None
             raise _rpc_error(error) from None
         except grpc.aio.UsageError:
             raise RpcError(Code.UNAVAILABLE, "the connection to the host is closed") from None

@@ -167,6 +167,28 @@ async def test_a_connection_goes_by_grpc_where_there_are_no_frames(tmp_path_fact
     await server.stop(1)
 
 
+@pytest.mark.parametrize(("left", "code"), [(0.0, Code.DEADLINE_EXCEEDED), (60.0, Code.CANCELLED), (None, Code.CANCELLED)])
+async def test_a_stream_that_the_server_resets(tmp_path: Path, left: float | None, code: Code) -> None:
+    """At a call's deadline servers reset its stream, which the library grpc takes for a cancellation if it comes first."""
+    from grpc import StatusCode
+    from grpc.aio import AioRpcError, Metadata
+
+    from loop_plugin.over_grpc import Channel
+
+    async def reset(*_: object, **__: object) -> bytes:
+        raise AioRpcError(StatusCode.CANCELLED, Metadata(), Metadata(), "Received RST_STREAM with error code 8")
+
+    pair = new_key_pair()
+    channel = Channel("unix:" + str(tmp_path / "s"), pair.certificate, pair.certificate, pair.key)
+    channel._unary[ECHO] = reset  # type: ignore[assignment]
+    try:
+        with pytest.raises(RpcError) as caught:
+            await channel.unary(ECHO, "", b"", None if left is None else time.monotonic() + left)
+        assert caught.value.code == code
+    finally:
+        await channel.close()
+
+
 # ---- Loss ----
 
 
