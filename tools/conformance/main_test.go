@@ -108,7 +108,8 @@ func TestReports(t *testing.T) {
 	for _, text := range []string{"failed  handshake/answers", "known   handshake/line", "fixed   handshake/no-cookie",
 		"ok      handshake/wrong-cookie",
 		"\n        the end of its stderr:\n        | a node starts this program\n        | Node.js v20.20.2\n",
-		"2 passed, 1 failed, 1 known to fail, 0 skipped", "remove them from the list"} {
+		"2 passed, 1 failed, 1 known to fail, 0 skipped", "remove them from the list",
+		"\nfailed: handshake/answers: the plugin ended before its handshake (exit status 3)\n"} {
 		if !strings.Contains(stderr, text) {
 			t.Errorf("people are not told %q:\n%s", text, stderr)
 		}

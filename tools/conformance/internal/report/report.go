@@ -68,12 +68,17 @@ func Count(s looptest.Settings, results []looptest.Result, took time.Duration) T
 	return t
 }
 
-// Summarise writes the end for people.
+// Summarise writes the end for people. It repeats the cases that failed, for those who see only the end of a long log.
 func Summarise(out io.Writer, t Total) {
 	fmt.Fprintf(out, "\n%d passed, %d failed, %d known to fail, %d skipped in %.1f s\n", t.Passed+t.Fixed, t.Failed,
 		t.Known, t.Skipped, float64(t.DurationMS)/1000)
 	if t.Fixed > 0 {
 		fmt.Fprintf(out, "%d of those that passed are listed as known failures: remove them from the list.\n", t.Fixed)
+	}
+	for _, c := range t.Cases {
+		if c.State == looptest.Failed {
+			fmt.Fprintf(out, "failed: %s: %s\n", c.Name, strings.ReplaceAll(c.Reason, "\n", " "))
+		}
 	}
 }
 
