@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/big"
 	"net"
 	"net/http"
@@ -220,7 +221,7 @@ func (f *fakeNode) AddJob(_ context.Context, request *nodev1.AddJobRequest) (*no
 	if contract == nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("fake: contractID is missing"))
 	}
-	if err := os.WriteFile("job", []byte(request.GetSpecToml()), 0o600); err != nil {
+	if err := keep("job", []byte(request.GetSpecToml())); err != nil {
 		return nil, err
 	}
 	f.jobs <- request.GetSpecToml()
@@ -273,6 +274,14 @@ func (f *fakeNode) fillStore(root string) error {
 	return err
 }
 
+// keep writes a file that is whole at any moment, for other nodes that read it and for generations that are killed.
+func keep(path string, content []byte) error {
+	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
 // accepted says of a report what a node does.
 func (f *fakeNode) accepted(at ocrtypes.ReportTimestamp) {
 	fmt.Printf("level=INFO msg=\"a report was handed to the relayer\" job=7 digest=%s epoch=%d round=%d\n",
@@ -290,11 +299,14 @@ func (f *fakeNode) ListObservations(
 	if request.GetJobId() != 7 {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("fake: no such job"))
 	}
+	response := &nodev1.ListObservationsResponse{}
 	digest, err := os.ReadFile(filepath.Join("..", "digest"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return response, nil // no node has looked for the configuration yet
+	}
 	if err != nil {
 		return nil, err
 	}
-	response := &nodev1.ListObservationsResponse{}
 	for round := range uint8(100) {
 		value := observation(f.name, round)
 		if f.mode == "lie" && f.name == "node-1" && round == 3 {
@@ -345,7 +357,7 @@ func (f *fakeNode) transmit(ctx context.Context) {
 	if err != nil {
 		panic(err)
 	}
-	if err := os.WriteFile(filepath.Join("..", "digest"), details.ConfigDigest[:], 0o600); err != nil {
+	if err := keep(filepath.Join("..", "digest"), details.ConfigDigest[:]); err != nil {
 		panic(err)
 	}
 	auth, err := bind.NewKeyedTransactorWithChainID(account(f.name, "account"), big.NewInt(1337))
@@ -374,11 +386,7 @@ func (f *fakeNode) transmit(ctx context.Context) {
 			ConfigDigest: details.ConfigDigest, Epoch: 1, Round: round}}
 		if ofProduct {
 			reportContext.Epoch, reportContext.Round = uint32(round), 0
-			kept := filepath.Join("..", "outcome")
-			if err := os.WriteFile(kept+".new", fmt.Append(nil, round), 0o600); err != nil {
-				panic(err)
-			}
-			if err := os.Rename(kept+".new", kept); err != nil { // whatever kills it, one of the two is there
+			if err := keep(filepath.Join("..", "outcome"), fmt.Append(nil, round)); err != nil {
 				panic(err)
 			}
 		}
