@@ -139,8 +139,12 @@ Name = "idle"
 HTTPURL = "$RPC"
 `
 
-// idleChain is the RPC node of a chain on which nothing happens.
+// idleChain is the RPC node of a chain on which nothing happens, and whose contracts have no configuration. It takes its
+// time at /slow.
 func idleChain(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/slow" {
+		time.Sleep(500 * time.Millisecond)
+	}
 	type call struct {
 		ID     json.RawMessage `json:"id"`
 		Method string          `json:"method"`
@@ -166,6 +170,7 @@ func idleChain(w http.ResponseWriter, r *http.Request) {
 			"eth_getTransactionCount": "0x0",
 			"eth_getLogs":             []any{},
 			"eth_getBalance":          "0x0",
+			"eth_call":                "0x" + strings.Repeat("0", 5*64), // as many words as the longest answer has
 			"eth_getBlockByNumber": map[string]string{
 				"number": "0x10", "hash": "0x" + strings.Repeat("10", 32), "parentHash": "0x" + strings.Repeat("0f", 32),
 				"timestamp": "0x65000000",

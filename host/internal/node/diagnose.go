@@ -174,7 +174,7 @@ func (n *Node) ofChains(ctx context.Context) []*nodev1.Finding {
 func ofChain(ctx context.Context, title string, c *relayerv1loophost.Chain) []*nodev1.Finding {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	nodes, err := c.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
+	nodes, err := triedNodes(ctx, c)
 	if err != nil {
 		return []*nodev1.Finding{doctor.Failed(doctor.Chain, title, Worded(err.Error()), "see the state of its plugin")}
 	}
@@ -201,6 +201,29 @@ func ofChain(ctx context.Context, title string, c *relayerv1loophost.Chain) []*n
 			Decimals: a.GetDecimals()}))
 	}
 	return found
+}
+
+// triedNodes returns the RPC nodes of a chain once one serves or all have been tried, but after lostAfter at most: that
+// those of a chain that has just begun have not answered yet is no fault of theirs.
+func triedNodes(ctx context.Context, c *relayerv1loophost.Chain) (*relayerv1.ListNodeStatusesResponse, error) {
+	for begin := time.Now(); ; {
+		nodes, err := c.ListNodeStatuses(ctx, &relayerv1.ListNodeStatusesRequest{})
+		if err != nil || !trying(nodes.GetNodes()) || time.Since(begin) > lostAfter {
+			return nodes, err
+		}
+		select {
+		case <-time.After(headPause):
+		case <-ctx.Done(): // the next question says so
+		}
+	}
+}
+
+// trying reports whether no RPC node serves, and one of them has not been tried yet.
+func trying(nodes []*relayerv1.NodeStatus) bool {
+	is := func(state relayerv1.NodeState) bool {
+		return slices.ContainsFunc(nodes, func(n *relayerv1.NodeStatus) bool { return n.GetState() == state })
+	}
+	return is(relayerv1.NodeState_NODE_STATE_CONNECTING) && !is(relayerv1.NodeState_NODE_STATE_ALIVE)
 }
 
 func rpcNode(s *relayerv1.NodeStatus) doctor.RPC {
