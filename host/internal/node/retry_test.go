@@ -32,7 +32,8 @@ func (f *feeding) without(file string) {
 // execute does something to the node's database past the node.
 func (f *feeding) execute(statement string) {
 	f.Helper()
-	database, err := sql.Open("sqlite", "file:"+f.node.settings.Config.Database.Path)
+	// The node may hold SQLite's lock just then.
+	database, err := sql.Open("sqlite", "file:"+f.node.settings.Config.Database.Path+"?_pragma=busy_timeout(60000)")
 	if err == nil {
 		_, err = database.ExecContext(f.Context(), statement)
 		err = errors.Join(err, database.Close())

@@ -146,9 +146,9 @@ func TestFeed(t *testing.T) {
 	for at, o := range oracles {
 		eventually(t, fmt.Sprintf("a round of oracle %d", at), func() bool { return tookPart(t, o) })
 	}
-	if all := o.Observations(t.Context(), 100); !slices.ContainsFunc(all, observedWhole) {
-		t.Errorf("observations: %v", all)
-	}
+	eventually(t, "a whole observation", func() bool {
+		return slices.ContainsFunc(o.Observations(t.Context(), 100), observedWhole)
+	})
 	toldRounds(t, oracles, contract)
 	loggedAnswer(t, nodes)
 	countedByLibocr(t, registry, settings[0].JobID)
