@@ -90,6 +90,22 @@ class Process:
                     return line
             await asyncio.sleep(0.01)
 
+    async def closes(self, count: int) -> None:
+        """Wait until the fake has closed so many objects."""
+        while True:
+            if len(self.closed()) >= count:
+                return
+            await asyncio.sleep(0.01)
+
+    async def lets_go(self, method: str) -> None:
+        """Have the fake's calls go on that it holds in a method, once there is one."""
+        await self.logged("held in " + method)
+        self.process.send_signal(signal.SIGUSR1)
+
+    def closed(self) -> list[Any]:
+        """The objects that the fake has closed, in their order."""
+        return [line["object"] for line in self.log if line["msg"] == "closed"]
+
     async def read(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,13 +14,36 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from loop_contract.hostservice.v1 import keystore_pb2
 from loop_contract.relayer.v1 import relayer_loop, relayer_pb2
-from loop_plugin import Code, Host, RpcError, end, refuse, serve, start
+from loop_plugin import Code, Host, RpcError, end, process, refuse, serve, start
+
+
+def stand_still() -> None:
+    """Have the process get no processor for 3 s once its end has begun."""
+    begin = process._end_within
+
+    def begin_and_stop(seconds: float) -> None:
+        begin(seconds)
+        subprocess.Popen(["sh", "-c", f"sleep 3; kill -CONT {os.getpid()}"])
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    process._end_within = begin_and_stop
 
 
 class Fake(relayer_loop.RelayerService):
     def __init__(self, host: Host) -> None:
         self.host = host
         self.made = 0
+        self.go = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self.let_go)
+
+    async def hold(self, method: str) -> None:
+        """Wait until the test sends SIGUSR1, after a line of the log that says so."""
+        self.host.logger.info("held in " + method)
+        await self.go.wait()
+
+    def let_go(self) -> None:
+        self.go.set()
+        self.go.clear()
 
     async def describe_relayer(self, request: relayer_pb2.DescribeRelayerRequest) -> relayer_pb2.DescribeRelayerResponse:
         raise RpcError(Code.UNIMPLEMENTED, "the fake does not say")
@@ -47,8 +72,10 @@ class Fake(relayer_loop.RelayerService):
             sys.exit(7)
         self.made += 1
         number = self.made
-        if mode == "slow":
-            await asyncio.sleep(0.3)
+        if mode == "stand still":
+            stand_still()
+        if mode == "hold":
+            await self.hold("create_chain")
         return Chain(self, mode, number, loans), relayer_pb2.CreateChainResponse()
 
     async def watch_contract_configs(
@@ -75,7 +102,7 @@ class Chain(relayer_loop.Chain):
     async def create_provider(
         self, request: relayer_pb2.CreateProviderRequest
     ) -> tuple[relayer_loop.Provider, relayer_pb2.CreateProviderResponse]:
-        return Provider(self.root.host), relayer_pb2.CreateProviderResponse()
+        return Provider(self.root), relayer_pb2.CreateProviderResponse()
 
     async def latest_head(self, request: relayer_pb2.LatestHeadRequest) -> relayer_pb2.LatestHeadResponse:
         return relayer_pb2.LatestHeadResponse(number=self.number, timestamp=Timestamp())
@@ -106,11 +133,11 @@ class Chain(relayer_loop.Chain):
 
 
 class Provider(relayer_loop.Provider):
-    def __init__(self, host: Host) -> None:
-        self.host = host
+    def __init__(self, root: Fake) -> None:
+        self.root = root
 
     def close(self) -> None:
-        self.host.logger.info("closed", extra={"object": "provider"})
+        self.root.host.logger.info("closed", extra={"object": "provider"})
 
     async def latest_config_details(
         self, request: relayer_pb2.LatestConfigDetailsRequest
@@ -121,7 +148,7 @@ class Provider(relayer_loop.Provider):
         raise NotImplementedError
 
     async def latest_block_height(self, request: relayer_pb2.LatestBlockHeightRequest) -> relayer_pb2.LatestBlockHeightResponse:
-        await asyncio.sleep(0.3)
+        await self.root.hold("latest_block_height")
         return relayer_pb2.LatestBlockHeightResponse(block_height=7)
 
     async def config_digest(self, request: relayer_pb2.ConfigDigestRequest) -> relayer_pb2.ConfigDigestResponse:
