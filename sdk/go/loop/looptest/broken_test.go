@@ -249,6 +249,7 @@ func (b *broken) listen(own *wire.KeyPair) {
 	case "no-tls":
 		certificate = ""
 	case "mute":
+		must(os.WriteFile(filepath.Join(os.Getenv("STATE"), "mute"), nil, 0o600))
 		time.Sleep(time.Hour)
 	}
 	fmt.Printf("1|%s|%s|%s|grpc|%s\n", version, network, l.Addr(), certificate)
@@ -411,7 +412,7 @@ func (b *broken) unary(ctx context.Context, full string, dec func(any) error, ne
 	}
 	if b.what == "store-late" && strings.HasSuffix(full, "/Transmit") {
 		go func() {
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(time.Minute) // by then the suite has looked into the Store and ended this process
 			_, _ = next(context.WithoutCancel(ctx), pass)
 		}()
 		return empty, nil

@@ -67,7 +67,7 @@ func callGeneration(ctx context.Context, b *bench) error {
 		{"NOT_FOUND", loan.Name("Conformance"), probe, request},
 	} {
 		var trailer metadata.MD
-		_ = invoke(ctx, l.Conn, c.object, c.method, c.request, grpc.Trailer(&trailer)) // other cases are about the error
+		_ = l.invoke(ctx, c.object, c.method, c.request, grpc.Trailer(&trailer)) // other cases are about the error
 		if got := trailer.Get(wire.GenerationKey); len(got) != 1 || got[0] != fmt.Sprint(ordinal) {
 			return fmt.Errorf("%s carries the trailer %s %q; want %q", c.what, wire.GenerationKey, got,
 				[]string{fmt.Sprint(ordinal)})
@@ -83,7 +83,7 @@ const patience = 2 * time.Second
 const rounding = 50 * time.Millisecond
 
 // arrival waits for a call that a hold holds.
-func arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.Context, error) {
+func (l *generation) arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.Context, error) {
 	select {
 	case held := <-h.Arrived:
 		return held, nil
@@ -94,8 +94,8 @@ func arrival(ctx context.Context, h *loan.Hold, answered <-chan error) (context.
 		return nil, fmt.Errorf("the call was answered (%w) before it asked the host", err)
 	case <-ctx.Done():
 		return nil, errors.New("the call did not ask the host")
-	case <-time.After(hang):
-		return nil, fmt.Errorf("the call did not ask the host within %s", hang)
+	case <-time.After(l.bench.hang()):
+		return nil, fmt.Errorf("the call did not ask the host within %s", l.bench.hang())
 	}
 }
 
@@ -120,7 +120,7 @@ func (l *generation) endOfCaller(ctx context.Context, limit time.Duration, code 
 	}
 	answered := make(chan error, 1)
 	go func() { answered <- s.call(caller) }()
-	held, err := arrival(ctx, s.hold, answered)
+	held, err := l.arrival(ctx, s.hold, answered)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func callDeadline(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	return growing(500*time.Millisecond, func(limit time.Duration) error {
+	return b.growing(500*time.Millisecond, func(limit time.Duration) error {
 		return l.endOfCaller(ctx, limit, codes.DeadlineExceeded, "deadline")
 	})
 }
@@ -222,10 +222,10 @@ func callConcurrency(ctx context.Context, b *bench) error {
 	defer s.hold.Open()
 	answered := make(chan error, 1)
 	go func() { answered <- s.call(ctx) }()
-	if _, err := arrival(ctx, s.hold, answered); err != nil {
+	if _, err := l.arrival(ctx, s.hold, answered); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, hang)
+	ctx, cancel := context.WithTimeout(ctx, b.hang())
 	defer cancel()
 	var all sync.WaitGroup
 	errs := make([]error, 64)
@@ -276,7 +276,7 @@ func callLargest(ctx context.Context, b *bench) error {
 	if n := proto.Size(request); n != wire.MaxMessageBytes {
 		return fmt.Errorf("the suite made a message of %d bytes", n)
 	}
-	err = invoke(ctx, l.Conn, child, method, request)
+	err = l.invoke(ctx, child, method, request)
 	switch status.Code(err) {
 	case codes.ResourceExhausted, codes.Unimplemented, codes.Unavailable, codes.Unknown:
 		return wrap(fmt.Sprintf("%s with a message of %d bytes, which is the limit", short(method), wire.MaxMessageBytes),
@@ -295,7 +295,7 @@ func callTooLarge(ctx context.Context, b *bench) error {
 		return err
 	}
 	method, request := l.bulk(wire.MaxMessageBytes + 1)
-	err = invoke(ctx, l.Conn, child, method, request)
+	err = l.invoke(ctx, child, method, request)
 	what := fmt.Sprintf("%s with a message of %d bytes, one above the limit", short(method), wire.MaxMessageBytes+1)
 	if err := want(what, err, codes.ResourceExhausted); err != nil {
 		return err
@@ -315,7 +315,7 @@ func callUnknown(ctx context.Context, b *bench) error {
 	method, request, _ := l.parentRequest(loan.Name("Conformance"), false)
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	for _, m := range []string{"/" + service + "/Conformance", "/loop.conformance.v1.ConformanceService/Conformance"} {
-		if err := want("the method "+m+", which the contract does not have,", invoke(ctx, l.Conn, "", m, request),
+		if err := want("the method "+m+", which the contract does not have,", l.invoke(ctx, "", m, request),
 			codes.Unimplemented); err != nil {
 			return err
 		}
@@ -355,7 +355,7 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 	}
 	for _, what := range slices.Sorted(maps.Keys(answers)) {
 		script(answers[what])
-		limited, cancel := context.WithTimeout(ctx, hang)
+		limited, cancel := context.WithTimeout(ctx, b.hang())
 		err := s.call(limited)
 		late := limited.Err() != nil
 		cancel()
@@ -366,7 +366,7 @@ func callBrokenHost(ctx context.Context, b *bench) error {
 			return fmt.Errorf("the process ended after %s was answered with %s (%s)", asks, what, l.Process.Exit())
 		}
 		if late {
-			return fmt.Errorf("%s did not end within %s after %s was answered with %s", name, hang, asks, what)
+			return fmt.Errorf("%s did not end within %s after %s was answered with %s", name, b.hang(), asks, what)
 		}
 	}
 	script(nil)

@@ -35,8 +35,8 @@ func (l *generation) construct(ctx context.Context, parent string) (*constructio
 	case c.held = <-l.world.provider.Arrived:
 	case err := <-c.answered: // a plugin that is not finished may ask nothing yet
 		c.answered <- err
-	case <-time.After(hang):
-		return nil, fmt.Errorf("a construction neither ended nor asked the host within %s", hang)
+	case <-time.After(l.bench.hang()):
+		return nil, fmt.Errorf("a construction neither ended nor asked the host within %s", l.bench.hang())
 	}
 	return c, nil
 }

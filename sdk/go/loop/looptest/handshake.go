@@ -74,11 +74,11 @@ func handshakeLine(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func health(ctx context.Context, conn grpc.ClientConnInterface,
+func (l *generation) healthOf(ctx context.Context,
 	service string) (grpc_health_v1.HealthCheckResponse_ServingStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, hang)
+	ctx, cancel := context.WithTimeout(ctx, l.bench.hang())
 	defer cancel()
-	r, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
+	r, err := grpc_health_v1.NewHealthClient(l.Conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
 	return r.GetStatus(), err
 }
 
@@ -86,7 +86,7 @@ func (l *generation) health(ctx context.Context) error {
 	if l.Process == nil {
 		return nil // a process's server answers it, and there is no process
 	}
-	got, err := health(ctx, l.Conn, wire.HealthService)
+	got, err := l.healthOf(ctx, wire.HealthService)
 	if err != nil {
 		return wrap("grpc.health.v1.Health.Check", err)
 	}
@@ -105,9 +105,9 @@ func handshakeAnswers(ctx context.Context, b *bench) error {
 }
 
 // refused fails if a connection is served.
-func refused(ctx context.Context, who string, conn *grpc.ClientConn) error {
+func (b *bench) refused(ctx context.Context, who string, conn *grpc.ClientConn) error {
 	defer func() { _ = conn.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, hang)
+	ctx, cancel := context.WithTimeout(ctx, b.hang())
 	defer cancel()
 	_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx,
 		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
@@ -123,7 +123,7 @@ func handshakeNoCertificate(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := refused(ctx, "a caller without a certificate", conn); err != nil {
+	if err := b.refused(ctx, "a caller without a certificate", conn); err != nil {
 		return err
 	}
 	plain, err := grpc.NewClient(l.Process.Address(), grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -131,7 +131,7 @@ func handshakeNoCertificate(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	return refused(ctx, "a caller without TLS", plain)
+	return b.refused(ctx, "a caller without TLS", plain)
 }
 
 func handshakeWrongCertificate(ctx context.Context, b *bench) error {
@@ -147,7 +147,7 @@ func handshakeWrongCertificate(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	return refused(ctx, "a caller with another certificate than the host's", conn)
+	return b.refused(ctx, "a caller with another certificate than the host's", conn)
 }
 
 // launch starts a process that is not expected to serve.
@@ -261,7 +261,7 @@ func initBefore(ctx context.Context, b *bench) error {
 		if m, ok := wire.MethodOf(method); ok && !m.OnPlugin {
 			object = "Conformance/early"
 		}
-		if err := want(short(method)+" before Init", invoke(ctx, l.Conn, object, method, request),
+		if err := want(short(method)+" before Init", l.invoke(ctx, object, method, request),
 			codes.FailedPrecondition); err != nil {
 			return err
 		}
@@ -358,7 +358,7 @@ func initOtherHost(ctx context.Context, b *bench) error {
 	}
 	l.Init.HostCertificatePem = string(other.CertificatePEM)
 	// The plugin may check the certificate at once or with its first call.
-	limited, cancel := context.WithTimeout(ctx, hang)
+	limited, cancel := context.WithTimeout(ctx, b.hang())
 	defer cancel()
 	err = l.Initialise(limited)
 	if err == nil {
@@ -391,7 +391,7 @@ func initTwice(ctx context.Context, b *bench) error {
 	}
 	again := proto.CloneOf(l.Init)
 	again.Generation++
-	if err := want("a second Init", invoke(ctx, l.Conn, "", pluginv1.LifecycleService_Init_FullMethodName, again),
+	if err := want("a second Init", l.invoke(ctx, "", pluginv1.LifecycleService_Init_FullMethodName, again),
 		codes.FailedPrecondition); err != nil {
 		return err
 	}

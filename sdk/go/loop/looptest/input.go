@@ -77,17 +77,17 @@ func validRequest(m protoreflect.MethodDescriptor) proto.Message { return breaka
 
 // invoke calls any method with the request unchanged, and receives the first message of a stream. It does not look at
 // answers.
-func invoke(ctx context.Context, conn grpc.ClientConnInterface, object, method string, request any,
+func (l *generation) invoke(ctx context.Context, object, method string, request any,
 	options ...grpc.CallOption) error {
-	ctx, cancel := context.WithTimeout(ctx, hang)
+	ctx, cancel := context.WithTimeout(ctx, l.bench.hang())
 	defer cancel()
 	if object != "" {
 		ctx = metadata.AppendToOutgoingContext(ctx, wire.ObjectKey, object)
 	}
 	if m, ok := wire.MethodOf(method); !ok || !m.ServerStreams {
-		return conn.Invoke(ctx, method, request, &wire.Frame{}, options...)
+		return l.Conn.Invoke(ctx, method, request, &wire.Frame{}, options...)
 	}
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method, options...)
+	stream, err := l.Conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method, options...)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func badInput(ctx context.Context, b *bench, m protoreflect.MethodDescriptor) er
 	}
 	garbage := &wire.Frame{Data: mem.BufferSlice{mem.SliceBuffer("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")}}
 	if !m.IsStreamingServer() || l.Process != nil { // in one process nothing is decoded twice
-		err := invoke(ctx, l.Conn, object, fullName(m), garbage)
+		err := l.invoke(ctx, object, fullName(m), garbage)
 		if slices.Contains(optional, fullName(m)) && status.Code(err) == codes.Unimplemented {
 			return skip{"the plugin leaves out " + short(fullName(m)) + ", which it may"}
 		}
@@ -150,7 +150,7 @@ func badInput(ctx context.Context, b *bench, m protoreflect.MethodDescriptor) er
 		l.rename(bad)
 		breaking.Apply(bad.ProtoReflect())
 		what := fmt.Sprintf("a request whose field %s is %s", breaking.Field, breaking.How)
-		err := invoke(ctx, l.Conn, object, fullName(m), bad)
+		err := l.invoke(ctx, object, fullName(m), bad)
 		if err := want(what, err, codes.InvalidArgument); err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func (l *generation) wait(ctx context.Context) (*loan.Hold, <-chan error, error)
 	s.hold.Close()
 	answered := make(chan error, 1)
 	go func() { answered <- s.call(ctx) }()
-	if _, err := arrival(ctx, s.hold, answered); err != nil {
+	if _, err := l.arrival(ctx, s.hold, answered); err != nil {
 		s.hold.Open()
 		return nil, nil, err
 	}
@@ -97,7 +97,7 @@ func healthServing(ctx context.Context, b *bench) error {
 	if err := l.health(ctx); err != nil {
 		return fmt.Errorf("while a call waits: %w", err)
 	}
-	got, err := health(ctx, l.Conn, "conformance")
+	got, err := l.healthOf(ctx, "conformance")
 	if err == nil && got == grpc_health_v1.HealthCheckResponse_SERVICE_UNKNOWN {
 		return nil
 	}
@@ -367,7 +367,7 @@ func (l *generation) refusal(ctx context.Context, child string) (metadata.MD, er
 	method, request, _ := l.bench.probeRequest()
 	for begin := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		var trailer metadata.MD
-		err := invoke(ctx, l.Conn, child, method, request, grpc.Trailer(&trailer))
+		err := l.invoke(ctx, child, method, request, grpc.Trailer(&trailer))
 		if err != nil {
 			return trailer, want("a new call while the plugin drains", err, codes.Unavailable)
 		}
@@ -393,24 +393,39 @@ func lifecycleDrain(ctx context.Context, b *bench) error {
 	}
 	defer hold.Open()
 	drained := make(chan error, 1)
-	go func() { drained <- l.drain(ctx, 10*time.Second) }()
+	go func() { drained <- l.drain(ctx, b.within(10*time.Second)) }()
 	trailer, err := l.refusal(ctx, child)
 	if err != nil {
 		return err
 	}
+	ended := func(cut error) error {
+		return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", cut)
+	}
+	early := func(err error) error {
+		return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that "+
+			"call", err)
+	}
+	// A call that Drain cut off ends at about the same time as Drain, and any other, as UNAVAILABLE, with the process,
+	// which ends after Drain. Both may have ended before either is looked at here, so that their order tells nothing.
 	select {
-	case err := <-answered:
-		return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", err)
+	case cut := <-answered:
+		if status.Code(cut) == codes.Unavailable {
+			select {
+			case err := <-drained:
+				return early(err)
+			case <-time.After(noticed):
+			}
+		}
+		return ended(cut)
 	case err := <-drained:
-		select { // a call that Drain cut off ends at about the same time as Drain; any other ends with the process
+		select {
 		case cut := <-answered:
 			if status.Code(cut) != codes.Unavailable {
-				return fmt.Errorf("the call in flight was ended by Drain (%v); want it to be finished", cut)
+				return ended(cut)
 			}
 		case <-time.After(noticed):
 		}
-		return fmt.Errorf("LifecycleService.Drain was answered (%v) while a call was in flight; want it to wait for that "+
-			"call", err)
+		return early(err)
 	case <-time.After(noticed):
 	}
 	// The plugin lives, so that the refusal came from it and not from a connection that broke.

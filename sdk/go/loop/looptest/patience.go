@@ -9,7 +9,7 @@ import (
 
 // hang is how long a call that takes milliseconds may take before it counts as one that does not end, even on a busy
 // machine.
-const hang = 20 * time.Second
+func (b *bench) hang() time.Duration { return b.within(20 * time.Second) }
 
 // within is a bound of the contract, multiplied by the patience that the settings ask for.
 func (b *bench) within(bound time.Duration) time.Duration {
@@ -20,9 +20,9 @@ func (b *bench) within(bound time.Duration) time.Duration {
 const noticed = time.Second
 
 // growing makes a trial that gives a call little more time than it needs. A busy machine may need more: if the deadline
-// ends the call, the trial is repeated with twice the time, up to eight times the first.
-func growing(limit time.Duration, trial func(limit time.Duration) error) error {
-	for most := 8 * limit; ; limit *= 2 {
+// ends the call, the trial is repeated with twice the time, up to eight times the first, multiplied by the patience.
+func (b *bench) growing(limit time.Duration, trial func(limit time.Duration) error) error {
+	for most := b.within(8 * limit); ; limit *= 2 {
 		if err := trial(limit); status.Code(err) != codes.DeadlineExceeded || limit >= most {
 			return err
 		}

@@ -185,7 +185,7 @@ func relayerChainDown(ctx context.Context, b *bench) error {
 	}
 	// A relayer may wait for its chain for most of the time that a caller has. The rest must suffice for the answer.
 	ask := func(what, object, method string, request, reply proto.Message) error {
-		err := growing(3*time.Second, func(limit time.Duration) error {
+		err := b.growing(3*time.Second, func(limit time.Duration) error {
 			limited, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			return l.call(limited, object, method, request, reply)
@@ -210,7 +210,7 @@ func relayerViews(ctx context.Context, b *bench) error {
 		return err
 	}
 	// The first poll of a contract takes a moment. The views share it, for all may wait for the same contract.
-	until := time.Now().Add(hang)
+	until := time.Now().Add(b.hang())
 	for _, v := range []struct {
 		object, method string
 		request, reply proto.Message
@@ -354,7 +354,7 @@ func relayerReadContract(ctx context.Context, b *bench) error {
 		change(r)
 		return l.call(ctx, parent, relayerv1.ChainService_ReadContract_FullMethodName, r, &relayerv1.ReadContractResponse{})
 	}
-	err = eventually(ctx, time.Now().Add(hang), func() error { return read(func(*relayerv1.ReadContractRequest) {}) })
+	err = eventually(ctx, time.Now().Add(b.hang()), func() error { return read(func(*relayerv1.ReadContractRequest) {}) })
 	if status.Code(err) == codes.Unimplemented {
 		if status.Convert(err).Message() == "" {
 			return errors.New("ChainService.ReadContract is UNIMPLEMENTED without a word; want a sentence that says what to " +

@@ -128,7 +128,7 @@ func relayerSignsWhatItShows(ctx context.Context, b *bench) error {
 	}
 	// A report of another configuration than the contract's is stale, and nothing is signed for it.
 	held := &relayerv1.LatestConfigDigestAndEpochResponse{}
-	if err := eventually(ctx, time.Now().Add(hang), func() error {
+	if err := eventually(ctx, time.Now().Add(b.hang()), func() error {
 		return l.call(ctx, child, relayerv1.ContractTransmitterService_LatestConfigDigestAndEpoch_FullMethodName,
 			&relayerv1.LatestConfigDigestAndEpochRequest{}, held)
 	}); err != nil {

@@ -17,12 +17,13 @@ import (
 type watching struct {
 	told chan string // providers
 	over chan error  // has the end of the call
+	hang time.Duration
 }
 
 // watch opens WatchContractConfigs until ctx ends. It skips the case if the first provider's contract has no
 // configuration to tell of.
 func (l *generation) watch(ctx context.Context, first string) (*watching, error) {
-	if err := eventually(ctx, time.Now().Add(hang), func() error {
+	if err := eventually(ctx, time.Now().Add(l.bench.hang()), func() error {
 		return l.call(ctx, first, relayerv1.ContractConfigService_LatestConfigDetails_FullMethodName,
 			&relayerv1.LatestConfigDetailsRequest{}, &relayerv1.LatestConfigDetailsResponse{})
 	}); err != nil {
@@ -33,7 +34,7 @@ func (l *generation) watch(ctx context.Context, first string) (*watching, error)
 	if err != nil {
 		return nil, wrap("RelayerService.WatchContractConfigs", err)
 	}
-	w := &watching{told: make(chan string, 16), over: make(chan error, 1)}
+	w := &watching{told: make(chan string, 16), over: make(chan error, 1), hang: l.bench.hang()}
 	go w.read(stream)
 	return w, nil
 }
@@ -55,7 +56,7 @@ func (w *watching) read(stream grpc.ServerStreamingClient[relayerv1.WatchContrac
 // expect waits until the plugin tells of a provider, the last of those that were made.
 func (w *watching) expect(when string, made ...string) error {
 	provider := made[len(made)-1]
-	timeout := time.After(hang)
+	timeout := time.After(w.hang)
 	for {
 		select {
 		case got := <-w.told:
@@ -68,7 +69,7 @@ func (w *watching) expect(when string, made ...string) error {
 		case err := <-w.over:
 			return fmt.Errorf("WatchContractConfigs ended (%v) before it told of a provider %s", err, when)
 		case <-timeout:
-			return fmt.Errorf("WatchContractConfigs told nothing within %s of a provider %s", hang, when)
+			return fmt.Errorf("WatchContractConfigs told nothing within %s of a provider %s", w.hang, when)
 		}
 	}
 }
