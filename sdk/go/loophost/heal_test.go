@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,7 +138,8 @@ func TestOwnerDiesInMidForward(t *testing.T) {
 		}
 		plugin := instance(t, r, median, providerOf(newChain(r, relayer, "")))
 		for i := range 5 {
-			if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: firstRound}); err != nil {
+			if _, err := patiently(t.Context(), plugin.Report,
+				&reportingv1.ReportRequest{Timestamp: firstRound}); err != nil {
 				t.Fatalf("report %d: %v", i, err)
 			}
 		}
@@ -337,9 +339,7 @@ func TestCloseIsBounded(t *testing.T) {
 	for name, bring := range map[string]func(t *testing.T, p *relayerv1loophost.Relayer, become func(string)){
 		"ready": func(*testing.T, *relayerv1loophost.Relayer, func(string)) {},
 		"hung": func(t *testing.T, p *relayerv1loophost.Relayer, _ func(string)) {
-			if err := syscallStop(p.Status().PID); err != nil {
-				t.Fatal(err)
-			}
+			signal(t, p.Status().PID, syscall.SIGSTOP)
 		},
 		"starting again": func(t *testing.T, p *relayerv1loophost.Relayer, become func(string)) {
 			become(down)
@@ -398,9 +398,7 @@ func TestErrorsHoldNoConfiguration(t *testing.T) {
 		if made == nil || called == nil {
 			t.Fatal("the object was made")
 		}
-		if err := syscallStop(p.Status().PID); err != nil {
-			t.Fatal(err)
-		}
+		signal(t, p.Status().PID, syscall.SIGSTOP)
 		down, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer stop()
 		_, waited := p.WatchContractConfigs(down, &relayerv1.WatchContractConfigsRequest{})

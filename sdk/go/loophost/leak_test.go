@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -110,9 +109,7 @@ func nothingIsLeft(t *testing.T, m mode) {
 	asBefore("1,000 objects")
 	for range 5 {
 		generation := p.Status().Generation
-		if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		kill(t, p.Plugin)
 		ready(t, p.Plugin, generation+1)
 		time.Sleep(600 * time.Millisecond) // generations shorter than supervise.ShortUptime end in quarantine
 	}

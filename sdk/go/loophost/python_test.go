@@ -136,9 +136,7 @@ func TestPythonHealsAfterStop(t *testing.T) {
 	command := pythonMedian(t)
 	b := newBorrower(t, newRuntimeOf(t, loophost.Settings{}), loophost.PluginSettings{Command: command})
 	b.observe(t)
-	if err := syscall.Kill(b.Status().PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	signal(t, b.Status().PID, syscall.SIGSTOP)
 	t.Logf("observes again %s after SIGSTOP", b.observe(t))
 }
 

@@ -45,16 +45,13 @@ func TestSocketsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = os.RemoveAll(folder) })
-		r, err := loophost.New(loophost.Settings{SocketDir: folder})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { r.Close(context.Background()) })
+		// A process that is only slow to answer a health check must not be killed beside those that the test ends.
+		r := newRuntimeOf(t, loophost.Settings{SocketDir: folder, HealthTimeout: time.Minute, StopTimeout: 20 * time.Second})
 		p := launchRelayer(t, r, m)
 		c := newChain(r, p, "")
 		for _, again := range []func() error{
 			func() error { return p.Restart(t.Context()) },
-			func() error { return syscall.Kill(p.Status().PID, syscall.SIGKILL) },
+			func() error { kill(t, p.Plugin); return nil },
 		} {
 			if _, err := head(t.Context(), c); err != nil {
 				t.Fatal(err)
@@ -106,12 +103,13 @@ func TestUpgrade(t *testing.T) {
 		load.Go(func() {
 			for ctx.Err() == nil {
 				// Not bound to ctx: the end of the load must not cut a call.
-				if _, err := plugin.ShouldAcceptFinalizedReport(t.Context(),
+				if _, err := patiently(t.Context(), plugin.ShouldAcceptFinalizedReport,
 					&reportingv1.ShouldAcceptFinalizedReportRequest{Timestamp: firstRound}); err != nil {
 					failed.Add(1)
 					t.Errorf("a call that may not be repeated: %v", err)
 				}
-				if _, err := plugin.Report(t.Context(), &reportingv1.ReportRequest{Timestamp: firstRound}); err != nil {
+				if _, err := patiently(t.Context(), plugin.Report,
+					&reportingv1.ReportRequest{Timestamp: firstRound}); err != nil {
 					failed.Add(1)
 					t.Errorf("a call that is forwarded: %v", err)
 				}
@@ -255,9 +253,7 @@ func TestMemoryLimitDuringAHealthCheck(t *testing.T) {
 	if _, err := head(t.Context(), newChain(r, p, "parent "+pipe)); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(p.Status().PID, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	signal(t, p.Status().PID, syscall.SIGSTOP)
 	if err := os.WriteFile(pipe, []byte("eat"), 0); err != nil {
 		t.Fatal(err)
 	}

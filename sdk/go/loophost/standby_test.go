@@ -144,13 +144,6 @@ func TestStandbyIsReplaced(t *testing.T) {
 	}
 }
 
-func signal(t *testing.T, pid int, s syscall.Signal) {
-	t.Helper()
-	if err := syscall.Kill(pid, s); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A program that was replaced by a broken one leaves nothing that stands by, and says so; the next generation is not
 // one of the old program.
 func TestStandbyOfABrokenProgram(t *testing.T) {
