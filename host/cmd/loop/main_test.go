@@ -139,8 +139,8 @@ Name = "idle"
 HTTPURL = "$RPC"
 `
 
-// idleChain is the RPC node of a chain on which nothing happens, and whose contracts have no configuration. It takes its
-// time at /slow.
+// idleChain is the RPC node of a chain on which nothing happens, and whose contracts have no configuration. At /slow it
+// takes its time.
 func idleChain(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/slow" {
 		time.Sleep(500 * time.Millisecond)
