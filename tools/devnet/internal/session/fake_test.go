@@ -354,6 +354,9 @@ func (f *fakeNode) transmit(ctx context.Context) {
 		panic(err)
 	}
 	details, err := aggregator.LatestConfigDetails(&bind.CallOpts{Context: ctx})
+	if ctx.Err() != nil {
+		return // it is to end
+	}
 	if err != nil {
 		panic(err)
 	}
