@@ -18,9 +18,10 @@ import (
 const (
 	// callTimeout bounds a call to a node, which answers from memory and a database of its own.
 	callTimeout = 10 * time.Second
-	// addTimeout bounds the call that adds a job: the node asks the plugins to check it and the chain for its contract,
-	// which takes its time where hundreds of jobs begin at once on one machine.
-	addTimeout = 2 * time.Minute
+	// jobTimeout bounds the calls that add and remove a job. The node asks the plugins to check it and the chain for its
+	// contract, which takes its time where hundreds of jobs begin at once on one machine; and it ends what the job does,
+	// which waits for plugins.
+	jobTimeout = 2 * time.Minute
 )
 
 // Keys are the public sides of the keys that a node makes when it first starts.
@@ -89,7 +90,7 @@ func (n *Node) AddBridge(ctx context.Context, name, url string) error {
 
 // AddJob gives the node a job, and returns the node's number of it and what the node ignored.
 func (n *Node) AddJob(ctx context.Context, spec string) (id int64, warnings []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, addTimeout)
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
 	response, err := n.client.AddJob(ctx, &nodev1.AddJobRequest{SpecToml: spec})
 	if err != nil {
@@ -177,7 +178,7 @@ func observations(all []*nodev1.RoundObservation) Observations {
 
 // RemoveJob takes a job from the node.
 func (n *Node) RemoveJob(ctx context.Context, jobID int64) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
 	if _, err := n.client.RemoveJob(ctx, &nodev1.RemoveJobRequest{Id: jobID}); err != nil {
 		return fmt.Errorf("remove the job from %s: %w", n.Name(), n.reason(ctx, err))

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/big"
 	"net"
 	"net/http"
@@ -111,7 +110,9 @@ func runFakeNode(configFile string) error {
 		}
 		f.plugins = append(f.plugins, &nodev1.PluginStatus{Name: name})
 		if command != "" {
-			go f.supervise(f.plugins[i], command)
+			begun := make(chan struct{})
+			go f.supervise(f.plugins[i], command, sync.OnceFunc(func() { close(begun) }))
+			<-begun // a node is ready with its plugins
 		} else {
 			f.plugins[i].InProcess = true
 		}
@@ -160,8 +161,9 @@ func runFakeNode(configFile string) error {
 	return nil
 }
 
-// supervise keeps a plugin process alive. Nothing ends it with the node: that is left to devnet, the harder case.
-func (f *fakeNode) supervise(status *nodev1.PluginStatus, command string) {
+// supervise keeps a plugin process alive, and calls begun for the first. Nothing ends it with the node: that is left to
+// devnet, the harder case.
+func (f *fakeNode) supervise(status *nodev1.PluginStatus, command string, begun func()) {
 	for {
 		plugin := exec.Command(command)
 		plugin.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -174,6 +176,7 @@ func (f *fakeNode) supervise(status *nodev1.PluginStatus, command string) {
 		status.Restarts = status.Generation - 1
 		status.State = nodev1.PluginState_PLUGIN_STATE_READY
 		f.mu.Unlock()
+		begun()
 		_ = plugin.Wait()
 	}
 }
@@ -216,10 +219,15 @@ func (f *fakeNode) AddBridge(context.Context, *nodev1.AddBridgeRequest) (*nodev1
 	return &nodev1.AddBridgeResponse{}, nil
 }
 
-func (f *fakeNode) AddJob(_ context.Context, request *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
+func (f *fakeNode) AddJob(ctx context.Context, request *nodev1.AddJobRequest) (*nodev1.AddJobResponse, error) {
 	contract := regexp.MustCompile(`contractID = "(.*)"`).FindStringSubmatch(request.GetSpecToml())
 	if contract == nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("fake: contractID is missing"))
+	}
+	if f.name == "node-0" { // once all have their jobs, all know the configuration
+		if err := f.keepDigest(ctx, contract[1]); err != nil {
+			return nil, err
+		}
 	}
 	if err := keep("job", []byte(request.GetSpecToml())); err != nil {
 		return nil, err
@@ -299,14 +307,11 @@ func (f *fakeNode) ListObservations(
 	if request.GetJobId() != 7 {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("fake: no such job"))
 	}
-	response := &nodev1.ListObservationsResponse{}
 	digest, err := os.ReadFile(filepath.Join("..", "digest"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return response, nil // no node has looked for the configuration yet
-	}
 	if err != nil {
 		return nil, err
 	}
+	response := &nodev1.ListObservationsResponse{}
 	for round := range uint8(100) {
 		value := observation(f.name, round)
 		if f.mode == "lie" && f.name == "node-1" && round == 3 {
@@ -318,6 +323,24 @@ func (f *fakeNode) ListObservations(
 		})
 	}
 	return response, nil
+}
+
+// keepDigest asks the chain for the digest of the contract's configuration, for all fakes.
+func (f *fakeNode) keepDigest(ctx context.Context, contract string) error {
+	client, err := ethclient.DialContext(ctx, f.chainURL)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	aggregator, err := ocr2aggregator.NewOCR2Aggregator(common.HexToAddress(contract), client)
+	if err != nil {
+		return err
+	}
+	details, err := aggregator.LatestConfigDetails(&bind.CallOpts{Context: ctx})
+	if err != nil {
+		return err
+	}
+	return keep(filepath.Join("..", "digest"), details.ConfigDigest[:])
 }
 
 // handing is what libocr says before it hands a report to the relayer.
@@ -353,14 +376,8 @@ func (f *fakeNode) transmit(ctx context.Context) {
 	if err != nil {
 		panic(err)
 	}
-	details, err := aggregator.LatestConfigDetails(&bind.CallOpts{Context: ctx})
-	if ctx.Err() != nil {
-		return // it is to end
-	}
+	digest, err := os.ReadFile(filepath.Join("..", "digest"))
 	if err != nil {
-		panic(err)
-	}
-	if err := keep(filepath.Join("..", "digest"), details.ConfigDigest[:]); err != nil {
 		panic(err)
 	}
 	auth, err := bind.NewKeyedTransactorWithChainID(account(f.name, "account"), big.NewInt(1337))
@@ -370,15 +387,11 @@ func (f *fakeNode) transmit(ctx context.Context) {
 	auth.GasLimit = 500_000
 	auth.Context = ctx
 	for ctx.Err() == nil {
-		select {
-		case <-f.removed:
-			return
-		default:
-		}
 		// Its transactions number its rounds, in this generation as in those before.
 		nonce, err := client.NonceAt(ctx, auth.From, nil)
-		if err != nil {
-			break
+		if err != nil { // it is to end, or asks again
+			time.Sleep(10 * time.Millisecond)
+			continue
 		}
 		round := uint8(nonce) + 1
 		if f.mode == "die later" && round == 3 {
@@ -386,7 +399,7 @@ func (f *fakeNode) transmit(ctx context.Context) {
 			os.Exit(2)
 		}
 		reportContext := ocrtypes.ReportContext{ReportTimestamp: ocrtypes.ReportTimestamp{
-			ConfigDigest: details.ConfigDigest, Epoch: 1, Round: round}}
+			ConfigDigest: ocrtypes.ConfigDigest(digest), Epoch: 1, Round: round}}
 		if ofProduct {
 			reportContext.Epoch, reportContext.Round = uint32(round), 0
 			if err := keep(filepath.Join("..", "outcome"), fmt.Append(nil, round)); err != nil {
@@ -448,7 +461,11 @@ func (f *fakeNode) transmit(ctx context.Context) {
 			!slices.ContainsFunc([]string{"already known", "underpriced", "nonce too low"}, known) {
 			panic(err)
 		}
-		time.Sleep(100 * time.Millisecond) // the fake's round
+		select { // not before the first round: what an earlier generation accepted may not be sent yet
+		case <-f.removed:
+			return
+		case <-time.After(100 * time.Millisecond): // the fake's round
+		}
 	}
 }
 

@@ -207,7 +207,7 @@ func (n *network) endNode(ctx context.Context, m *member, plugins []node.Plugin)
 	return n.endProcess(ctx, m)
 }
 
-// leave asks a node for what dies with its process, and notes that it is killed now.
+// leave asks a node for what dies with its process, and notes that it is to be killed.
 func (n *network) leave(ctx context.Context, m *member, plugins []node.Plugin) (err error) {
 	last := memory{plugins: plugins}
 	if n.product == nil {
@@ -228,6 +228,7 @@ func (n *network) leave(ctx context.Context, m *member, plugins []node.Plugin) (
 // endProcess kills the process of a node that has left.
 func (n *network) endProcess(ctx context.Context, m *member) error {
 	m.Kill()
+	m.gone()
 	// While nobody writes, and even if the session ends meanwhile: at its end all nodes must run.
 	reading, cancel := context.WithTimeout(context.WithoutCancel(ctx), gatherTimeout)
 	defer cancel()

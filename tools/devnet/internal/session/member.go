@@ -22,6 +22,7 @@ type member struct {
 	plugins []node.Plugin // as it last reported them
 	left    []int         // processes of plugins when it was killed last
 	away    bool          // it was killed and is not ready again
+	dying   bool          // it was asked for the last time, and its process may still run
 	// What died with its processes: the generations of its plugins, what it observed, when that was.
 	generations map[string]uint64
 	observed    node.Observations
@@ -47,12 +48,11 @@ type memory struct {
 	failures map[string]uint64
 }
 
-// leave notes that the node is killed now, and what it said last.
+// leave notes that the node is to be killed, and what it said last.
 func (m *member) leave(last memory) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.away = true
-	m.killed = append(m.killed, time.Now())
+	m.away, m.dying = true, true
 	m.votes, m.failures = m.votes.Add(last.votes), added(m.failures, last.failures)
 	m.plugins, m.left = nil, nil
 	for _, plugin := range last.plugins {
@@ -62,6 +62,14 @@ func (m *member) leave(last memory) {
 		m.generations[plugin.Name] += plugin.Generation
 	}
 	maps.Copy(m.observed, last.observed)
+}
+
+// gone notes that the process of a node that has left has ended.
+func (m *member) gone() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dying = false
+	m.killed = append(m.killed, time.Now())
 }
 
 // back notes that the node is ready again.
@@ -101,13 +109,14 @@ func (m *member) ask(do func() error) (asked bool, err error) {
 // refresh asks the node for its plugins.
 func (m *member) refresh(ctx context.Context) error {
 	var plugins []node.Plugin
+	generation := m.Generation()
 	asked, err := m.ask(func() (err error) { plugins, err = m.Plugins(ctx); return err })
 	if err != nil || !asked {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.away {
+	if !m.away && m.Generation() == generation {
 		m.plugins = plugins
 	}
 	return nil
@@ -144,7 +153,7 @@ func (m *member) observations(ctx context.Context, round node.Round,
 		return values, false, nil
 	}
 	// The chain knows only the second. The node's clock is this process's.
-	forgotten = slices.ContainsFunc(m.killed, func(killed time.Time) bool {
+	forgotten = m.dying || slices.ContainsFunc(m.killed, func(killed time.Time) bool {
 		return killed.After(at.Add(-2 * time.Second))
 	})
 	return nil, forgotten, nil

@@ -270,8 +270,13 @@ func (n *network) perform(ctx context.Context, group *errgroup.Group, s step, jo
 	}
 	m := n.members[s.Node]
 	if !s.end {
-		if err := m.WaitReady(ctx); err != nil {
-			return err
+		// Who started it last looks when it is ready, and must have seen that before it is killed again.
+		for m.isAway() {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(joinPeriod):
+			}
 		}
 		plugins, err := m.Plugins(ctx)
 		if err != nil {

@@ -388,6 +388,9 @@ func (n *network) end(ctx context.Context) error {
 	if err := n.countLanguages(ctx); err != nil {
 		return err
 	}
+	if err := n.awaitResumed(ctx); err != nil {
+		return err
+	}
 	if err := n.countProduct(ctx); err != nil {
 		return err
 	}

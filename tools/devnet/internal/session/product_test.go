@@ -3,6 +3,7 @@ package session
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,7 @@ func TestProductFails(t *testing.T) {
 		"nodes that forget": {
 			"forgets outcomes", func(c *Config) {
 				c.KillEvery, c.Kill, c.Kills = 500*time.Millisecond, []string{"network"}, 8
+				c.settleTimeout = time.Second
 			},
 			[]string{"and went on from outcome 0: they forgot what they had agreed on"},
 		},
@@ -131,6 +133,13 @@ func TestProductFails(t *testing.T) {
 			config.Rounds = 20
 			test.spoil(&config)
 			got, err := Run(t.Context(), config, newRecorder(t))
+			landed := func(r *Resumption) bool { return r.Landed > 0 }
+			// What nodes forget shows if something had landed when they were killed, which takes longer on a busy machine.
+			for test.mode == "forgets outcomes" && err == nil && config.KillEvery < 8*time.Second &&
+				!slices.ContainsFunc(got.Product.Resumed, landed) {
+				config.KillEvery *= 2
+				got, err = Run(t.Context(), config, newRecorder(t))
+			}
 			for _, want := range test.want {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Fatalf("got error %v, want one with %q, and the result %+v", err, want, got)

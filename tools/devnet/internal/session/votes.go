@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/loop-plugins/loop/tools/devnet/chain/ocr2"
 	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 )
 
@@ -168,6 +169,25 @@ func (n *network) resume() error {
 	return nil
 }
 
+// awaitResumed waits until the nodes have said from where they went on: they are ready before their jobs have begun. What
+// none has said when the time is over is for countProduct to judge.
+func (n *network) awaitResumed(ctx context.Context) error {
+	limit := time.NewTimer(cmp.Or(n.config.settleTimeout, settleTimeout))
+	defer limit.Stop()
+	ticker := time.NewTicker(settlePeriod)
+	defer ticker.Stop()
+	for n.checkResumed() != nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit.C:
+			return nil
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
 // checkResumed finds out how the network went on. What is on the chain was agreed on before the kill, and a node stores
 // what it agrees to before it votes.
 func (n *network) checkResumed() error {
@@ -182,15 +202,17 @@ func (n *network) checkResumed() error {
 	n.mu.Lock()
 	landed := slices.Clone(n.landed)
 	n.mu.Unlock()
+	// Of so many that tell, one had agreed to what is on the chain.
+	enough := len(n.members) - ocr2.Faulty(len(n.members))
 	for i, r := range n.resumed {
-		tells := false
+		tells := 0
 		for m, told := range tales {
 			until := len(told.Restored)
 			if i+1 < len(n.resumed) {
 				until = n.resumed[i+1].told[m]
 			}
 			if found := told.Restored[r.told[m]:until]; len(found) > 0 {
-				tells = true
+				tells++
 				r.Restored = max(r.Restored, found[0])
 			}
 		}
@@ -201,8 +223,8 @@ func (n *network) checkResumed() error {
 			}
 		}
 		switch {
-		case !tells && i+1 < len(n.resumed): // they were killed once more before they had come so far
-		case !tells && r.Landed > 0:
+		case tells < enough && i+1 < len(n.resumed): // they were killed once more before they had come so far
+		case tells == 0 && r.Landed > 0:
 			return fmt.Errorf(
 				"all nodes were killed when outcome %d was on the chain, and none says from which one it went on: "+
 					"they began anew, or word it otherwise than devnet knows",
