@@ -143,9 +143,15 @@ func TestGettingStarted(t *testing.T) {
 	for _, block := range blocks {
 		script += block[1]
 	}
-	for _, port := range []string{"8545", "8000", "6688"} {
+	for _, port := range []string{"8545", "8000"} {
 		script = strings.ReplaceAll(script, port, free(t))
 	}
+	row, release, err := ports.ClaimRow(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release() // to devnet
+	script = strings.ReplaceAll(script, "6688", strconv.Itoa(row))
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)

@@ -21,7 +21,6 @@ import (
 	"github.com/loop-plugins/loop/tools/devnet/internal/audit"
 	"github.com/loop-plugins/loop/tools/devnet/internal/hosts"
 	"github.com/loop-plugins/loop/tools/devnet/internal/job"
-	"github.com/loop-plugins/loop/tools/devnet/internal/node"
 	"github.com/loop-plugins/loop/tools/devnet/internal/price"
 	"github.com/loop-plugins/loop/tools/devnet/internal/process"
 	"github.com/loop-plugins/loop/tools/devnet/internal/table"
@@ -323,12 +322,15 @@ func (n *network) choosePorts() error {
 	if n.config.HTTPPort == 0 {
 		return nil
 	}
-	chosen, err := node.PortsFrom(n.config.HTTPPort, n.config.Nodes)
+	releaseRow, err := ports.ClaimFrom(n.config.HTTPPort, n.config.Nodes)
 	switch {
 	case err == nil:
-		n.httpPorts = chosen
+		n.releasePorts = func() { release(); releaseRow() }
+		for i := range n.httpPorts {
+			n.httpPorts[i] = n.config.HTTPPort + i
+		}
 	case !n.config.FallBack:
-		return err
+		return fmt.Errorf("%w; choose others with --http-port, or 0 for free ones", err)
 	}
 	return nil
 }

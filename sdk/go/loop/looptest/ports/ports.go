@@ -71,6 +71,20 @@ func ClaimRow(n int) (first int, release func(), err error) {
 	return 0, nil, errTaken(n, " in a row")
 }
 
+// ClaimFrom claims the n ports from first on as [Claim] does. If one of them is taken, it claims none.
+func ClaimFrom(first, n int) (release func(), err error) {
+	var held claims
+	for port := first; port < first+n; port++ {
+		claim := take(port)
+		if claim == nil {
+			held.release()
+			return nil, fmt.Errorf("take the ports %d to %d of 127.0.0.1: port %d is in use or claimed", first, first+n-1, port)
+		}
+		held = append(held, claim)
+	}
+	return sync.OnceFunc(held.release), nil
+}
+
 func errTaken(n int, row string) error {
 	return fmt.Errorf("find %d free ports%s among %d to %d of 127.0.0.1: nearly all are taken", n, row, lowest,
 		lowestOutgoing()-1)

@@ -3,6 +3,7 @@ package ports
 import (
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -52,7 +53,18 @@ func TestClaimRow(t *testing.T) {
 			t.Errorf("port %d of a row from %d on is claimed again", port, first)
 		}
 	}
+	if _, err := ClaimFrom(first-1, 2); err == nil || !strings.HasSuffix(err.Error(), " is in use or claimed") {
+		t.Errorf("ports of which one is claimed: got error %v", err)
+	}
 	release()
+	again, err := ClaimFrom(first, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ClaimFrom(first+3, 1); err == nil {
+		t.Error("a port that ClaimFrom has claimed is claimed again")
+	}
+	again()
 	if claim := take(first + 3); claim == nil {
 		t.Error("a port of a row that was released cannot be claimed")
 	} else {
