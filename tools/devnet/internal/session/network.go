@@ -388,10 +388,7 @@ func (n *network) end(ctx context.Context) error {
 	if err := n.countLanguages(ctx); err != nil {
 		return err
 	}
-	if err := n.awaitResumed(ctx); err != nil {
-		return err
-	}
-	if err := n.countProduct(ctx); err != nil {
+	if err := n.countResumed(ctx); err != nil {
 		return err
 	}
 	if n.config.NoLostVotes {

@@ -169,23 +169,23 @@ func (n *network) resume() error {
 	return nil
 }
 
-// awaitResumed waits until the nodes have said from where they went on: they are ready before their jobs have begun. What
-// none has said when the time is over is for countProduct to judge.
-func (n *network) awaitResumed(ctx context.Context) error {
+// countResumed counts as countProduct does, once the nodes have said from where they went on, but after settleTimeout
+// at most: they are ready before their jobs have begun.
+func (n *network) countResumed(ctx context.Context) error {
 	limit := time.NewTimer(cmp.Or(n.config.settleTimeout, settleTimeout))
 	defer limit.Stop()
 	ticker := time.NewTicker(settlePeriod)
 	defer ticker.Stop()
-	for n.checkResumed() != nil {
+	for late := false; !late && n.checkResumed() != nil; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.C:
-			return nil
+			late = true
 		case <-ticker.C:
 		}
 	}
-	return nil
+	return n.countProduct(ctx)
 }
 
 // checkResumed finds out how the network went on. What is on the chain was agreed on before the kill, and a node stores
