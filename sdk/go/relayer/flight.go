@@ -160,9 +160,8 @@ func unsigned(err error) bool { return status.Code(err) == codes.PermissionDenie
 // sign has a transaction signed. A filler that is not signed is a trouble of the account: all later numbers wait for
 // it.
 func (q *Queue) sign(ctx context.Context, draft Draft) (Attempt, error) {
-	signed := time.Now().UTC()
 	attempt, err := q.settings.Sender.Sign(ctx, draft)
-	attempt.Signed, attempt.Fill = signed, draft.Payload == nil
+	attempt.Signed, attempt.Fill = time.Now().UTC(), draft.Payload == nil
 	if attempt.Fill && errors.Is(err, ErrUnfunded) && len(draft.Attempts) == 0 { // else it may pay for an earlier one
 		q.lack(err)
 	}

@@ -24,6 +24,7 @@ type member[C any] struct {
 	faults    int           // in a row
 	until     time.Time     // before this time no block that it reports clears its faults
 	rest      time.Time     // it is not connected before this time, as it asked
+	session   uint64        // counts its clients
 	restart   context.CancelCauseFunc
 }
 
@@ -79,7 +80,7 @@ func (p *Pool[C]) session(m *member[C]) (served bool, err error) {
 	defer m.Driver.Disconnect(client)
 	m.answered(time.Since(begin))
 	m.mu.Lock()
-	m.client, m.connected, m.restart = client, true, cancel
+	m.client, m.connected, m.session, m.restart = client, true, m.session+1, cancel
 	m.mu.Unlock()
 	defer func() {
 		m.mu.Lock()
@@ -147,8 +148,8 @@ func (m *member[C]) answered(took time.Duration) {
 // tolerance is how many calls in a row may fail before the client itself is made anew.
 const tolerance = 5
 
-// outcome records what a call says about its node.
-func (p *Pool[C]) outcome(m *member[C], err error, took time.Duration) {
+// outcome records what a call by the client of a session says about its node.
+func (p *Pool[C]) outcome(m *member[C], session uint64, err error, took time.Duration) {
 	word := outcomeOK
 	m.mu.Lock()
 	if err == nil {
@@ -166,7 +167,7 @@ func (p *Pool[C]) outcome(m *member[C], err error, took time.Duration) {
 		case m.restart == nil:
 		case rest > 0: // it is not even watched until it may be asked again
 			m.restart(err)
-		case m.faults == tolerance:
+		case m.faults == tolerance && session == m.session: // else the client was made anew meanwhile
 			m.restart(errUseless)
 		}
 	}

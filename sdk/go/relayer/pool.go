@@ -277,7 +277,7 @@ func (p *Pool[C]) Do(ctx context.Context, call func(ctx context.Context, client 
 func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration,
 	call func(ctx context.Context, client C) error) error {
 	m.mu.Lock()
-	client, connected := m.client, m.connected
+	client, connected, session := m.client, m.connected, m.session
 	m.mu.Unlock()
 	if !connected {
 		return Said("is not connected any more")
@@ -289,10 +289,10 @@ func (p *Pool[C]) try(ctx context.Context, m *member[C], timeout time.Duration,
 	switch took := time.Since(begin); {
 	case blameless(err):
 		m.answered(took)
-		p.outcome(m, nil, took)
+		p.outcome(m, session, nil, took)
 	case ctx.Err() != nil: // the caller gave up: that says nothing of the node
 	default:
-		p.outcome(m, err, took)
+		p.outcome(m, session, err, took)
 	}
 	return err
 }

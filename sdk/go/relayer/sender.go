@@ -29,7 +29,7 @@ type Attempt struct {
 	Terms []byte `json:"terms,omitempty"`
 	// Fill reports that the transaction has no effect except that it uses its sequence number.
 	Fill bool `json:"fill,omitempty"`
-	// Signed is when the queue asked for it.
+	// Signed is when the queue got it.
 	Signed time.Time `json:"signed"`
 }
 
