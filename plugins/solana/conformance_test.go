@@ -19,7 +19,7 @@ func TestConformanceOfDescriptions(t *testing.T) {
 		return solana.New(solana.Settings{Logger: h.Logger(), Registerer: h.Registry()})
 	})
 	looptest.Run(t, looptest.Settings{
-		Kind: "relayer", InProcess: &p,
+		Kind: "relayer", InProcess: &p, Patience: 10,
 		Run: regexp.MustCompile(
 			"^relayer/(describe|reference|validate-chain|accounts|ids|validate-job|provider-type|report-digest)$"),
 		Relayer: looptest.Relayer{

@@ -222,7 +222,8 @@ func TestWithoutFunds(t *testing.T) {
 	d.admin("loop_setAccount", me,
 		map[string]any{"lamports": 893_000, "data": "", "owner": sol.SystemProgramID.String()})
 	x := newFixture(t, key)
-	chain, _ := x.chain(settings("FeeBumpPeriod = '1s'\n", d.Nodes...))
+	// No less, since a busy machine sends the transaction anew, and looks for it, within that time.
+	chain, _ := x.chain(settings("FeeBumpPeriod = '5s'\n", d.Nodes...))
 	p, _ := x.provider(d, chain, "p", 0, key.PublicKey())
 	unfunded := func() float64 { return x.Gathered("loop_relayer_account_unfunded", "")[""] }
 	troubles := func() []string {

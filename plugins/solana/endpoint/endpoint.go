@@ -47,12 +47,13 @@ type Settings struct {
 type Driver struct {
 	settings Settings
 	longest  int64 // MiB of an answer that are read
+	silence  time.Duration
 }
 
 var _ relayer.Driver[*Client] = (*Driver)(nil)
 
 // NewDriver makes a driver. It does not connect yet.
-func NewDriver(settings Settings) *Driver { return &Driver{settings, longest} }
+func NewDriver(settings Settings) *Driver { return &Driver{settings, longest, silence} }
 
 // Client makes calls at one node.
 type Client struct {

@@ -84,7 +84,7 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- news) (
 	defer reading.Wait()
 	defer conn.Close()
 	defer close(done)
-	reading.Go(func() { read(conn, messages, done) })
+	reading.Go(func() { read(conn, d.silence, messages, done) })
 	s := subscriptions{conn: conn, client: c, requested: map[uint64]sol.PublicKey{}, open: map[uint64]sol.PublicKey{}}
 	if s.call("slotSubscribe") != nil {
 		return false
@@ -123,8 +123,8 @@ func (d *Driver) subscribe(ctx context.Context, c *Client, events chan<- news) (
 	}
 }
 
-// read passes messages on until the connection ends or done is closed.
-func read(conn *websocket.Conn, messages chan<- message, done <-chan struct{}) {
+// read passes messages on until the connection ends, nothing comes for the time of silence, or done is closed.
+func read(conn *websocket.Conn, silence time.Duration, messages chan<- message, done <-chan struct{}) {
 	defer close(messages)
 	for {
 		var m message

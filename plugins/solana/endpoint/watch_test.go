@@ -156,6 +156,7 @@ func watched(t *testing.T, poll time.Duration) *seen {
 	s.driver = driver(s.node.url)
 	s.driver.settings.WSURL = strings.Replace(s.node.url, "http", "ws", 1)
 	s.driver.settings.PollInterval = poll
+	s.driver.silence = time.Minute // the node pushes only what a test says
 	s.driver.settings.Pushed = func(account sol.PublicKey, slot uint64, data []byte) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

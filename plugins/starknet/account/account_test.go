@@ -286,7 +286,7 @@ func TestEstimateOfAMovingNonce(t *testing.T) {
 				_ = json.NewEncoder(w).Encode(answer)
 			}))
 			t.Cleanup(server.Close)
-			pool := relayer.NewPool(relayer.PoolSettings{},
+			pool := relayer.NewPool(relayer.PoolSettings{Timeout: time.Minute},
 				[]relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
 					URL: server.URL, ChainID: stark.FromUint64(1), PollInterval: time.Hour, Timeout: time.Minute,
 				})}})
@@ -389,7 +389,7 @@ func TestReportBeforeItsConfiguration(t *testing.T) {
 		default: // it is told again at the next look
 		}
 	}
-	pool := relayer.NewPool(relayer.PoolSettings{Advanced: advanced},
+	pool := relayer.NewPool(relayer.PoolSettings{Timeout: time.Minute, Advanced: advanced},
 		[]relayer.Node[*endpoint.Client]{{Name: "n", Driver: endpoint.NewDriver(endpoint.Settings{
 			URL: server.HTTPURL, ChainID: stark.FromUint64(1), PollInterval: 50 * time.Millisecond, Timeout: time.Minute,
 		})}})

@@ -61,7 +61,7 @@ func poolOf(t *testing.T, servers ...*relayertest.Server) *Pool {
 				URL: server.HTTPURL, ChainID: stark.FromUint64(1), PollInterval: time.Hour, Timeout: time.Minute,
 			})})
 	}
-	pool := relayer.NewPool(relayer.PoolSettings{}, nodes)
+	pool := relayer.NewPool(relayer.PoolSettings{Timeout: time.Minute}, nodes)
 	t.Cleanup(func() { _ = pool.Close() })
 	relayertest.Eventually(t, "all nodes serve", func() bool {
 		for _, s := range pool.Statuses() {

@@ -246,7 +246,7 @@ func TestPoolReturnsAnswers(t *testing.T) {
 	t.Parallel()
 	var height atomic.Int64
 	server := scripted(t, "first", &height)
-	pool := NewPool(PoolSettings{},
+	pool := NewPool(PoolSettings{Timeout: time.Minute},
 		[]Node[plainClient]{{Name: "primary", Driver: plainDriver{server.HTTPURL, time.Second}}})
 	t.Cleanup(func() { pool.Close() })
 	eventually(t, "it serves", func() bool { return pool.Statuses()[0].State == relayerv1.NodeState_NODE_STATE_ALIVE })

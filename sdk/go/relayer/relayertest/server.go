@@ -273,10 +273,10 @@ func (s *Server) one(r *http.Request, one request, fault Fault) reply {
 		out.Error, _ = json.Marshal(
 			map[string]any{"code": -32601, "message": "the method " + one.Method + " is not scripted"})
 	}
-	if out.Error == nil && fault == None {
-		s.mu.Lock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if out.Error == nil && fault == None && s.fault == None { // a fault that began meanwhile may have seen its script change
 		s.recorded[key] = out.Result
-		s.mu.Unlock()
 	}
 	return out
 }
