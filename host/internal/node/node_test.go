@@ -207,7 +207,11 @@ func eventually(t testing.TB, what string, holds func() bool) {
 
 func signal(t *testing.T, n *Node, plugin string, s syscall.Signal) {
 	t.Helper()
-	if err := syscall.Kill(n.runtime.Plugin(plugin).Status().PID, s); err != nil {
+	pid := n.runtime.Plugin(plugin).Status().PID
+	if pid <= 0 { // which the kernel takes for the test's own group
+		t.Fatalf("plugin %s has no process to send %s to", plugin, s)
+	}
+	if err := syscall.Kill(pid, s); err != nil {
 		t.Fatal(err)
 	}
 }

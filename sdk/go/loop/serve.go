@@ -35,8 +35,9 @@ type Plugin struct {
 	New func(*Host) any
 }
 
-// stopGrace is how long an ending server may take to finish its last replies before it is cut off.
-const stopGrace = time.Second
+// stopGrace is how long an ending server may take to finish its last replies before it is cut off, in steps of stopStep.
+// One in which the process gets no processor counts as one: its last replies would be lost with it.
+const stopGrace, stopStep = time.Second, 50 * time.Millisecond
 
 // Serve serves a plugin until the host ends it or is gone. It is the only line of a plugin's main: if something fails
 // before a host is connected, Serve prints it to stderr and exits with status 1.
@@ -125,9 +126,18 @@ func newFramed(logger *slog.Logger) *frames.Server {
 
 // stop ends the servers after the reply to the call that asked for it.
 func stop(s *grpc.Server, framed *frames.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	defer context.AfterFunc(ctx, s.Stop)()
+	go func() {
+		for range stopGrace / stopStep {
+			select {
+			case <-time.After(stopStep):
+			case <-ctx.Done():
+			}
+		}
+		cancel()
+	}()
+	defer context.AfterFunc(ctx, s.Stop)() // ended before cancel: a good end stops nothing
 	framed.Finish(ctx)
 	s.GracefulStop()
 }

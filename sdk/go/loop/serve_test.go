@@ -461,8 +461,10 @@ func TestDrainWithACallInFlight(t *testing.T) {
 	<-host.entered
 	drained := make(chan error, 1)
 	go func() {
-		_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(conn, "")).Drain(t.Context(),
-			&pluginv1.DrainRequest{Grace: durationpb.New(4 * time.Second)})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := pluginv1.NewLifecycleServiceClient(wire.Bind(conn, "")).Drain(ctx,
+			&pluginv1.DrainRequest{Grace: durationpb.New(time.Minute)})
 		drained <- err
 	}()
 	for { // until Drain has arrived

@@ -243,6 +243,9 @@ func TestReleaseWhileDown(t *testing.T) {
 	child := providerOf(c)
 	become(down)
 	kill(t, p.Plugin)
+	for p.Status().State == supervise.Ready { // a process that has yet to end is asked
+		time.Sleep(time.Millisecond)
+	}
 	begin := time.Now()
 	if err := c.Release(t.Context()); err != nil {
 		t.Fatal(err)

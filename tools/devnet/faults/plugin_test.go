@@ -133,7 +133,7 @@ func (s *scene) again(plugin string, signal syscall.Signal) {
 		for last := uint64(0); ctx.Err() == nil; {
 			p := s.plugin(ctx, plugin)
 			// A generation that dies sooner counts as failed, and five of these in a row are a quarantine.
-			if time.Since(p.GetReadyAt().AsTime()) > time.Second && p.GetGeneration() != last &&
+			if p.GetPid() > 0 && time.Since(p.GetReadyAt().AsTime()) > time.Second && p.GetGeneration() != last &&
 				p.GetState() == nodev1.PluginState_PLUGIN_STATE_READY {
 				last = p.GetGeneration()
 				_ = syscall.Kill(int(p.GetPid()), signal) // it may have ended by itself
@@ -166,7 +166,16 @@ func (s *scene) plugin(ctx context.Context, name string) *nodev1.PluginStatus {
 }
 
 func (s *scene) signal(plugin string, signal syscall.Signal) {
-	if err := syscall.Kill(int(s.plugin(s.t.Context(), plugin).GetPid()), signal); err != nil {
+	s.t.Helper()
+	pid := 0 // as it is between two generations: the kernel takes it for the test's own group
+	s.poll(patience, func() bool {
+		pid = int(s.plugin(s.t.Context(), plugin).GetPid())
+		return pid > 0
+	})
+	if pid <= 0 {
+		s.t.Fatalf("plugin %s has no process to send %s to", plugin, signal)
+	}
+	if err := syscall.Kill(pid, signal); err != nil {
 		s.t.Fatal(err)
 	}
 }

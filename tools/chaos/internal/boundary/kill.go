@@ -162,7 +162,7 @@ func bareStart(ctx context.Context, path string, kind wire.Kind, n int) (time.Du
 }
 
 func once(ctx context.Context, path string, environment []string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, path)
 	c.Env = environment

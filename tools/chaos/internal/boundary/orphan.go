@@ -110,7 +110,7 @@ func (b Bench) orphaned(ctx context.Context, kind, binary string) (time.Duration
 		}
 		return true
 	}
-	if err := until(ctx, 5*time.Second, "the plugin's end", gone); err != nil {
+	if err := until(ctx, time.Minute, "the plugin's end", gone); err != nil {
 		return 0, nil // that it lives on is what was asked
 	}
 	return time.Since(begin), nil
