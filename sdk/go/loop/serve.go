@@ -35,8 +35,8 @@ type Plugin struct {
 	New func(*Host) any
 }
 
-// stopGrace is how long an ending server may take to finish its last replies before it is cut off, in steps of stopStep.
-// One in which the process gets no processor counts as one: its last replies would be lost with it.
+// stopGrace is how long an ending server may take to finish its last replies before it is cut off, in steps of
+// stopStep. A step in which the process gets no processor counts as one: its last replies would be lost with it.
 const stopGrace, stopStep = time.Second, 50 * time.Millisecond
 
 // Serve serves a plugin until the host ends it or is gone. It is the only line of a plugin's main: if something fails

@@ -275,7 +275,7 @@ func (s *Server) one(r *http.Request, one request, fault Fault) reply {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if out.Error == nil && fault == None && s.fault == None { // a fault that began meanwhile may have seen its script change
+	if out.Error == nil && fault == None && s.fault == None { // else it may be of after it
 		s.recorded[key] = out.Result
 	}
 	return out
