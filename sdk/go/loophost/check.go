@@ -22,8 +22,8 @@ type answer struct {
 // starvedChecks is how many health checks in a row may go unanswered by a process that waits for a processor.
 const starvedChecks = 10
 
-// check makes a health check, and repeats one that a starved process did not answer: one that waited for a processor
-// for half of the time or more. delay is process.Process.Delay.
+// check makes a health check, and repeats one that a starved process did not answer, one that waited for a processor for
+// half of the time or more, or that a starved host did not see answered. delay is process.Process.Delay.
 func check(
 	ctx context.Context,
 	conn grpc.ClientConnInterface,
@@ -31,14 +31,19 @@ func check(
 	delay func() time.Duration,
 ) (a answer) {
 	for range starvedChecks {
-		delayed := make(chan time.Duration, 1)
-		half := time.AfterFunc(patience/2, func() { delayed <- delay() })
+		type look struct{ at, delay time.Duration }
+		begin, looked := time.Now(), make(chan look, 1)
+		half := time.AfterFunc(patience/2, func() {
+			delayed := delay()
+			looked <- look{time.Since(begin), delayed}
+		})
 		a = checkOnce(ctx, conn, patience)
 		if half.Stop() || a.verdict == "" {
 			return a
 		}
-		// Only the second half is measured, so that a process which answers at once costs no look at /proc.
-		if delay()-<-delayed < patience/4 {
+		// Only the second half is measured, so that a process which answers at once costs no look at /proc. A host that comes
+		// late to its own look was starved itself, and the answer may have been there since.
+		if l := <-looked; l.at < patience*3/4 && delay()-l.delay < patience/4 {
 			return a
 		}
 	}
@@ -54,7 +59,7 @@ func checkOnce(ctx context.Context, conn grpc.ClientConnInterface, patience time
 		&grpc_health_v1.HealthCheckRequest{Service: wire.HealthService})
 	switch {
 	case a.err == nil || ctx.Err() != nil:
-	case time.Since(begin) > patience+patience/2:
+	case time.Since(begin) > patience+patience/4:
 		// The host itself was late: a starved machine must not kill a healthy plugin.
 	case status.Code(a.err) == codes.DeadlineExceeded:
 		a.verdict = fmt.Sprintf("killed because it did not answer its health check within %s", patience)
