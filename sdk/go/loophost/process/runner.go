@@ -186,7 +186,7 @@ func (r *runner) Start(context.Context) error {
 	}
 	var readers sync.WaitGroup
 	readers.Go(r.readStdout)
-	readers.Go(func() { readLog(r.stderr, r.settings.Logger, r.tail) })
+	readers.Go(func() { readLog(&remains{File: r.stderr}, r.settings.Logger, r.tail) })
 	go r.watch(&readers)
 	if err := r.staged(); err != nil {
 		r.kill()
@@ -274,7 +274,7 @@ func (r *runner) describe(err error) string {
 
 // readStdout passes the first line on to go-plugin and keeps the rest out of its scanner.
 func (r *runner) readStdout() {
-	b := bufio.NewReaderSize(r.stdout, longestLine)
+	b := bufio.NewReaderSize(&remains{File: r.stdout}, longestLine)
 	for {
 		line, err := b.ReadSlice('\n')
 		text := strings.TrimSpace(string(line))
