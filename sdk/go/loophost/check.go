@@ -22,8 +22,8 @@ type answer struct {
 // starvedChecks is how many health checks in a row may go unanswered by a process that waits for a processor.
 const starvedChecks = 10
 
-// check makes a health check, and repeats one that a starved process did not answer, one that waited for a processor for
-// half of the time or more, or that a starved host did not see answered. delay is process.Process.Delay.
+// check makes a health check, and repeats one that a starved process did not answer, which waited for a processor for
+// half of the time or more, and one whose answer a starved host may not have seen. delay is process.Process.Delay.
 func check(
 	ctx context.Context,
 	conn grpc.ClientConnInterface,

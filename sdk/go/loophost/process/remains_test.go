@@ -11,7 +11,9 @@ import (
 // What a process wrote before its end is read although nobody came to read it in time, and no more than that.
 func TestRemains(t *testing.T) {
 	t.Parallel()
-	for name, wrote := range map[string]string{"nothing": "", "a line": "the disk is full\n", "a full pipe": strings.Repeat("x", pipeSize)} {
+	for name, wrote := range map[string]string{
+		"nothing": "", "a line": "the disk is full\n", "a full pipe": strings.Repeat("x", pipeSize),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, w, err := os.Pipe()
