@@ -68,7 +68,8 @@ func (c *Checked) Silent() string {
 const (
 	// checkTimeout is how long Check waits for a chain's first head.
 	checkTimeout = 10 * time.Second
-	// lostAfter is the time after which Check gives up if all nodes have failed. It is long enough for some attempts.
+	// lostAfter is the time after which Check gives up if all nodes have failed, and a diagnosis if none has answered. It
+	// is long enough for some attempts.
 	lostAfter = 2 * time.Second
 )
 

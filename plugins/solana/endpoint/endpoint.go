@@ -46,8 +46,8 @@ type Settings struct {
 // Driver connects to one node; it implements relayer.Driver.
 type Driver struct {
 	settings Settings
-	longest  int64 // MiB of an answer that are read
-	silence  time.Duration
+	longest  int64         // MiB of an answer that are read
+	silence  time.Duration // how long nothing may be pushed
 }
 
 var _ relayer.Driver[*Client] = (*Driver)(nil)

@@ -133,6 +133,7 @@ func stop(s *grpc.Server, framed *frames.Server) {
 			select {
 			case <-time.After(stopStep):
 			case <-ctx.Done():
+				return
 			}
 		}
 		cancel()

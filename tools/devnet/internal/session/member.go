@@ -21,7 +21,7 @@ type member struct {
 	mu      sync.Mutex
 	plugins []node.Plugin // as it last reported them
 	left    []int         // processes of plugins when it was killed last
-	away    bool          // it was killed and is not ready again
+	away    bool          // it is to be killed, or was and is not ready again
 	dying   bool          // it was asked for the last time, and its process may still run
 	// What died with its processes: the generations of its plugins, what it observed, when that was.
 	generations map[string]uint64

@@ -34,8 +34,6 @@ func (n *network) settle(ctx context.Context) error {
 	if err := n.each(ctx, func(ctx context.Context, m *member) error { return m.RemoveJob(ctx, m.jobID) }); err != nil {
 		return err
 	}
-	ticker := time.NewTicker(settlePeriod)
-	defer ticker.Stop()
 	patience := cmp.Or(n.config.settleTimeout, settleTimeout)
 	if kept, tells := n.ledger.(keeper); tells {
 		finality, err := kept.finality(ctx)
@@ -44,25 +42,37 @@ func (n *network) settle(ctx context.Context) error {
 		}
 		patience += finality
 	}
+	return look(ctx, patience, func(late bool) (bool, error) {
+		done, delivery, fault := n.compare(ctx, late)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		if !late && (!done || fault != nil) {
+			return false, nil
+		}
+		n.mu.Lock()
+		n.result.Reports = delivery
+		n.mu.Unlock()
+		if fault != nil {
+			return false, fmt.Errorf("waited %s until all that the nodes accepted is on the chain or stale: %w; the nodes' "+
+				"logs and Stores stay with --keep", patience, fault)
+		}
+		n.display.Step(
+			fmt.Sprintf("Of %d reports that the nodes accepted, %d landed on the chain and %d went stale; none is lost.",
+				delivery.Accepted, delivery.Landed, delivery.Stale))
+		return true, nil
+	})
+}
+
+// look looks every settlePeriod whether something is done, and for the last time, late, when the patience is over.
+func look(ctx context.Context, patience time.Duration, isDone func(late bool) (bool, error)) error {
+	ticker := time.NewTicker(settlePeriod)
+	defer ticker.Stop()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	for late := false; ; {
-		done, delivery, fault := n.compare(ctx, late)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if done && fault == nil || late {
-			n.mu.Lock()
-			n.result.Reports = delivery
-			n.mu.Unlock()
-			if fault != nil {
-				return fmt.Errorf("waited %s until all that the nodes accepted is on the chain or stale: %w; the nodes' logs and "+
-					"Stores stay with --keep", patience, fault)
-			}
-			n.display.Step(
-				fmt.Sprintf("Of %d reports that the nodes accepted, %d landed on the chain and %d went stale; none is lost.",
-					delivery.Accepted, delivery.Landed, delivery.Stale))
-			return nil
+		if done, err := isDone(late); done || late || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():

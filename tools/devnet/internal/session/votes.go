@@ -172,18 +172,9 @@ func (n *network) resume() error {
 // countResumed counts as countProduct does, once the nodes have said from where they went on, but after settleTimeout
 // at most: they are ready before their jobs have begun.
 func (n *network) countResumed(ctx context.Context) error {
-	limit := time.NewTimer(cmp.Or(n.config.settleTimeout, settleTimeout))
-	defer limit.Stop()
-	ticker := time.NewTicker(settlePeriod)
-	defer ticker.Stop()
-	for late := false; !late && n.checkResumed() != nil; {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-limit.C:
-			late = true
-		case <-ticker.C:
-		}
+	patience := cmp.Or(n.config.settleTimeout, settleTimeout)
+	if err := look(ctx, patience, func(bool) (bool, error) { return n.checkResumed() == nil, nil }); err != nil {
+		return err
 	}
 	return n.countProduct(ctx)
 }
@@ -191,6 +182,9 @@ func (n *network) countResumed(ctx context.Context) error {
 // checkResumed finds out how the network went on. What is on the chain was agreed on before the kill, and a node stores
 // what it agrees to before it votes.
 func (n *network) checkResumed() error {
+	if len(n.resumed) == 0 {
+		return nil // and no log is read
+	}
 	tales := map[*member]node.Tale{}
 	for _, m := range n.members {
 		told, err := m.Tale()
