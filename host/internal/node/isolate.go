@@ -123,6 +123,13 @@ func (j *jobs) kept(id int64) (reserved *hostservice.Reserved, refused string) {
 	return reserved, refused
 }
 
+// release gives back the account that an isolated job has kept until it is opened again.
+func (j *jobs) release(ctx context.Context, r *running) {
+	if kept, _ := j.kept(r.stored.ID); kept != nil {
+		j.giveBack(ctx, kept, r)
+	}
+}
+
 // reserve takes the job's account away from the shared process of its relayer.
 func (j *jobs) reserve(ctx context.Context, r *running) (*hostservice.Reserved, error) {
 	switch kept, refused := j.kept(r.stored.ID); {

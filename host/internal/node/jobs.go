@@ -105,9 +105,7 @@ func (j *jobs) open(ctx context.Context, s database.Job) *running {
 	if err := report.Err(); err != nil || spec == nil {
 		r.invalid = true
 		r.fail(fmt.Sprintf("its spec is not valid on this node any more: %v", err))
-		if kept, _ := j.kept(s.ID); kept != nil {
-			j.giveBack(ctx, kept, r)
-		}
+		j.release(ctx, r)
 		return r
 	}
 	j.knows(s.ID, spec)
@@ -208,6 +206,8 @@ func (j *jobs) start(ctx context.Context, r *running) {
 		reason := err.Error()
 		if r.again = r.patient && mayPass(err); r.again {
 			reason += triedAgain
+		} else {
+			j.release(ctx, r)
 		}
 		r.fail(reason)
 		j.node.logger.Error("a job does not run", "job", r.stored.ID, "name", r.stored.Name, "error", err)
@@ -224,6 +224,18 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 	if err != nil {
 		return err
 	}
+	// An isolated job takes its account from the shared relayer, which may have to be replaced for it. What can fail
+	// without that comes first: a failure would give the account back, and the next try replace the relayer again.
+	past, err := n.history.Job(ctx, r.stored.ID)
+	if err != nil {
+		return passing{err}
+	}
+	var bundle *keystore.OCR2Bundle
+	if r.spec.Type == job.TypeOCR2 {
+		if bundle, err = j.bundle(r.spec); err != nil {
+			return err
+		}
+	}
 	if r.spec.Isolated {
 		if r.own, err = j.isolate(ctx, r); err != nil {
 			return err
@@ -237,19 +249,9 @@ func (j *jobs) run(ctx context.Context, r *running) (err error) {
 			}
 		}()
 	}
-	var bundle *keystore.OCR2Bundle
-	if r.spec.Type == job.TypeOCR2 {
-		if bundle, err = j.bundle(r.spec); err != nil {
-			return err
-		}
-	}
 	r.plugins = []*loophost.Plugin{relay.plugin.Plugin}
 	if plugin := reports.plugin(); plugin != nil {
 		r.plugins = append(r.plugins, plugin)
-	}
-	past, err := n.history.Job(ctx, r.stored.ID)
-	if err != nil {
-		return passing{err}
 	}
 	settings := oracle.Settings{
 		JobID:         r.stored.ID,
@@ -313,9 +315,9 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 	delete(j.all, id)
 	j.mu.Unlock()
 	if r != nil {
-		r.stop(ctx)
+		j.halt(ctx, r)
+		j.release(ctx, r)
 		if r.own != nil {
-			j.giveBack(ctx, r.own.reserved, r)
 			for _, p := range r.plugins {
 				j.node.lines.Forget(p.Name())
 			}

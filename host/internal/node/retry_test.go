@@ -116,12 +116,12 @@ func TestIsolatedJobRunsWhenItsProcessesStart(t *testing.T) {
 }
 
 // A job that was accepted, and fails for a reason that passes, is tried again. One that is being added is not, nor is
-// one that was removed.
+// one that was removed. An isolated one keeps its account meanwhile, so that no try disturbs the shared relayer.
 func TestJobThatFailsForAReasonThatPasses(t *testing.T) {
 	t.Parallel()
 	f := newFeed(t)
-	own := f.account()
-	shared, isolated, gone := f.runs("a1", f.account(), false), f.runs("b1", own, true), f.runs("c1", f.account(), false)
+	own, given := f.account(), f.account()
+	shared, isolated, gone := f.runs("a1", f.account(), false), f.runs("b1", own, true), f.runs("c1", given, true)
 	f.held(own, ownName("acme", isolated.GetId()), 0)
 	f.node.Close(t.Context())
 	f.execute("ALTER TABLE job_errors RENAME TO elsewhere")
@@ -132,7 +132,10 @@ func TestJobThatFailsForAReasonThatPasses(t *testing.T) {
 			t.Errorf("job %d is %s: %s", j.GetId(), s.Level, s.Reason)
 		}
 	}
-	f.held(own, "acme", 1)
+	relayer := f.pid("acme")
+	if lent := f.lent("acme"); slices.Contains(lent, own) || slices.Contains(lent, given) {
+		t.Errorf("while isolated jobs wait, the shared relayer may sign with %v", lent)
+	}
 	added, err := f.add("d1", f.account(), false)
 	if err != nil || added.GetState() != nodev1.JobState_JOB_STATE_FAILED ||
 		strings.Contains(added.GetReason(), triedAgain) {
@@ -140,8 +143,14 @@ func TestJobThatFailsForAReasonThatPasses(t *testing.T) {
 	}
 	f.execute("ALTER TABLE elsewhere RENAME TO job_errors")
 	f.remove(gone)
+	if !slices.Contains(f.lent("acme"), given) {
+		t.Error("the account of the job that was removed was not given back")
+	}
 
 	f.held(own, ownName("acme", isolated.GetId()), 1)
+	if f.pid("acme") != relayer {
+		t.Error("the shared relayer was replaced for a job that was tried again")
+	}
 	eventually(t, "the next try", func() bool { return f.state(shared).Level != health.Failed })
 	if s := f.state(added); s.Level != health.Failed {
 		t.Errorf("the job that was added is %s", s.Level)
