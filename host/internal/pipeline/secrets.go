@@ -3,6 +3,7 @@ package pipeline
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -40,19 +41,38 @@ func (e *discreetError) Unwrap() error { return e.err }
 // text helps nobody.
 const shortestSecret = 6
 
-// hidden are those of the secrets that are long enough, as they are and as they stand in quotes.
+// hidden are those of the secrets that are long enough, in each form in which a server may repeat them, and as that
+// stands in quotes.
 func hidden(secrets []string) []string {
 	var all []string
 	for _, secret := range secrets {
 		if len(secret) < shortestSecret {
 			continue
 		}
-		all = append(all, secret)
-		if quoted := strconv.Quote(secret); quoted != `"`+secret+`"` {
-			all = append(all, quoted[1:len(quoted)-1])
+		for _, form := range forms(secret) {
+			all = append(all, form, inner(form))
 		}
 	}
-	return all
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// forms are how a text stands in messages: as it is, in a URL, and in JSON, where some servers escape slashes, and some
+// what means something in HTML.
+func forms(text string) []string {
+	plain, web := inner(text), text
+	if escaped, err := json.Marshal(text); err == nil {
+		web = string(escaped[1 : len(escaped)-1])
+	}
+	slashes := strings.NewReplacer("/", `\/`)
+	return []string{text, url.QueryEscape(text), url.PathEscape(text), plain, slashes.Replace(plain), web,
+		slashes.Replace(web)}
+}
+
+// inner is what stands between the quotes around a text.
+func inner(text string) string {
+	quoted := strconv.Quote(text)
+	return quoted[1 : len(quoted)-1]
 }
 
 // longestFirst sorts secrets in place. One may be a part of another, whose rest would stay if that were cut first.

@@ -109,6 +109,13 @@ func TestSecretsOfRequests(t *testing.T) {
 		"one with quotes": {
 			`[type=http url="https://api.example/" headers=<["A", "sesame\"open"]>]`, `no sesame"open`, "no …",
 		},
+		"one that JSON escapes": {
+			`[type=http url="https://api.example/" headers=<["A", "key/&\\end"]>]`,
+			`key/&\end key\/&\\end key/\u0026\\end key\/\u0026\\end`, "… … … …",
+		},
+		"one that a URL escapes": {
+			`[type=http url="https://api.example/?k=a%2Fb+c%3Dd%2B1"]`, "a/b c=d+1, a%2Fb+c%3Dd%2B1, a%2Fb%20c=d+1", "…, …, …",
+		},
 		"what a server says with a status": {
 			`[type=bridge name=down headers=<["A", "abcdef", "B", "abcdef0123456789"]>]`, "abcdef0123456789", "…",
 		},
