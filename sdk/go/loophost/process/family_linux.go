@@ -24,7 +24,7 @@ func TellsMemory() bool {
 type entry struct {
 	born
 	parent, group, session int
-	dead                   bool   // and not waited for
+	state                  byte   // as proc_pid_stat(5) has it
 	resident               uint64 // bytes
 }
 
@@ -33,6 +33,9 @@ type born struct {
 	pid   int
 	start uint64 // in clock ticks since the machine's start
 }
+
+// dead reports whether the process has ended and was not waited for.
+func (e entry) dead() bool { return e.state == 'Z' || e.state == 'X' }
 
 // readEntry reads one process.
 func readEntry(pid int) (entry, bool) {
@@ -52,7 +55,7 @@ func readEntry(pid int) (entry, bool) {
 	}
 	return entry{
 		born: born{pid: pid, start: number(22)}, parent: int(number(4)), group: int(number(5)), session: int(number(6)),
-		dead: fields[0][0] == 'Z' || fields[0][0] == 'X', resident: number(24) * uint64(os.Getpagesize()),
+		state: fields[0][0], resident: number(24) * uint64(os.Getpagesize()),
 	}, true
 }
 
@@ -230,7 +233,7 @@ func (f *family) kill() {
 		var dying []int // descriptors that end with the processes
 		all := entries()
 		for _, e := range append(f.members(all), f.strays(all)...) {
-			if e.dead {
+			if e.dead() {
 				continue
 			}
 			left = true

@@ -144,6 +144,8 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: %w", s.Name, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.StartTimeout)
+	defer cancel()
 	r := newRunner(s, folder)
 	config := &plugin.ClientConfig{
 		HandshakeConfig: plugin.HandshakeConfig{
@@ -155,7 +157,7 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		Logger:           hclog.NewNullLogger(), // what it says is said better by our own errors and the process's own log
 		SkipHostEnv:      true,
-		StartTimeout:     s.StartTimeout,
+		StartTimeout:     2 * s.StartTimeout, // ctx ends it before, and asks what the process does
 		RunnerFunc:       r.take,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: folder},
 		TLSConfig: &tls.Config{
@@ -181,6 +183,9 @@ func Start(ctx context.Context, s Settings) (*Process, error) {
 	select {
 	case err = <-done:
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			r.question()
+		}
 		r.kill()
 		if err = <-done; err == nil {
 			err = ctx.Err()
@@ -230,10 +235,11 @@ func (s Settings) explain(ctx context.Context, r *runner, err error) error {
 		return say("%q was ended while it started", command)
 	}
 	if !r.shookHands() {
-		return say("%q printed no handshake within %s: it is not a LOOP plugin, or too slow", command, s.StartTimeout)
+		return say("%q printed no handshake within %s: it is not a LOOP plugin, or too slow%s", command, s.StartTimeout,
+			r.answer())
 	}
 	if ctx.Err() != nil {
-		return say("%q shook hands and did not answer within %s", command, s.StartTimeout)
+		return say("%q shook hands and did not answer within %s%s", command, s.StartTimeout, r.answer())
 	}
 	return say("%q shook hands but does not answer over mutual TLS: %v", command, ofClocks(err))
 }
@@ -277,7 +283,10 @@ func (p *Process) Memory() uint64 {
 
 // Delay returns how long the current threads of the process have waited for a processor since they began, in total; 0
 // if it is not known. It grows fast while the machine is too busy to run the process.
-func (p *Process) Delay() time.Duration { return delay(p.PID()) }
+func (p *Process) Delay() time.Duration {
+	_, waited := turns(p.PID())
+	return waited
+}
 
 // Checksums returns the checksums of the files that the process was started from. There are none after its end, and
 // none for an attached process.

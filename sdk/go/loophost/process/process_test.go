@@ -82,6 +82,9 @@ func serve() {
 		}
 		fmt.Fprintln(os.Stderr, "told")
 	}
+	if os.Getenv("FAKE_WAITS") != "" {
+		awaitLicence()
+	}
 	if err := multiply(os.Getenv("FAKE_MULTIPLY")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -94,6 +97,13 @@ func serve() {
 		h.Registry().MustRegister(noise)
 		return nil
 	})
+}
+
+// awaitLicence waits until the host is gone.
+func awaitLicence() {
+	fmt.Fprintln(os.Stderr, "waiting for a licence")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(1)
 }
 
 const (
@@ -388,6 +398,56 @@ func TestStartWithoutGroup(t *testing.T) {
 	<-p.Exited()
 	if said := log.messages(); !slices.Contains(said, "the process has no control group of its own") {
 		t.Errorf("the log says %q", said)
+	}
+}
+
+// overdue is a context whose deadline passes when a record is logged.
+type overdue struct {
+	context.Context
+	records
+	message string
+	passed  chan struct{}
+}
+
+func (o *overdue) Handle(ctx context.Context, record slog.Record) error {
+	if record.Message == o.message {
+		close(o.passed)
+	}
+	return o.records.Handle(ctx, record)
+}
+
+func (o *overdue) Done() <-chan struct{} { return o.passed }
+
+func (o *overdue) Err() error {
+	select {
+	case <-o.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// The error about a program that prints no handshake says what it does instead, and the log has the stacks of its
+// goroutines.
+func TestStartTellsWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	ctx := &overdue{Context: t.Context(), message: "waiting for a licence", passed: make(chan struct{})}
+	s := settings(t, &ctx.records, "FAKE_WAITS=yes")
+	s.Logger = slog.New(ctx)
+	_, err := process.Start(ctx, s)
+	does := "runs"
+	if runtime.GOOS == "linux" {
+		does = `(runs|sleeps), after \S+ on a processor and \S+ of waiting for one`
+	}
+	want := `" printed no handshake within 1m0s: it is not a LOOP plugin, or too slow \(it ` + does +
+		`; it said: waiting for a licence\); check it$`
+	if err == nil || !regexp.MustCompile(want).MatchString(err.Error()) {
+		t.Errorf("got %v; want %s", err, want)
+	}
+	if said := ctx.messages(); !slices.ContainsFunc(said, func(line string) bool {
+		return strings.Contains(line, "awaitLicence")
+	}) {
+		t.Errorf("the log has no stack: %q", said)
 	}
 }
 

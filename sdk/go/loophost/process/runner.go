@@ -46,6 +46,7 @@ type runner struct {
 	process   int // the process's id, which is its group's too; 0 before the start
 	family    *family
 	killed    bool
+	doing     string // when its time to start was over
 	handshake string
 	exit      Exit
 	done      chan struct{}

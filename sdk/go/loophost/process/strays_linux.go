@@ -55,7 +55,7 @@ func (s *Starter) reap() {
 		return
 	}
 	for _, e := range entries() {
-		if _, ours := s.started[e.pid]; e.parent == os.Getpid() && e.dead && !ours {
+		if _, ours := s.started[e.pid]; e.parent == os.Getpid() && e.dead() && !ours {
 			_, _ = syscall.Wait4(e.pid, nil, syscall.WNOHANG, nil) // ECHILD: it is not there any more
 		}
 	}
@@ -82,7 +82,7 @@ func (f *family) strays(all []entry) []entry {
 	}
 	var strays []entry
 	for _, e := range all {
-		if e.parent == os.Getpid() && !ours[e.pid] && e.start >= f.leader.start && !e.dead {
+		if e.parent == os.Getpid() && !ours[e.pid] && e.start >= f.leader.start && !e.dead() {
 			strays = append(strays, e)
 		}
 	}

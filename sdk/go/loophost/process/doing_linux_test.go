@@ -10,8 +10,8 @@ import (
 	"github.com/loop-plugins/loop/sdk/go/loophost/process"
 )
 
-// TestDelay has two processes compute on one processor: each waits while the other runs.
-func TestDelay(t *testing.T) {
+// TestTurns has two processes compute on one processor: each waits while the other runs.
+func TestTurns(t *testing.T) {
 	var processors, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &processors); err != nil {
 		t.Fatal(err)
@@ -34,13 +34,17 @@ func TestDelay(t *testing.T) {
 		}
 	}
 	begin := time.Now()
-	for process.Delay(pids[0]) < 100*time.Millisecond {
+	for {
+		had, waited := process.Turns(pids[0])
+		if min(had, waited) >= 100*time.Millisecond {
+			break
+		}
 		if time.Since(begin) > time.Minute {
-			t.Fatalf("after a minute the delay is %s", process.Delay(pids[0]))
+			t.Fatalf("after a minute it has had a processor for %s and has waited for %s", had, waited)
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if d := process.Delay(1 << 30); d != 0 {
-		t.Errorf("the delay of no process is %s", d)
+	if had, waited := process.Turns(1 << 30); had != 0 || waited != 0 {
+		t.Errorf("no process has had a processor for %s and has waited for %s", had, waited)
 	}
 }
