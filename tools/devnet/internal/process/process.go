@@ -151,8 +151,14 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Stop asks the process group to end with SIGTERM, kills it after the grace, and returns when the process has ended.
+// Stop asks the process group to end with SIGTERM, kills it after the grace, and returns when the process has ended. Of
+// one that ended before, it stops nothing: the number may be another's by now.
 func (p *Process) Stop(grace time.Duration) {
+	select {
+	case <-p.done:
+		return
+	default:
+	}
 	// Errors mean that the group has ended, which is what is wanted.
 	_ = syscall.Kill(-p.PID(), syscall.SIGTERM)
 	timer := time.NewTimer(grace)

@@ -35,11 +35,12 @@ func TestMain(m *testing.M) {
 		signal.Ignore(syscall.SIGTERM)
 		say("ready")
 		time.Sleep(time.Minute) // far longer than a test
-	case "parent":
-		// A child in a session of its own, as a plugin of a node may be, that no signal to the parent's group reaches.
+	case "parent", "group":
+		// A child of the parent's group, or in a session of its own, as a plugin of a node may be, that no signal to the
+		// group reaches.
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), "FAKE=stubborn")
-		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: os.Getenv("FAKE") == "parent"}
 		if err := child.Start(); err != nil {
 			panic(err)
 		}
@@ -120,6 +121,17 @@ func TestStop(t *testing.T) {
 			}
 			p.Stop(test.grace) // once more does no harm
 		})
+	}
+}
+
+// Of a process that has ended, the group's number may be another's.
+func TestStopOfOneThatHasEnded(t *testing.T) {
+	p := launch(t, "group")
+	child := number(t, p.await(t, "child"))
+	p.Kill()
+	p.Stop(0)
+	if !alive(child) {
+		t.Error("the group was stopped")
 	}
 }
 

@@ -61,6 +61,7 @@ type Process struct {
 	first   chan string
 	exited  chan struct{} // the process has ended
 	silent  chan struct{} // and so has everything that it started
+	killing sync.Once
 
 	mu        sync.Mutex
 	handshake *Handshake
@@ -313,9 +314,10 @@ func (p *Process) abandon() {
 	}
 }
 
-// Kill ends the process's group, and waits for its end. It may be called more than once.
+// Kill ends the process's group, and waits for its end. It may be called more than once: the number of a group that
+// ended long ago may be another's.
 func (p *Process) Kill() {
-	p.Signal(syscall.SIGKILL) // ESRCH when nothing is left of the group
+	p.killing.Do(func() { p.Signal(syscall.SIGKILL) }) // ESRCH when nothing is left of the group
 	<-p.exited
 	select { // the rest of its output
 	case <-p.silent:
