@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +38,9 @@ def serve(root: Callable[[Host], Servicer], *, version: str = "(devel)") -> None
         sys.exit(
             f"{name} talks over mutual TLS alone, and the host named no certificate in PLUGIN_CLIENT_CERT: update the node."
         )
-    from loop_plugin.process import run
+    # The host's last question before it kills a plugin that is late: what do its threads wait for?
+    faulthandler.register(signal.SIGQUIT, file=2)
+    from loop_plugin.process import run  # takes a while to load
 
     run(root, kind, version, client.encode())
 

@@ -90,6 +90,14 @@ class Process:
                     return line
             await asyncio.sleep(0.01)
 
+    async def wrote(self, words: str) -> None:
+        """Wait for words on its stderr outside the log."""
+        while True:
+            for line in self.text:
+                if words in line:
+                    return
+            await asyncio.sleep(0.01)
+
     async def closes(self, count: int) -> None:
         """Wait until the fake has closed so many objects."""
         while True:

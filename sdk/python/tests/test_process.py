@@ -364,6 +364,14 @@ async def test_sigterm_and_sigint(start: Start) -> None:
     assert await asyncio.wait_for(plugin.process.wait(), 20) == 0
 
 
+async def test_sigquit(start: Start) -> None:
+    """It writes what its threads do to stderr, and goes on."""
+    plugin = await start()
+    plugin.process.send_signal(signal.SIGQUIT)
+    await plugin.wrote("in _exit_with_host")
+    await plugin.init()
+
+
 @pytest.mark.parametrize(
     ("mode", "by"),
     [

@@ -101,8 +101,8 @@ func starting() chapter {
 				make: plugin("sleep 60"),
 				says: says{exit: 3, stderr: `loop: plugin median: "…plugin" printed no handshake within 30s: it is not a LOOP ` +
 					`plugin, or too slow (it sleeps, after … on a processor and … of waiting for one); check CL_MEDIAN_CMD`},
-				todo: "name a LOOP plugin's program; if it is one, see what it waits for: one in Go has written its stacks to " +
-					"the log",
+				todo: "name a LOOP plugin's program; if it is one, see what it waits for: one in Go or Python has written its " +
+					"stacks to the log",
 			},
 			{
 				name: "a plugin is of another kind",

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// question looks at what a process does whose time to start is over, before it is killed. SIGQUIT has programs of Go
-// write the stacks of their goroutines to stderr, and so into the log.
+// question looks at what a process does whose time to start is over, before it is killed. SIGQUIT has plugins in Go
+// and Python write their stacks to stderr, and so into the log.
 func (r *runner) question() {
 	pid := r.pid()
 	if _, ended := r.exited(); ended || pid == 0 {
