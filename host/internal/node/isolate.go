@@ -123,9 +123,14 @@ func (j *jobs) kept(id int64) (reserved *hostservice.Reserved, refused string) {
 	return reserved, refused
 }
 
-// release gives back the account that an isolated job has kept until it is opened again.
+// release gives back the account that an isolated job has kept until it is opened again. Why another has none stays to
+// be told.
 func (j *jobs) release(ctx context.Context, r *running) {
-	if kept, _ := j.kept(r.stored.ID); kept != nil {
+	j.mu.Lock()
+	kept := j.reserved[r.stored.ID]
+	delete(j.reserved, r.stored.ID)
+	j.mu.Unlock()
+	if kept != nil {
 		j.giveBack(ctx, kept, r)
 	}
 }

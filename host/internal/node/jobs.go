@@ -317,6 +317,7 @@ func (j *jobs) remove(ctx context.Context, id int64) error {
 	if r != nil {
 		j.halt(ctx, r)
 		j.release(ctx, r)
+		_, _ = j.kept(id) // why it had no account is not why a later job of its number has none
 		if r.own != nil {
 			for _, p := range r.plugins {
 				j.node.lines.Forget(p.Name())

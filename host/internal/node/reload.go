@@ -229,7 +229,7 @@ func (j *jobs) stopOn(ctx context.Context, on chainKey) []*running {
 	return stopped
 }
 
-// halt stops a job that is opened again. An isolated one keeps its account until then.
+// halt stops a job. An isolated one keeps its account until it is opened again, or release gives it back.
 func (j *jobs) halt(ctx context.Context, r *running) {
 	r.stop(ctx)
 	if r.own != nil {

@@ -64,9 +64,8 @@ func forms(text string) []string {
 	if escaped, err := json.Marshal(text); err == nil {
 		web = string(escaped[1 : len(escaped)-1])
 	}
-	slashes := strings.NewReplacer("/", `\/`)
-	return []string{text, url.QueryEscape(text), url.PathEscape(text), plain, slashes.Replace(plain), web,
-		slashes.Replace(web)}
+	slashes := func(form string) string { return strings.ReplaceAll(form, "/", `\/`) }
+	return []string{text, url.QueryEscape(text), url.PathEscape(text), plain, slashes(plain), web, slashes(web)}
 }
 
 // inner is what stands between the quotes around a text.

@@ -51,7 +51,7 @@ type Settings struct {
 	Logger *slog.Logger
 	// Sockets is the host's folder for sockets.
 	Sockets *Sockets
-	// StartTimeout bounds the time from start to handshake.
+	// StartTimeout bounds the time from the start to the answer to the first call, a health check.
 	StartTimeout time.Duration
 	// Host is the host's key pair. The process trusts only its certificate.
 	Host *wire.KeyPair
