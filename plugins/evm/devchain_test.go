@@ -47,13 +47,18 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The embedded go-ethereum leaves these behind: the first is one pool for the process, the second ends 30 s after its
-		// database, the third waits for an event loop that has ended.
+		// The embedded go-ethereum leaves these behind: the first is one pool for the process, and the second ends 30 s
+		// after its database.
 		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
 		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"),
-		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*Subscription).Unsubscribe.func1"),
-		// where that is inlined
-		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*Subscription).Unsubscribe"),
+		// A subscription that is asked for or ends while the chain closes waits for an event loop that has ended, ...
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*EventSystem).subscribe"),
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*FilterAPI).NewHeads.func1"),
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/eth/filters.(*FilterAPI).Logs.func1"),
+		// ... and its connection for the subscription. The second runs for clients too, but there it waits for nothing:
+		// nobody calls methods of a client.
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/rpc.(*Server).ServeCodec"),
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/rpc.(*handler).close"),
 	)
 }
 
