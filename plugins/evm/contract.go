@@ -13,6 +13,8 @@ import (
 	"github.com/ethereum/go-ethereum/rpc"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/chains/evmutil"
 	"github.com/smartcontractkit/libocr/offchainreporting2plus/types"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	relayerv1 "github.com/loop-plugins/loop/gen/go/loop/relayer/v1"
 	"github.com/loop-plugins/loop/plugins/evm/aggregator"
@@ -69,13 +71,7 @@ func (chain *Chain) follow(address common.Address) *contract {
 	c.Polled = chain.reader.Follow(address, service.PolledSettings[*endpoint.Client]{
 		Address: address.Hex(), Hub: chain.Hub(), Steady: steady,
 		Config: func(ctx context.Context, client *endpoint.Client, block uint64) (*relayerv1.ContractConfig, error) {
-			config, err := configSet(ctx, client, address, block)
-			if err == nil && config == nil && chain.nitro.forget(address, block) {
-				c.Doubt() // the block may have been another node's mistake: it is looked for again
-				c.Trigger()
-				return nil, relayer.Unserved(relayer.Said(fmt.Sprintf("has no configuration in block %d", block)))
-			}
-			return config, err
+			return configSet(ctx, client, address, block)
 		},
 		Digest:       func(config *relayerv1.ContractConfig) ([32]byte, error) { return digest(digester, config) },
 		DigestPrefix: uint32(types.ConfigDigestPrefixEVMSimple),
@@ -88,6 +84,17 @@ func (c *contract) Close() error {
 	c.events.chain.pushed.Remove(c.address)
 	c.look()
 	return c.Polled.Close()
+}
+
+// Config implements service.Contract. On chains where the block was searched for, one without a configuration may have
+// been a node's mistake, and it is searched for again.
+func (c *contract) Config(ctx context.Context, block uint64) (*relayerv1.ContractConfig, error) {
+	config, err := c.Polled.Config(ctx, block)
+	if status.Code(err) == codes.NotFound && c.events.chain.nitro.forget(c.address, block) {
+		c.Doubt()
+		c.Trigger()
+	}
+	return config, err
 }
 
 // readContracts reads the views of contracts at one node. A batch may be several requests, between which a block comes:

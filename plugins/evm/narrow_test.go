@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +16,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/types"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	medianv1 "github.com/loop-plugins/loop/gen/go/loop/median/v1"
@@ -107,6 +111,42 @@ type methodNotFound struct{}
 
 func (methodNotFound) Error() string  { return "the method eth_getLogs does not exist/is not available" }
 func (methodNotFound) ErrorCode() int { return -32601 }
+
+// TestConfigOfAnotherNode checks that a configuration is read from a node that has its event if the best one has
+// dropped it, with an error or without.
+func TestConfigOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	f := newFeed(d, newOracles(t))
+	digest := f.configure("a")
+	for name, failure := range map[string]error{
+		"nothing": nil, "an error": errors.New("pruned history unavailable"),
+	} {
+		server := relayertest.NewServer(t, d.url)
+		var asked atomic.Int64
+		server.Answer("eth_getLogs", func(json.RawMessage) (any, error) {
+			asked.Add(1)
+			return []any{}, failure
+		})
+		x := newFixture(t)
+		chain, _ := x.chain(settings("", [2]string{"", server.HTTPURL}, [2]string{"", d.url}))
+		eventually(t, "both nodes serve", func() bool {
+			statuses, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
+			return err == nil && !slices.ContainsFunc(statuses.GetNodes(), func(n *relayerv1.NodeStatus) bool {
+				return n.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE
+			})
+		})
+		p, _ := x.provider(chain, "p", f.address, f.address)
+		holdsConfig(t, f, p, digest, "a")
+		if asked.Load() == 0 {
+			t.Errorf("%s: the node without it was not asked", name)
+		}
+		_, err := p.LatestConfig(t.Context(), &relayerv1.LatestConfigRequest{ChangedInBlock: 1})
+		if status.Code(err) != codes.NotFound {
+			t.Errorf("%s: no node has it: %v", name, err)
+		}
+	}
+}
 
 // TestEventsAreReadSeldom checks that LogPollInterval bounds how often events are read while none is pushed, and
 // nothing else.

@@ -72,16 +72,21 @@ func (n *fakeNitro) block(params json.RawMessage) (any, error) {
 }
 
 func (n *fakeNitro) logs(params json.RawMessage) (any, error) {
-	var filters []struct{ FromBlock hexutil.Uint64 }
-	if err := json.Unmarshal(params, &filters); err != nil {
-		return nil, err
-	}
-	logs := []any{}
-	if uint64(filters[0].FromBlock) < n.pruned {
-		return logs, nil
+	logs := []map[string]any{}
+	if from, _, err := span(params); err != nil || from < n.pruned {
+		return logs, err
 	}
 	err := n.forward(&logs, "eth_getLogs", params)
 	return logs, err
+}
+
+// span is from which block to which a call asks for logs.
+func span(params json.RawMessage) (from, to uint64, err error) {
+	var filters []struct{ FromBlock, ToBlock hexutil.Uint64 }
+	if err := json.Unmarshal(params, &filters); err != nil {
+		return 0, 0, err
+	}
+	return uint64(filters[0].FromBlock), uint64(filters[0].ToBlock), nil
 }
 
 func (n *fakeNitro) call(params json.RawMessage) (any, error) {
@@ -132,7 +137,12 @@ func TestParentChainsNumbers(t *testing.T) {
 	}
 	pruned, n := newFakeNitro(t, d, 100), newFakeNitro(t, d, 0)
 	fails := errors.New("header not found")
-	n.Answer("eth_getLogs", func(json.RawMessage) (any, error) { return nil, fails })
+	n.Answer("eth_getLogs", func(params json.RawMessage) (any, error) {
+		if from, _, err := span(params); err != nil || from < pruned.pruned {
+			return nil, fails
+		}
+		return n.logs(params)
+	})
 	x := newFixture(t)
 	chain, _ := x.chain(settings("", [2]string{"", pruned.HTTPURL}, [2]string{"", n.HTTPURL}))
 	p, _ := x.provider(chain, "p", f.address, f.address)
@@ -161,4 +171,52 @@ func TestParentChainsNumbers(t *testing.T) {
 	if asked := n.asked.Load() + pruned.asked.Load(); asked > before {
 		t.Errorf("%d blocks were asked for, though an event told where the configuration is", asked-before)
 	}
+}
+
+// TestParentChainsNumberMisplaced checks that a configuration that a node puts in a wrong block is looked for again
+// once no node has it there. The chain is a fake.
+func TestParentChainsNumberMisplaced(t *testing.T) {
+	t.Parallel()
+	d := newDevchain(t)
+	f := newFeed(d, newOracles(t))
+	digest := f.configure("first")
+	for range 10 {
+		d.mine()
+	}
+	n := newFakeNitro(t, d, 0)
+	var wrong atomic.Bool
+	wrong.Store(true)
+	n.Answer("eth_getLogs", func(params json.RawMessage) (any, error) {
+		logs, err := n.logs(params)
+		if from, to, _ := span(params); wrong.Load() && from < to {
+			for _, log := range logs.([]map[string]any) {
+				log["blockNumber"] = hexutil.Uint64(to)
+			}
+		}
+		return logs, err
+	})
+	x := newFixture(t)
+	chain, _ := x.chain(settings("", [2]string{"", n.HTTPURL}))
+	p, _ := x.provider(chain, "p", f.address, f.address)
+	own, err := f.LatestConfigDetails(nil)
+	must(t, err)
+	var at uint64
+	eventually(t, "the configuration is somewhere", func() bool {
+		details, err := p.LatestConfigDetails(t.Context(), nil)
+		at = details.GetChangedInBlock()
+		return err == nil && [32]byte(details.GetConfigDigest()) == digest
+	})
+	if at == uint64(own.BlockNumber) {
+		t.Fatalf("the fake's mistake was not taken")
+	}
+	wrong.Store(false)
+	_, err = p.LatestConfig(t.Context(), &relayerv1.LatestConfigRequest{ChangedInBlock: at})
+	if status.Code(err) != codes.NotFound {
+		t.Errorf("in a block that has no configuration: %v", err)
+	}
+	eventually(t, "it is looked for again", func() bool {
+		details, err := p.LatestConfigDetails(t.Context(), nil)
+		return err == nil && details.GetChangedInBlock() == uint64(own.BlockNumber)
+	})
+	holdsConfig(t, f, p, digest, "first")
 }

@@ -143,7 +143,7 @@ type PolledSettings[C any] struct {
 	// Read reads a whole View from one node, if no Reader does. It marks an error with relayer.Answered if other nodes
 	// would give the same answer.
 	Read func(ctx context.Context, client C) (View, error)
-	// Config reads from one node the configuration that was set in a block; nil if none was.
+	// Config reads from one node the configuration that was set in a block; nil if the node knows none.
 	Config func(ctx context.Context, client C, block uint64) (*relayerv1.ContractConfig, error)
 	// Digest implements Contract.Digest.
 	Digest func(config *relayerv1.ContractConfig) ([32]byte, error)
@@ -340,13 +340,17 @@ func (p *Polled[C]) Config(ctx context.Context, block uint64) (*relayerv1.Contra
 	if config != nil && at == block {
 		return proto.CloneOf(config), nil
 	}
+	missing := false
 	err := p.settings.Pool.Do(ctx, func(ctx context.Context, client C) (err error) {
-		if config, err = p.settings.Config(ctx, client, block); err != nil {
+		config, err = p.settings.Config(ctx, client, block)
+		switch { // nodes differ in how long they keep events
+		case relayer.IsAnswered(err):
+			return relayer.Unserved(relayer.Said(relayer.Reason(err)))
+		case err != nil:
 			return err
-		}
-		if config == nil {
-			return relayer.Answered(status.Errorf(codes.NotFound, "the contract %s set no configuration in block %d",
-				p.settings.Address, block))
+		case config == nil:
+			missing = true
+			return relayer.Unserved(relayer.Said("has none there"))
 		}
 		digest, err := p.Digest(config)
 		if err != nil || digest != [32]byte(config.GetConfigDigest()) {
@@ -355,7 +359,11 @@ func (p *Polled[C]) Config(ctx context.Context, block uint64) (*relayerv1.Contra
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil && missing && ctx.Err() == nil:
+		return nil, status.Errorf(codes.NotFound, "no node knows a configuration of the contract %s in block %d: %s",
+			p.settings.Address, block, status.Convert(err).Message())
+	case err != nil:
 		return nil, AsUnavailable(err)
 	}
 	p.mu.Lock()
