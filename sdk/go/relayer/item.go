@@ -131,10 +131,14 @@ func (q *Queue) snapshot() []*queued {
 	return items
 }
 
-// mergeItems prefers what the Store said, and keeps what an Add stored while the Store was being listed.
+// mergeItems prefers what the Store said, and keeps what it does not hold: until when items rest, and what an Add
+// stored while it was being listed.
 func mergeItems(memory map[string]*queued, stored []*queued) map[string]*queued {
 	merged := make(map[string]*queued, len(stored))
 	for _, item := range stored {
+		if known := memory[item.key]; known != nil {
+			item.rests, item.pause = known.rests, known.pause
+		}
 		merged[item.key] = item
 	}
 	for key, item := range memory {

@@ -171,7 +171,9 @@ func (q *Queue) Add(ctx context.Context, item Item) error {
 	switch err := put(ctx, q.shelf, &added.entry); status.Code(err) {
 	case codes.OK:
 		q.mu.Lock()
-		q.items[added.key] = added
+		if _, known := q.items[added.key]; !known { // else a step has read it from the Store meanwhile, and gone on with it
+			q.items[added.key] = added
+		}
 		q.mu.Unlock()
 	case codes.Aborted: // it was there: an earlier call's answer was lost, or an earlier process took it
 		q.doubt()

@@ -635,6 +635,30 @@ func TestQueueRestsWhatIsNotSigned(t *testing.T) {
 	})
 }
 
+// TestQueueRemembersWhatRests checks that a report that was refused rests although its Add ends only after that, or the
+// Store is read once more.
+func TestQueueRemembersWhatRests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, s, store := newScripted(t, QueueSettings{})
+		s.signErrs = map[string]error{"0 x/1 #0": ErrRefused}
+		store.After = func(string) error {
+			store.After = nil
+			return q.Step(t.Context())
+		}
+		add(t, q, item("x", 1))
+		s.signErrs = nil
+		step(t, q, "<nil>")
+		wantSent(t, s)
+		q.doubt()
+		step(t, q, "<nil>")
+		wantSent(t, s)
+		time.Sleep(firstPause)
+		step(t, q, "<nil>")
+		wantSent(t, s, "0 x/1 #0")
+	})
+}
+
 // TestQueueThatFailsSkipsBlocks checks that blocks make a queue whose steps fail try again sooner than it would without
 // them, but not at each block of a fast chain.
 func TestQueueThatFailsSkipsBlocks(t *testing.T) {
