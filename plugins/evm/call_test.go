@@ -3,7 +3,6 @@ package evm_test
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,13 +95,7 @@ func TestReadContractFailsOver(t *testing.T) {
 			&relayerv1.ReadContractRequest{ContractId: f.address.Hex(), CallData: call(t, "decimals")})
 		return err
 	}
-	eventually(t, "both nodes serve", func() bool {
-		nodes, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
-		return err == nil &&
-			!slices.ContainsFunc(nodes.GetNodes(), func(n *relayerv1.NodeStatus) bool {
-				return n.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE
-			})
-	})
+	allServe(t, chain)
 	for _, fault := range []relayertest.Fault{relayertest.Down, relayertest.HTML, relayertest.Limit, relayertest.Garbage} {
 		first.SetFault(fault)
 		if err := read(t.Context()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -422,6 +423,17 @@ func settings(extra string, urls ...[2]string) string {
 		text += fmt.Sprintf("\n[[Nodes]]\nName = 'n%d'\nWSURL = '%s'\nHTTPURL = '%s'\n", i, u[0], u[1])
 	}
 	return text
+}
+
+// allServe waits until all RPC nodes of a chain serve.
+func allServe(t *testing.T, chain relayerv1loop.Chain) {
+	t.Helper()
+	eventually(t, "all nodes serve", func() bool {
+		statuses, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
+		return err == nil && !slices.ContainsFunc(statuses.GetNodes(), func(n *relayerv1.NodeStatus) bool {
+			return n.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE
+		})
+	})
 }
 
 func newKey(t *testing.T) *ecdsa.PrivateKey {

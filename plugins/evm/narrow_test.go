@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -130,12 +129,7 @@ func TestConfigOfAnotherNode(t *testing.T) {
 		})
 		x := newFixture(t)
 		chain, _ := x.chain(settings("", [2]string{"", server.HTTPURL}, [2]string{"", d.url}))
-		eventually(t, "both nodes serve", func() bool {
-			statuses, err := chain.ListNodeStatuses(t.Context(), &relayerv1.ListNodeStatusesRequest{})
-			return err == nil && !slices.ContainsFunc(statuses.GetNodes(), func(n *relayerv1.NodeStatus) bool {
-				return n.GetState() != relayerv1.NodeState_NODE_STATE_ALIVE
-			})
-		})
+		allServe(t, chain)
 		p, _ := x.provider(chain, "p", f.address, f.address)
 		holdsConfig(t, f, p, digest, "a")
 		if asked.Load() == 0 {
